@@ -1,0 +1,54 @@
+# The project's commands: `make` lists them. PYTHON chooses the interpreter that makes the environment.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Rebuilt when a requirement or the environment itself changed, and only then
+READY := $(VENV)/.ready
+
+export MLFLOW_DISABLE_TELEMETRY := true
+# DVC runs the stages as `python`: the environment's, activated or not
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check ui clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+
+setup: $(READY)  ## make .venv and install what the project needs, at the versions of constraints.txt
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "lutra needs Python >= 3.11; choose one with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@echo "Installing into $(VENV): a few minutes the first time"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt \
+		-e '.[train,pipeline,cluster,dev]'
+	@touch $@
+
+run: setup  ## the main job: photographs in, measured tables out (DVC, into runs/dvc)
+	@$(BIN)/dvc repro
+	@echo
+	@cat runs/dvc/report/report.md
+	@echo
+	@echo "Compared in a picture:   runs/dvc/report/comparison.png"
+	@echo "Images side by side:     $$(echo runs/dvc/evaluate/*/sheets)"
+	@echo "Parameters and curves:   make ui"
+
+test: setup  ## the tests
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup
+
+check: setup  ## lint, format and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy lutra pipeline
+	@$(BIN)/snakefmt --check Snakefile workflow
+
+ui: setup  ## MLflow's pages on this machine: compare the runs
+	@$(BIN)/python -m pipeline ui
+
+clean:  ## remove what the stages wrote and the tools' caches; keeps .venv and DVC's cache
+	rm -rf runs dvc_plots report.html build dist *.egg-info .snakemake
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find lutra pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,31 @@
+# The stages of pipeline/stages.py for `snakemake`: outputs in runs/snakemake, settings in params.yaml.
+#
+# The rules hold no logic. Inputs, outputs, parameters and resources come from the declaration; parameters (defaults
+# filled in) and a hash of the code that a stage depends on are `params` of its rule, so that a changed block or an
+# edited module reruns what it can change, and nothing else.
+
+from snakemake.utils import min_version, validate
+
+min_version("9.0")
+
+
+configfile: "params.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+validate(config, "workflow/schemas/params.schema.json", set_default=False)
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.report.output,
+    localrule: True

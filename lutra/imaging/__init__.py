@@ -1,0 +1,1 @@
+"""Images: MATLAB-compatible resizing, colour, PSNR, SSIM, files, comparison sheets. NumPy and Pillow only."""

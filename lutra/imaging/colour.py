@@ -1,0 +1,47 @@
+"""Colour: the luma that PSNR-Y and SSIM are measured on, and gray images as three channels."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)  # ITU-R BT.601 studio swing, for RGB in 0..255
+_BLACK = 16.0
+
+
+def rgb_to_y(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Luma of ITU-R BT.601, studio swing: what MATLAB's `rgb2ycbcr` computes, not rounded.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+
+    Returns:
+        (H, W) float64 in 16..235.
+
+    Raises:
+        ValueError: the image is not as above.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        found = f"shape {image.shape} of {image.dtype}"
+        raise ValueError(f"RGB image: found {found}, expected (H, W, 3) of uint8")
+    luma = np.full(image.shape[:2], _BLACK)
+    for channel, weight in enumerate(_LUMA):
+        luma += weight * image[:, :, channel]
+    return luma
+
+
+def to_three_channels(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A gray image repeated to three channels, an RGB image as it is.
+
+    Args:
+        image: (H, W), (H, W, 1) or (H, W, 3).
+
+    Returns:
+        (H, W, 3), a view where nothing had to be copied.
+
+    Raises:
+        ValueError: the image has another shape.
+    """
+    if image.ndim == 2:
+        image = image[:, :, np.newaxis]
+    if image.ndim != 3 or image.shape[2] not in (1, 3):
+        raise ValueError(f"image: found shape {image.shape}, expected (H, W), (H, W, 1) or (H, W, 3)")
+    return np.broadcast_to(image, (*image.shape[:2], 3))

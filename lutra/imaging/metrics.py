@@ -1,0 +1,119 @@
+"""Image quality as super-resolution papers report it: PSNR, PSNR-Y and SSIM on luma."""
+
+from math import inf, log10
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lutra.imaging.colour import rgb_to_y, to_three_channels
+
+_PEAK = 255.0
+_WINDOW = 11
+_SIGMA = 1.5
+_C1, _C2 = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2
+_STRIP = 64  # rows of the SSIM map made at a time, so that its intermediate planes stay in the cache
+
+
+def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    """Peak signal-to-noise ratio over all pixels and channels, in dB; `inf` for equal images.
+
+    Args:
+        a: uint8 of any shape.
+        b: uint8 of the same shape.
+
+    Raises:
+        ValueError: the images differ in shape, are empty or not uint8.
+    """
+    _check_pair(a, b)
+    return _psnr(a.astype(np.float64), b.astype(np.float64))
+
+
+def psnr_y(a: NDArray[np.uint8], b: NDArray[np.uint8], border: int) -> float:
+    """PSNR of the luma (BT.601, 16..235, not rounded; peak 255), in dB; `inf` where the lumas are equal.
+
+    Args:
+        a: (H, W, 3) uint8 RGB, or (H, W) gray, which is repeated to three channels.
+        b: the same shape.
+        border: pixels left out on each side; by convention the scale in super-resolution.
+
+    Raises:
+        ValueError: the images differ in shape, are not as above, or nothing is left within the border.
+    """
+    _check_pair(a, b)
+    height, width = a.shape[:2]
+    if border < 0 or min(height, width) <= 2 * border:
+        found = f"{border} for {width} x {height} pixels"
+        raise ValueError(f"border: found {found}, expected 0 to less than half a side")
+    inner = np.s_[border : height - border, border : width - border]
+    return _psnr(_luma(a[inner]), _luma(b[inner]))
+
+
+def ssim_y(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    """Mean structural similarity of the luma (Wang et al., IEEE TIP 2004), at most 1.
+
+    Gaussian window of 11 x 11 with sigma 1.5, only where it lies within the image; no border is cut.
+
+    Args:
+        a: (H, W, 3) uint8 RGB, or (H, W) gray, which is repeated to three channels.
+        b: the same shape.
+
+    Raises:
+        ValueError: the images differ in shape, are not as above, or a side is shorter than 11 pixels.
+    """
+    _check_pair(a, b)
+    height, width = a.shape[:2]
+    if min(height, width) < _WINDOW:
+        found = f"{width} x {height} pixels"
+        raise ValueError(f"images for SSIM: found {found}, expected {_WINDOW} x {_WINDOW} or more")
+    luma_a, luma_b = _luma(a), _luma(b)
+    margin = _WINDOW - 1
+    total = 0.0
+    for top in range(0, height - margin, _STRIP):
+        rows = np.s_[top : top + _STRIP + margin]
+        total += float(_ssim_map(luma_a[rows], luma_b[rows]).sum())
+    windows: int = (height - margin) * (width - margin)
+    return total / windows
+
+
+def _check_pair(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> None:
+    if a.shape != b.shape or a.size == 0:
+        found = f"shapes {a.shape} and {b.shape}"
+        raise ValueError(f"images to compare: found {found}, expected equal and not empty")
+    if a.dtype != np.uint8 or b.dtype != np.uint8:
+        found = f"{a.dtype} and {b.dtype}"
+        raise ValueError(f"images to compare: found {found}, expected uint8 (round and clip first)")
+
+
+def _luma(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return rgb_to_y(to_three_channels(image))
+
+
+def _psnr(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    error = float(np.mean(np.square(a - b)))
+    return 10 * log10(_PEAK**2 / error) if error else inf
+
+
+def _blur(plane: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Gaussian mean over every window that lies within the (H, W) plane: (H - 10, W - 10)."""
+    distance = np.arange(_WINDOW) - _WINDOW // 2
+    kernel = np.exp(-(distance**2) / (2 * _SIGMA**2))
+    kernel /= kernel.sum()
+    height, width = (side - _WINDOW + 1 for side in plane.shape)
+    rows = np.zeros((height, plane.shape[1]))
+    for tap, weight in enumerate(kernel):
+        rows += weight * plane[tap : tap + height]
+    blurred = np.zeros((height, width))
+    for tap, weight in enumerate(kernel):
+        blurred += weight * rows[:, tap : tap + width]
+    return blurred
+
+
+def _ssim_map(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    mean_a, mean_b = _blur(a), _blur(b)
+    means = mean_a * mean_b
+    energy = mean_a**2 + mean_b**2
+    covariance = _blur(a * b) - means
+    variances = _blur(a * a + b * b) - energy
+    similarity: NDArray[np.float64] = (2 * means + _C1) * (2 * covariance + _C2)
+    similarity /= (energy + _C1) * (variances + _C2)
+    return similarity

@@ -1,0 +1,154 @@
+"""Table layouts: which grid nodes a table stores, in which order. Plain data; needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+Dimensions = Literal["xy", "xyz", "xyzt"]
+
+
+def nodes_per_axis(interval: int) -> int:
+    """L = 2^(8 - interval) + 1: the nodes 0, q, 2q, ..., 256 with q = 2^interval (SR-LUT, CVPR 2021)."""
+    return (1 << (8 - interval)) + 1
+
+
+def _grid(interval: int) -> NDArray[np.int64]:
+    side = nodes_per_axis(interval)
+    return np.stack(np.unravel_index(np.arange(side**4), (side,) * 4), axis=1).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class DenseLayout:
+    """Every node of the grid; entry index ((a*L + b)*L + c)*L + d. `interval` is in bits, 3..8."""
+
+    interval: int = 4
+
+    def __post_init__(self) -> None:
+        """Check the interval; raises ValueError."""
+        if not 3 <= self.interval <= 8:
+            raise ValueError(f"table interval is {self.interval} bits, expected 3..8")
+
+    @property
+    def entries(self) -> int:
+        """How many entries a table of this layout has."""
+        return nodes_per_axis(self.interval) ** 4
+
+    def nodes(self) -> NDArray[np.int64]:
+        """The taps (a, b, c, d) of every entry, 0..256: shape (entries, 4)."""
+        return _grid(self.interval) << self.interval
+
+    @property
+    def parts(self) -> tuple[tuple[str, int], ...]:
+        """The arrays a table is stored in: (name, entries)."""
+        return (("dense", self.entries),)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON-ready data."""
+        return {"kind": "dense", "interval": self.interval}
+
+
+@dataclass(frozen=True)
+class DiagonalLayout:
+    """Diagonal-first compression (SPF-LUT, CVPR 2024, section 3.3): fine nodes near a = b = c = d, coarse elsewhere.
+
+    The diagonal part holds the nodes of the fine grid (`interval`) whose b, c, d (as many as `dimensions` names)
+    lie within `width` node steps of a, in a, b, c, d order; the coarse part, stored after it, is the whole grid of
+    `coarse` bits. A cell uses the diagonal part when its taps lie within `width` * 2^interval of a.
+    """
+
+    interval: int = 4
+    width: int = 2
+    coarse: int = 5
+    dimensions: Dimensions = "xyzt"
+
+    def __post_init__(self) -> None:
+        """Check every field; raises ValueError."""
+        if not 3 <= self.interval < self.coarse <= 8:
+            raise ValueError(
+                f"DFC intervals are {self.interval} (diagonal) and {self.coarse} (coarse) bits, expected 3 <= "
+                "diagonal < coarse <= 8"
+            )
+        if not 1 <= self.width < nodes_per_axis(self.interval):
+            raise ValueError(f"DFC width is {self.width} node steps, expected 1..{nodes_per_axis(self.interval) - 1}")
+        if self.dimensions not in get_args(Dimensions):
+            raise ValueError(f"DFC dimensions are {self.dimensions!r}, expected one of {get_args(Dimensions)}")
+
+    @property
+    def bound_axes(self) -> int:
+        """How many of b, c, d are bound to a: 1 (xy), 2 (xyz) or 3 (xyzt)."""
+        return len(self.dimensions) - 1
+
+    def _diagonal(self) -> NDArray[np.int64]:
+        grid = _grid(self.interval)
+        distance = np.abs(grid[:, 1 : 1 + self.bound_axes] - grid[:, :1])
+        near: NDArray[np.bool_] = (distance <= self.width).all(axis=1)
+        return grid[near]
+
+    @property
+    def diagonal_entries(self) -> int:
+        """How many entries the diagonal part has: counted, a's neighbours to the power of the bound axes."""
+        side = nodes_per_axis(self.interval)
+        position = np.arange(side)
+        near = np.minimum(position, self.width) + np.minimum(side - 1 - position, self.width) + 1
+        pairs = int((near**self.bound_axes).sum())
+        return pairs * int(side ** (3 - self.bound_axes))
+
+    @property
+    def entries(self) -> int:
+        """Entries of both parts together."""
+        return self.diagonal_entries + nodes_per_axis(self.coarse) ** 4
+
+    def nodes(self) -> NDArray[np.int64]:
+        """The taps of every entry, diagonal part first, 0..256: shape (entries, 4)."""
+        return np.concatenate([self._diagonal() << self.interval, _grid(self.coarse) << self.coarse])
+
+    def directory(self) -> NDArray[np.int64]:
+        """Where the diagonal part holds a fine node: index by the node's dense entry index; -1 where it does not."""
+        side = nodes_per_axis(self.interval)
+        dense = np.ravel_multi_index(tuple(self._diagonal().T), (side,) * 4)
+        found = np.full(side**4, -1, dtype=np.int64)
+        found[dense] = np.arange(len(dense))
+        return found
+
+    @property
+    def parts(self) -> tuple[tuple[str, int], ...]:
+        """The arrays a table is stored in: (name, entries)."""
+        return (("diagonal", self.diagonal_entries), ("coarse", nodes_per_axis(self.coarse) ** 4))
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON-ready data."""
+        return {
+            "kind": "diagonal",
+            "interval": self.interval,
+            "width": self.width,
+            "coarse": self.coarse,
+            "dimensions": self.dimensions,
+        }
+
+
+Layout = DenseLayout | DiagonalLayout
+
+
+def layout_from_json(data: Any) -> Layout:
+    """Rebuild a layout, checking every field.
+
+    Raises:
+        ValueError: a field is missing, unknown or out of range.
+    """
+    kinds: dict[str, type[DenseLayout] | type[DiagonalLayout]] = {
+        "dense": DenseLayout,
+        "diagonal": DiagonalLayout,
+    }
+    if not isinstance(data, dict) or data.get("kind") not in kinds:
+        raise ValueError(f"table layout is {data!r}, expected a kind of {sorted(kinds)}")
+    fields = {key: value for key, value in data.items() if key != "kind"}
+    if any(type(value) is not (str if key == "dimensions" else int) for key, value in fields.items()):
+        raise ValueError(f"table layout has a field of the wrong type: {fields}")
+    try:
+        return kinds[data["kind"]](**fields)
+    except TypeError:
+        raise ValueError(f"table layout of kind '{data['kind']}' has the wrong fields: {sorted(fields)}") from None

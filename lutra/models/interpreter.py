@@ -1,0 +1,110 @@
+"""The torch interpreter: runs a description with networks or tables in its units. It defines every result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lutra.description import INPUT, OUTPUT, Description, Step
+from lutra.sampling import round_through
+from lutra.units import LutUnit, PointwiseNet
+
+BAND_PIXELS = 1 << 18
+"""How many input pixels are restored at once; bounds the reference's memory to about a gigabyte."""
+
+
+class LutModel(nn.Module):
+    """A restoration model: a description and one `LutUnit` for each of its units."""
+
+    def __init__(self, description: Description, units: Mapping[str, LutUnit]) -> None:
+        """`units`: one for every unit of the description, by name."""
+        super().__init__()
+        self.description = description
+        self.units = nn.ModuleDict({unit.name: units[unit.name] for _, unit in description.units()})
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Restore planes, without the last clip, for losses that need the overshoot.
+
+        Args:
+            image: (N, 1, H, W) float, integers 0..255. Colour images are restored plane by plane.
+
+        Returns:
+            (N, 1, scale * H, scale * W) float; rounded to integers in every model but SR-LUT's network.
+        """
+        planes = {INPUT: image[:, 0]}
+        for step in self.description.steps:
+            planes.update(self._run(step, planes))
+        return planes[OUTPUT].unsqueeze(1)
+
+    @torch.no_grad()
+    def restore(self, image: Tensor) -> Tensor:
+        """Planes (N, 1, H, W) uint8 to restored planes (N, 1, scale * H, scale * W) uint8.
+
+        Large images are restored in bands of rows that overlap by the model's radius; the result is the same.
+        """
+        n, _, height, width = image.shape
+        radius, scale = self.description.radius, self.description.scale
+        rows = max(radius, BAND_PIXELS // (n * width))
+        bands = []
+        for top in range(0, height, rows):
+            first, end = max(0, top - radius), min(height, top + rows + radius)
+            band = self(image[:, :, first:end].float()).round().clamp(0, 255).to(torch.uint8)
+            bands.append(band[:, :, (top - first) * scale : (min(height, top + rows) - first) * scale])
+        return torch.cat(bands, dim=2)
+
+    def restore_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Restore an image (H, W) or (H, W, C) uint8, each channel on its own, on the device of the model."""
+        device = next(self.parameters()).device
+        planes = torch.from_numpy(np.atleast_3d(image).transpose(2, 0, 1).copy()).unsqueeze(1)
+        restored = self.restore(planes.to(device))[:, 0].cpu().numpy()
+        return restored[0] if image.ndim == 2 else np.ascontiguousarray(restored.transpose(1, 2, 0))
+
+    def _run(self, step: Step, planes: dict[str, Tensor]) -> dict[str, Tensor]:
+        total = self._sum(step, planes)
+        result = total / step.divisor + step.offset
+        if self._levels(step):
+            result = round_through(result)
+        if step.writes != (OUTPUT,):
+            result = result.clamp(0, 255)
+        n, height, width, count, scale, _ = result.shape
+        result = result.permute(3, 0, 1, 4, 2, 5).reshape(count, n, height * scale, width * scale)
+        return dict(zip(step.writes, result, strict=True))
+
+    def _levels(self, step: Step) -> bool:
+        networks = any(isinstance(self.unit(unit.name).function, PointwiseNet) for unit in step.units)
+        return self.description.round_units or not networks
+
+    def unit(self, name: str) -> LutUnit:
+        """The unit of that name."""
+        unit = self.units[name]
+        assert isinstance(unit, LutUnit)
+        return unit
+
+    def lut_units(self) -> Iterator[LutUnit]:
+        """Every unit, in the description's order."""
+        return (self.unit(spec.name) for _, spec in self.description.units())
+
+    def _sum(self, step: Step, planes: dict[str, Tensor]) -> Tensor:
+        """The step's units over its rotations: (N, H, W, planes, upscale, upscale), in levels."""
+        rounding = self.description.rounding
+        total: Tensor | None = None
+        for spec in step.units:
+            unit = self.unit(spec.name)
+            values = unit(planes, step.rotations, self.description.padding)
+            if isinstance(unit.function, PointwiseNet) and self.description.round_units:
+                values = round_through(values)
+            running = None if rounding == "branch" else total
+            for rotation, rotated in enumerate(values.reshape(*values.shape[:-1], -1, step.upscale, step.upscale)):
+                turned = torch.rot90(rotated, -rotation, dims=(-2, -1))
+                running = turned if running is None else running + turned
+                # A step without the rotation ensemble has no running sum: its result is rounded once.
+                if rounding != "exact" and step.rotations > 1 and self._levels(step):
+                    running = round_through(running)
+            assert running is not None
+            total = total + running if rounding == "branch" and total is not None else running
+        assert total is not None
+        return total

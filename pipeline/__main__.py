@@ -1,0 +1,164 @@
+"""The command line of the stages: `python -m pipeline STAGE --experiment NAME --root DIR`.
+
+A mistake of the user's ends in exit code 2 and one line on stderr. Modules are imported when their command runs,
+because some take seconds.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from pipeline.params import Params
+
+
+class _Commands(TyperGroup):
+    """Turns what a command raises into the exit code and the line that a user gets."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            raise SystemExit(130) from None
+        except (ValueError, OSError) as error:
+            if os.environ.get("LUTRA_TRACE"):
+                raise
+            print("error:", " ".join(str(error).split()), file=sys.stderr)
+            raise SystemExit(2) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    help="Photographs in, a measured table out. Run from the project's folder.",
+    epilog="LUTRA_TRACE=1 shows the stack trace of an error.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Experiment = Annotated[str, typer.Option(help="Name of a block under `experiments:`.")]
+Root = Annotated[Path, typer.Option(help="Folder that holds the outputs of all stages.")]
+ParamsFile = Annotated[Path, typer.Option("--params", help="The parameters.")]
+Check = Annotated[bool, typer.Option("--check", help="Write nothing; fail when the file is stale.")]
+
+DEFAULT_ROOT = Path("runs/local")
+DEFAULT_PARAMS = Path("params.yaml")
+
+
+def _load(path: Path) -> "Params":
+    from pipeline import params
+
+    return params.load(path)
+
+
+@app.command()
+def prepare(
+    scale: Annotated[int | None, typer.Option(help="Scale to prepare for.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="Experiment whose scale to prepare for.")] = None,
+    root: Root = DEFAULT_ROOT,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Decode, check and pack the images of one scale."""
+    if (scale is None) == (experiment is None):
+        raise ValueError("prepare takes either --scale or --experiment")
+    loaded = _load(params)
+    chosen = loaded.experiment(experiment).scale if experiment is not None else scale
+    assert chosen is not None
+    from pipeline.prepare import run
+
+    run(loaded, scale=chosen, root=root)
+
+
+@app.command()
+def train(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Train an experiment's network, resuming where it was interrupted."""
+    loaded = _load(params)
+    from pipeline.train import run
+
+    run(loaded, experiment, root)
+
+
+@app.command()
+def export(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Write the tables of an experiment's trained network."""
+    loaded = _load(params)
+    from pipeline.export import run
+
+    run(loaded, experiment, root)
+
+
+@app.command()
+def finetune(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Train the values of an experiment's tables."""
+    loaded = _load(params)
+    from pipeline.finetune import run
+
+    run(loaded, experiment, root)
+
+
+@app.command()
+def evaluate(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Score an experiment and draw its comparison sheets."""
+    loaded = _load(params)
+    from pipeline.evaluate import run
+
+    run(loaded, experiment, root)
+
+
+@app.command()
+def report(
+    experiment: Annotated[list[str] | None, typer.Option(help="Restrict the report to these.")] = None,
+    root: Root = DEFAULT_ROOT,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Write one table and one picture over all experiments."""
+    loaded = _load(params)
+    from pipeline.report import run
+
+    run(loaded, root, experiment or None)
+
+
+@app.command("dvc-yaml")
+def dvc_yaml(check: Check = False, params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Write dvc.yaml from the declaration of the stages."""
+    from pipeline import dvcfile, stages
+
+    data = _load(params).data
+    text = dvcfile.text(stages.source_folders([data.train, *data.evaluate]))
+    _generate(Path("dvc.yaml"), text, "dvc-yaml", check)
+
+
+@app.command()
+def schema(check: Check = False) -> None:
+    """Write the JSON schema of params.yaml, for Snakemake and editors."""
+    from pipeline import params
+
+    _generate(Path("workflow/schemas/params.schema.json"), params.json_schema(), "schema", check)
+
+
+def _generate(path: Path, text: str, command: str, check: bool) -> None:
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    if check:
+        raise ValueError(f"{path}: is stale; run `python -m pipeline {command}`")
+    from lutra.files import write_whole
+
+    write_whole(path, text)
+    print(f"wrote {path}")
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option()] = 5000, params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Show the tracked runs in MLflow's pages, on this machine only."""
+    from pipeline import tracking
+
+    tracking.serve(_load(params).tracking, port)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m pipeline")

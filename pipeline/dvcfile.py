@@ -1,0 +1,64 @@
+"""dvc.yaml, generated from the declaration of the stages: the same commands for `dvc repro`, into runs/dvc.
+
+Stages that run once per experiment or per scale become `foreach` groups over params.yaml, so that DVC picks
+up a new block without this file being written again. Only folders of images named under `data:` are spelled out.
+"""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from pipeline.stages import STAGES, Stage
+
+ROOT = "runs/dvc"
+HEADER = "# Generated from pipeline/stages.py by `python -m pipeline dvc-yaml`: change it there.\n\n"
+
+_FOREACH = {"scale": "${data.scales}", "experiment": "${experiments}"}
+_TARGET = {
+    # `foreach` over a list names its value `item`; over a mapping it names `key` and `item`
+    "scale": {"scale": "${item}"},
+    "experiment": {"experiment": "${key}", "scale": "${item.scale}"},
+    "root": {},
+}
+
+
+def text(folders: Sequence[str] = ()) -> str:
+    """The content of dvc.yaml; `folders` are the user's image folders that the prepare stage reads."""
+    yaml = YAML()
+    yaml.width = 200
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    buffer = io.StringIO(HEADER)
+    buffer.seek(0, io.SEEK_END)
+    yaml.dump({"stages": {stage.name: _entry(stage, folders) for stage in STAGES}}, buffer)
+    return buffer.getvalue()
+
+
+def _entry(stage: Stage, folders: Sequence[str]) -> dict[str, Any]:
+    target = _TARGET[stage.per]
+    outputs = [(_path(output.path, target), output.kind) for output in stage.outputs.values()]
+    entry: dict[str, Any] = {
+        "desc": stage.summary,
+        "cmd": "python -m pipeline " + stage.command.format(root=ROOT, **target),
+        "deps": _deps(stage, target, folders),
+        "params": [key.format(**target) for key in stage.parameters],
+        "outs": [path for path, kind in outputs if kind in ("file", "folder")],
+        "metrics": [path for path, kind in outputs if kind == "metrics"],
+        "plots": [{path: {"x": "step", "y": "val_psnr_y"}} for path, kind in outputs if kind == "curve"],
+    }
+    entry = {key: value for key, value in entry.items() if value}
+    return {"foreach": _FOREACH[stage.per], "do": entry} if stage.per in _FOREACH else entry
+
+
+def _deps(stage: Stage, target: dict[str, str], folders: Sequence[str]) -> list[str]:
+    sources = folders if stage.name == "prepare" else ()
+    inputs = (_path(path, target) for path in stage.inputs.values())
+    return [*sorted(set(inputs)), *sources, *sorted(set(stage.modules))]
+
+
+def _path(path: str, target: dict[str, str]) -> str:
+    if "experiment" not in target and "{experiment}" in path:
+        # What every experiment wrote: the folder above, which DVC traces to the stages that write into it
+        path = path.partition("/{experiment}")[0]
+    return f"{ROOT}/{path.format(**target)}"

@@ -1,0 +1,27 @@
+"""Stage export: sample every network on the nodes of its table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lutra import artifact
+from lutra.export import to_tables
+from lutra.models.convert import from_artifact, to_artifact
+from pipeline import provenance, tracking
+from pipeline.params import Params
+
+
+def run(params: Params, experiment: str, root: Path) -> None:
+    """Export one experiment's network and write model.safetensors."""
+    block = params.experiment(experiment)
+    network = root / "train" / experiment / "network.safetensors"
+    out = root / "export" / experiment / "model.safetensors"
+    origin = provenance.of_stage("export", params, experiment, None, network)
+    with tracking.stage_run(
+        params.tracking, stage="export", experiment=experiment, root=root, params=block.model_dump(mode="json")
+    ) as log:
+        model = to_tables(from_artifact(artifact.load(network)), block.table.layout())
+        tables = to_artifact(model, provenance=origin)
+        artifact.save(out, tables)
+        log.metrics({"table_bytes": tables.table_bytes})
+        log.artifact(out, "model")

@@ -1,0 +1,30 @@
+"""Stage finetune: train the exported tables' values as they will be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lutra import artifact
+from lutra.models.convert import from_artifact, to_artifact
+from pipeline import checkpoint, fitting, provenance, tracking
+from pipeline.params import Params
+
+
+def run(params: Params, experiment: str, root: Path) -> None:
+    """Finetune one experiment's tables and write model.safetensors and curve.csv."""
+    block = params.experiment(experiment)
+    data = root / "prepare" / f"x{block.scale}"
+    source = root / "export" / experiment / "model.safetensors"
+    out = root / "finetune" / experiment
+    origin = provenance.of_stage("finetune", params, experiment, data, source)
+    resume = root / "checkpoints" / experiment / "finetune" / "checkpoint.safetensors"
+    with tracking.stage_run(
+        params.tracking, stage="finetune", experiment=experiment, root=root, params=block.model_dump(mode="json")
+    ) as log:
+        model = from_artifact(artifact.load(source))
+        curve = fitting.fit(model, block.finetune, data, resume, fitting.fingerprint_of(origin["inputs"]), log.metrics)
+        artifact.save(out / "model.safetensors", to_artifact(model.cpu(), provenance=origin))
+        fitting.write_curve(out / "curve.csv", curve)
+        checkpoint.remove(resume)
+        log.artifact(out / "model.safetensors", "model")
+        log.artifact(out / "curve.csv", "curves")

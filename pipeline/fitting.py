@@ -1,0 +1,236 @@
+"""The training loop that networks and tables share: batches, schedule, validation, checkpoints, curve."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from lutra.files import write_whole
+from lutra.imaging.metrics import psnr_y
+from lutra.models.interpreter import LutModel
+from lutra.units import LEVELS, Table
+from pipeline import checkpoint
+from pipeline.datasets import PackedImages, PatchSampler
+from pipeline.params import FitParams
+
+Log = Callable[[dict[str, float], int], None]
+Row = dict[str, float]
+
+
+def fit(model: LutModel, settings: FitParams, data: Path, resume: Path, fingerprint: str, log: Log) -> list[Row]:
+    """Train a model's parameters and leave in it the state that scored best on the validation images.
+
+    The state it starts from is scored too, so the result never scores below it. A run that was stopped
+    (Ctrl-C, SIGTERM, or a crash) goes on from its last checkpoint and ends exactly where it would have.
+
+    Args:
+        model: what to train; parameters that do not require a gradient stay as they are.
+        settings: steps, batch, rates and intervals of the stage.
+        data: the prepared folder, with `train` and `validate`.
+        resume: where the checkpoint is kept while the training lasts.
+        fingerprint: of everything the result depends on, but the settings of the machine.
+        log: called with metrics and the step they belong to.
+
+    Returns:
+        The curve: one row per validation.
+    """
+    accelerator = Accelerator(mixed_precision="bf16" if settings.precision == "bf16" else "no")
+    sampler = PatchSampler(PackedImages(data / "train"), settings.patch, settings.batch, settings.seed)
+    validation = PackedImages(data / "validate")
+    optimizer = torch.optim.Adam(_groups(model, settings.learning_rate))
+    rates = [group["lr"] for group in optimizer.param_groups]
+    prepared, optimizer = accelerator.prepare(model, optimizer)
+
+    point = checkpoint.load(resume, fingerprint)
+    if point:
+        model.load_state_dict(point.state)
+        optimizer.load_state_dict(point.optimizer)
+        _say(accelerator, f"resuming at step {point.step} of {settings.steps}")
+    else:
+        state, score = checkpoint.copy_state(model), validate(model, validation)
+        point = checkpoint.Checkpoint(fingerprint, 0, state, state, optimizer.state_dict(), score, [])
+        _record(point, {"step": 0, "val_psnr_y": score}, log, accelerator, settings.steps)
+
+    since, counted = time.monotonic(), point.step
+    with _stop_requests() as stopping, _progress(accelerator, settings.steps, point) as update:
+        for step in range(point.step, settings.steps):
+            factor = _cosine(step / settings.steps, settings.final_learning_rate / settings.learning_rate)
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+            lr, hr = sampler.batch_at(step, accelerator.process_index, accelerator.num_processes)
+            loss = _step(accelerator, prepared, optimizer, lr, hr, settings.accumulate)
+            point.loss_sum, point.loss_count, point.step = point.loss_sum + loss, point.loss_count + 1, step + 1
+            last = point.step == settings.steps
+            if last or point.step % settings.validate_every == 0:
+                score = validate(model, validation)
+                if score > point.best:
+                    point.best, point.best_state = score, checkpoint.copy_state(model)
+                speed = (point.step - counted) / (time.monotonic() - since)
+                row = {"step": point.step, "loss": point.loss_sum / point.loss_count, "val_psnr_y": score}
+                _record(point, row, log, accelerator, settings.steps, speed)
+                point.loss_sum, point.loss_count = 0.0, 0
+                since, counted = time.monotonic(), point.step
+            update(point, loss)
+            if (stopping() or point.step % settings.checkpoint_every == 0) and not last:
+                _save(accelerator, resume, point, model, optimizer)
+            if stopping():
+                raise KeyboardInterrupt
+    model.load_state_dict(point.best_state)
+    return point.history
+
+
+def validate(model: LutModel, images: PackedImages) -> float:
+    """Mean PSNR-Y in dB of the restored images, `scale` border pixels cut."""
+    scores = [
+        psnr_y(model.restore_image(interleaved(images.lr(index))), interleaved(images.hr(index)), images.scale)
+        for index in range(len(images))
+    ]
+    return float(np.mean(scores))
+
+
+def interleaved(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Planes (C, H, W) as an image: (H, W, C), or (H, W) for one plane."""
+    return planes[0] if len(planes) == 1 else np.moveaxis(planes, 0, -1)
+
+
+def write_curve(path: Path, rows: list[Row]) -> None:
+    """Write the curve as CSV, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["step", "loss", "val_psnr_y"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue())
+
+
+def fingerprint_of(*parts: Any) -> str:
+    """A short hash of JSON-ready data."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _groups(model: LutModel, rate: float) -> list[dict[str, Any]]:
+    """Tables learn in levels, everything else in units of the full scale: the rate means the same for both."""
+    tables = {id(unit.function.values) for unit in model.lut_units() if isinstance(unit.function, Table)}
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if id(p) in tables], "lr": rate * LEVELS},
+        {"params": [p for p in trained if id(p) not in tables], "lr": rate},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def _cosine(progress: float, floor: float) -> float:
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _step(
+    accelerator: Accelerator,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    lr: NDArray[np.uint8],
+    hr: NDArray[np.uint8],
+    accumulate: int,
+) -> float:
+    """One optimiser step on one batch, in `accumulate` parts of equal size; returns the mean squared error."""
+    if len(lr) % accumulate:
+        raise ValueError(f"train.accumulate is {accumulate}, which does not divide a process's batch of {len(lr)}")
+    optimizer.zero_grad()
+    total = 0.0
+    for part_lr, part_hr in zip(np.split(lr, accumulate), np.split(hr, accumulate), strict=True):
+        x = torch.from_numpy(part_lr).to(accelerator.device, torch.float32)
+        y = torch.from_numpy(part_hr).to(accelerator.device, torch.float32)
+        loss = ((model(x) - y) / 255).square().mean() / accumulate
+        accelerator.backward(loss)
+        total += float(accelerator.reduce(loss.detach(), "mean"))
+    optimizer.step()
+    return total
+
+
+def _save(
+    accelerator: Accelerator,
+    path: Path,
+    point: checkpoint.Checkpoint,
+    model: LutModel,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    if accelerator.is_main_process:
+        point.state, point.optimizer = model.state_dict(), optimizer.state_dict()
+        checkpoint.save(path, point)
+
+
+def _record(
+    point: checkpoint.Checkpoint, row: Row, log: Log, accelerator: Accelerator, steps: int, speed: float | None = None
+) -> None:
+    point.history.append(row)
+    metrics = {name: value for name, value in row.items() if name != "step"}
+    if speed is not None:
+        metrics["steps_per_second"] = speed
+    if accelerator.is_main_process:
+        log(metrics, int(row["step"]))
+    if not sys.stderr.isatty():  # a log file has no use for a bar
+        text = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        _say(accelerator, f"step {int(row['step'])}/{steps}: {text}")
+
+
+def _say(accelerator: Accelerator, text: str) -> None:
+    if accelerator.is_main_process:
+        print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _progress(
+    accelerator: Accelerator, steps: int, point: checkpoint.Checkpoint
+) -> Iterator[Callable[[checkpoint.Checkpoint, float], None]]:
+    """A bar with the loss, the validation score and the time left."""
+    columns = [
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.2e}  val {task.fields[score]:.3f} dB (best {task.fields[best]:.3f})"),
+        TimeRemainingColumn(),
+    ]
+    shown = accelerator.is_main_process and sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
+        task: TaskID = bar.add_task(
+            "", total=steps, completed=point.step, loss=math.nan, score=math.nan, best=point.best
+        )
+
+        def update(now: checkpoint.Checkpoint, loss: float) -> None:
+            score = now.history[-1]["val_psnr_y"]
+            bar.update(task, completed=now.step, loss=loss, score=score, best=now.best)
+
+        yield update
+
+
+@contextmanager
+def _stop_requests() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM end the training after the step in hand; a second one at once."""
+    requested: list[int] = []
+
+    def request(number: int, frame: FrameType | None) -> None:
+        if requested:
+            raise KeyboardInterrupt
+        requested.append(number)
+
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(requested)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

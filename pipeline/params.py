@@ -1,0 +1,272 @@
+"""params.yaml, typed: every key with its type, bounds, default and meaning; unknown keys are refused.
+
+A field's description is also its comment in the blocks that `python -m pipeline new` writes, and its text in the JSON
+schema that Snakemake and editors check the file against.
+"""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
+
+from lutra.files import write_whole
+from lutra.layouts import DenseLayout, DiagonalLayout, Layout
+from lutra.models.registry import describe
+from pipeline import mistakes
+
+SCHEMA = Path(__file__).resolve().parent.parent / "workflow/schemas/params.schema.json"
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]  # a file name, a key of DVC's, a wildcard of Snakemake's
+Pattern = Literal["s", "d", "y", "e", "h", "o"]
+Text = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+Scale = Annotated[int, Field(ge=1, le=4)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+Steps = Annotated[Count, Field(description="optimiser steps")]
+FirstRate = Annotated[Rate, Field(description="Adam's at the start, in units of the full scale")]
+
+
+class ParamsError(ValueError):
+    """A mistake in params.yaml: one line that names the file, the key, what was found and what was expected."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+with warnings.catch_warnings():
+    # the key is called `validate`, which hides a deprecated method of pydantic's that nobody calls
+    warnings.filterwarnings("ignore", message='Field name "validate"', category=UserWarning)
+
+    class DataParams(_Section):
+        """The images. All keys are required, because DVC watches them one by one."""
+
+        train: Annotated[Text, Field(description="a name in data/catalogue.yaml, or a folder of images")]
+        evaluate: Annotated[
+            tuple[Text, ...],
+            Strict(False),  # YAML has lists, no tuples
+            Field(min_length=1, description="names or folders, each scored on its own"),
+        ]
+        validate: Annotated[  # type: ignore[assignment]
+            Count, Field(description="images held out of training, evenly spaced, to choose the best state")
+        ]
+        bicubic: Annotated[
+            Literal["uint8", "double"], Field(description="which of MATLAB's two roundings makes the LR images")
+        ]
+        scales: Annotated[
+            tuple[Scale, ...],
+            Strict(False),
+            Field(min_length=1, description="upscaling factors to prepare; every experiment's must be listed"),
+        ]
+
+        @model_validator(mode="after")
+        def _each_once(self) -> Self:
+            for key, values in (("evaluate", self.evaluate), ("scales", self.scales)):
+                if len(set(values)) < len(values):
+                    raise ValueError(f"{key}: found {list(values)}, expected each once")
+            return self
+
+
+class TrackingParams(_Section):
+    """Where runs are logged."""
+
+    enabled: Annotated[bool, Field(description="log every stage to MLflow")] = True
+    uri: Annotated[Text | None, Field(description="null: $MLFLOW_TRACKING_URI, else sqlite in runs/mlflow.db")] = None
+    experiment: Annotated[Text, Field(description="MLflow's experiment, the one that holds all our runs")] = "lutra"
+
+
+class ModelParams(_Section):
+    """Options of the family; null: the family's default. An option that the family does not have is refused."""
+
+    pattern: Annotated[Pattern | None, Field(description="srlut: where the four taps lie")] = None
+    patterns: Annotated[
+        str | None, Field(pattern="^[sdyeho]+$", description="mulut, spflut: patterns in parallel, a letter each")
+    ] = None
+    stages: Annotated[Count | None, Field(description="mulut, autolut on mulut: groups in series")] = None
+    base: Annotated[Literal["mulut", "spflut"] | None, Field(description="autolut: the system it builds on")] = None
+    branches: Annotated[Count | None, Field(description="autolut: samplers in parallel")] = None
+    kernel: Annotated[Count | None, Field(description="autolut: side of the sampling window, pixels")] = None
+
+
+class NetworkParams(_Section):
+    """The pointwise network that is trained and then becomes a table."""
+
+    width: Annotated[int, Field(ge=1, le=1024, description="features of each hidden layer")] = 64
+    kind: Annotated[Literal["plain", "dense"] | None, Field(description="plain, dense; null: the family's")] = None
+    activation: Annotated[Literal["relu", "gelu"] | None, Field(description="relu, gelu; null: the family's")] = None
+
+
+class DfcParams(_Section):
+    """Diagonal-first compression: fine nodes near a = b = c = d, a coarse grid elsewhere."""
+
+    width: Annotated[Count, Field(description="distance from the diagonal, node steps")] = 2
+    interval: Annotated[int, Field(ge=4, le=8, description="of the coarse grid, bits")] = 5
+    dimensions: Annotated[Literal["xy", "xyz", "xyzt"], Field(description="the taps that are compressed")] = "xyzt"
+
+
+class TableParams(_Section):
+    """How a table is stored."""
+
+    interval: Annotated[int, Field(ge=3, le=8, description="distance of nodes, bits (4: every 16 levels)")] = 4
+    dfc: Annotated[
+        DfcParams | None,
+        Field(description="null, or {width: 2, interval: 5, dimensions: xyzt}: diagonal-first compression"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _layout_exists(self) -> Self:
+        try:
+            self.layout()
+        except ValueError as error:
+            raise ValueError(f"dfc: {error}") from None
+        return self
+
+    def layout(self) -> Layout:
+        """The layout that the section describes; ValueError if its numbers do not fit together."""
+        if self.dfc is None:
+            return DenseLayout(self.interval)
+        return DiagonalLayout(self.interval, self.dfc.width, self.dfc.interval, self.dfc.dimensions)
+
+
+class FitParams(_Section):
+    """What training a network and finetuning tables have in common."""
+
+    steps: Steps = 200
+    batch: Annotated[Count, Field(description="patches a step, all processes together")] = 16
+    patch: Annotated[int, Field(ge=4, le=1024, description="side of a patch, LR pixels")] = 48
+    learning_rate: FirstRate = 1e-3
+    final_learning_rate: Annotated[Rate, Field(description="at the end, reached along a cosine")] = 1e-4
+    precision: Annotated[Literal["fp32", "bf16"], Field(description="fp32, bf16: of a network's arithmetic")] = "fp32"
+    accumulate: Annotated[Count, Field(description="parts a batch is computed in, to need less memory")] = 1
+    validate_every: Annotated[Count, Field(description="steps between validations; the best state is kept")] = 50
+    checkpoint_every: Annotated[Count, Field(description="steps between checkpoints, to resume from")] = 50
+    seed: Annotated[int, Field(ge=0, lt=2**32, description="of everything random")] = 0
+
+    @model_validator(mode="after")
+    def _numbers_fit_together(self) -> Self:
+        first, last = self.learning_rate, self.final_learning_rate
+        if last > first:
+            raise ValueError(f"final_learning_rate: found {last:g}, expected at most the learning_rate of {first:g}")
+        if self.batch % self.accumulate:
+            raise ValueError(f"accumulate: found {self.accumulate}, expected a divisor of the batch of {self.batch}")
+        return self
+
+
+class TrainParams(FitParams):
+    """Training of the networks."""
+
+    method: Annotated[
+        Literal["network", "table"],
+        Field(description="network: trained as such, then exported; table: seen through its table at every step"),
+    ] = "network"
+    init: Annotated[
+        Literal["interpolation", "random"], Field(description="interpolation, random: what training starts from")
+    ] = "interpolation"
+
+
+class FinetuneParams(FitParams):
+    """Training of the exported tables' values."""
+
+    steps: Steps = 40
+    learning_rate: FirstRate = 1e-3
+
+
+class EvaluateParams(_Section):
+    """What evaluation draws besides its scores."""
+
+    sheets: Annotated[int, Field(ge=0, description="images of each set that get a comparison sheet")] = 3
+
+
+class Experiment(_Section):
+    """One model from training to scores. All sections are required (`{}` will do), because DVC watches each."""
+
+    family: Annotated[
+        Literal["srlut", "mulut", "spflut", "autolut"], Field(description="srlut, mulut, spflut, autolut")
+    ]
+    scale: Annotated[Scale, Field(description="upscaling factor")]
+    model: Annotated[ModelParams, Field(description="options of the family; null: its default")]
+    network: Annotated[NetworkParams, Field(description="of each unit; becomes a table")]
+    table: Annotated[TableParams, Field(description="how each unit is stored")]
+    train: Annotated[TrainParams, Field(description="of the networks")]
+    finetune: Annotated[FinetuneParams, Field(description="of the tables' values")]
+    evaluate: Annotated[EvaluateParams, Field(description="besides the scores")]
+
+    @model_validator(mode="after")
+    def _sections_fit_together(self) -> Self:
+        try:
+            describe(self.family, self.scale, self.model.model_dump())
+        except ValueError as error:
+            raise ValueError(f"model: {error}") from None
+        return self
+
+
+class Params(_Section):
+    """All of params.yaml."""
+
+    data: Annotated[DataParams, Field(description="the images")]
+    tracking: Annotated[TrackingParams, Field(description="where runs are logged")] = TrackingParams()
+    experiments: Annotated[dict[Name, Experiment], Field(description="one block per experiment, by name")]
+
+    @model_validator(mode="after")
+    def _scales_prepared(self) -> Self:
+        for name, block in self.experiments.items():
+            if block.scale not in self.data.scales:
+                found = f"found {block.scale}, expected one of data.scales ({', '.join(map(str, self.data.scales))})"
+                raise ValueError(f"experiments.{name}.scale: {found}: add it there")
+        return self
+
+    def experiment(self, name: str) -> Experiment:
+        """The block called `name`; ValueError with the known names if there is none."""
+        if name not in self.experiments:
+            known = mistakes.one_of(name, list(self.experiments))
+            raise ValueError(f"experiments: found no experiment {name!r}, expected {known}")
+        return self.experiments[name]
+
+
+def load(path: Path) -> Params:
+    """Read and check a file of parameters.
+
+    Raises:
+        ParamsError: the file is no YAML, or a key is unknown, missing, repeated, or has a wrong value.
+        OSError: the file cannot be read.
+    """
+    return parse(path.read_bytes(), str(path))
+
+
+def parse(content: bytes, source: str) -> Params:
+    """The parameters that `content`, YAML in UTF-8, holds; `source` names it in errors. Raises ParamsError."""
+    try:
+        data = mistakes.read_yaml(content)
+        if not isinstance(data, dict):
+            raise ValueError(f"found {mistakes.shown(data)}, expected the keys {', '.join(Params.model_fields)}")
+        return Params.model_validate(data)
+    except ValidationError as error:
+        raise ParamsError(f"{source}: {mistakes.explain(error, Params)}") from None
+    except ValueError as error:
+        raise ParamsError(f"{source}: {error}") from None
+
+
+def json_schema() -> str:
+    """The JSON schema of params.yaml (draft 2020-12), as text."""
+    schema: dict[str, Any] = Params.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["properties"]["experiments"]["additionalProperties"] = False
+    for section in (schema, *schema["$defs"].values()):
+        for key in section["properties"].values():
+            # Snakemake writes a schema's defaults into its configuration, which is then not the file's any more
+            if "default" in key:
+                default = json.dumps(key.pop("default"))
+                key["description"] = f"{key.get('description', '')} (default: {default})"
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def write_schema(path: Path = SCHEMA) -> None:
+    """Write the schema, whole or not at all."""
+    write_whole(path, json_schema())
+
+
+def schema_is_current(path: Path = SCHEMA) -> bool:
+    """Whether the file holds the schema of the parameters as they are now."""
+    return path.is_file() and path.read_text(encoding="utf-8") == json_schema()

@@ -1,0 +1,225 @@
+"""The stages, each declared once: what it reads and writes, and the parameters and code that it depends on.
+
+The Snakemake rules take everything from here, and `python -m pipeline dvc-yaml` writes dvc.yaml from here.
+Paths of inputs and outputs are relative to the root that the stage is run with; `{scale}` and `{experiment}`
+stand for what it is run for. In a stage that runs once per root, `{experiment}` means every experiment.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+PARAMETERS = ("pipeline/params.py",)  # holds the defaults of whatever params.yaml leaves out
+IMAGES = ("pipeline/datasets.py", "lutra/imaging/files.py", "lutra/imaging/resize.py")
+MODEL = (
+    "lutra/artifact.py",
+    "lutra/description.py",
+    "lutra/files.py",
+    "lutra/fixedpoint.py",
+    "lutra/layouts.py",
+    "lutra/lookup",
+    "lutra/models",
+    "lutra/sampling.py",
+    "lutra/simplex.py",
+    "lutra/units.py",
+)
+FITTING = (
+    "pipeline/checkpoint.py",
+    "pipeline/fitting.py",
+    "lutra/imaging/colour.py",
+    "lutra/imaging/metrics.py",
+)
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file or folder that a stage writes; metrics are JSON, a curve is CSV with a `step` column."""
+
+    path: str
+    kind: Literal["file", "folder", "metrics", "curve"] = "file"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a job may ask of a scheduler: threads, memory in MB, minutes, GPUs."""
+
+    threads: int
+    mem_mb: int
+    runtime: int
+    gpu: int = 0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the pipeline, a command `python -m pipeline NAME ...`."""
+
+    name: str
+    summary: str
+    per: Literal["scale", "experiment", "root"]
+    outputs: Mapping[str, Output]
+    parameters: tuple[str, ...]
+    modules: tuple[str, ...]
+    resources: Resources
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def command(self) -> str:
+        """The arguments of `python -m pipeline`, with placeholders: the root, what the stage is run for."""
+        target = "" if self.per == "root" else f" --{self.per} {{{self.per}}}"
+        return f"{self.name}{target} --root {{root}}"
+
+    def resolved(self, params: Any, **target: str) -> dict[str, Any]:
+        """The parameters that the stage depends on, defaults filled in, as plain values by dotted path."""
+        keys = (key.format(**target) for key in self.parameters)
+        return {key: _plain(_lookup(params, key)) for key in keys}
+
+
+def _of_experiment(*keys: str) -> tuple[str, ...]:
+    return tuple(f"experiments.{{experiment}}.{key}" for key in keys)
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage(
+        name="prepare",
+        summary="Decode, check and crop the images, make their low-resolution versions, pack them",
+        per="scale",
+        outputs={"data": Output("prepare/x{scale}", "folder")},
+        parameters=("data.train", "data.evaluate", "data.validate", "data.bicubic"),
+        modules=(
+            "pipeline/prepare.py",
+            "data/catalogue.yaml",
+            *PARAMETERS,
+            *IMAGES,
+        ),
+        resources=Resources(threads=1, mem_mb=4000, runtime=120),
+    ),
+    Stage(
+        name="train",
+        summary="Train the network whose units will become tables",
+        per="experiment",
+        inputs={"data": "prepare/x{scale}"},
+        outputs={
+            "network": Output("train/{experiment}/network.safetensors"),
+            "curve": Output("train/{experiment}/curve.csv", "curve"),
+        },
+        parameters=_of_experiment("family", "scale", "model", "network", "table", "train"),
+        modules=("pipeline/train.py", "lutra/export.py", *PARAMETERS, *IMAGES, *FITTING, *MODEL),
+        resources=Resources(threads=8, mem_mb=16000, runtime=7200, gpu=1),
+    ),
+    Stage(
+        name="export",
+        summary="Evaluate every unit at the nodes of its table and write the tables as one file",
+        per="experiment",
+        inputs={"network": "train/{experiment}/network.safetensors"},
+        outputs={"model": Output("export/{experiment}/model.safetensors")},
+        parameters=_of_experiment("family", "scale", "model", "network", "table"),
+        modules=("pipeline/export.py", "lutra/export.py", *PARAMETERS, *MODEL),
+        resources=Resources(threads=4, mem_mb=8000, runtime=60),
+    ),
+    Stage(
+        name="finetune",
+        summary="Train the exported tables' values as they will be used",
+        per="experiment",
+        inputs={"data": "prepare/x{scale}", "model": "export/{experiment}/model.safetensors"},
+        outputs={
+            "model": Output("finetune/{experiment}/model.safetensors"),
+            "curve": Output("finetune/{experiment}/curve.csv", "curve"),
+        },
+        parameters=_of_experiment("scale", "table", "finetune"),
+        modules=("pipeline/finetune.py", *PARAMETERS, *IMAGES, *FITTING, *MODEL),
+        resources=Resources(threads=8, mem_mb=16000, runtime=2880, gpu=1),
+    ),
+    Stage(
+        name="evaluate",
+        summary="Score bicubic, network, exported and finetuned tables, and draw comparison sheets",
+        per="experiment",
+        inputs={
+            "data": "prepare/x{scale}",
+            "network": "train/{experiment}/network.safetensors",
+            "exported": "export/{experiment}/model.safetensors",
+            "finetuned": "finetune/{experiment}/model.safetensors",
+        },
+        outputs={
+            "metrics": Output("evaluate/{experiment}/metrics.json", "metrics"),
+            "images": Output("evaluate/{experiment}/images.csv"),
+            "sheets": Output("evaluate/{experiment}/sheets", "folder"),
+        },
+        parameters=("data.bicubic", *_of_experiment("family", "scale", "evaluate")),
+        modules=(
+            "pipeline/evaluate.py",
+            "lutra/evaluation.py",
+            "lutra/imaging",
+            *PARAMETERS,
+            *IMAGES,
+            *FITTING,
+            *MODEL,
+        ),
+        resources=Resources(threads=4, mem_mb=8000, runtime=120),
+    ),
+    Stage(
+        name="report",
+        summary="One table and one picture over all experiments",
+        per="root",
+        inputs={
+            "metrics": "evaluate/{experiment}/metrics.json",
+            "sheets": "evaluate/{experiment}/sheets",
+        },
+        outputs={"table": Output("report/report.md"), "picture": Output("report/comparison.png")},
+        parameters=("experiments",),
+        modules=("pipeline/report.py", "lutra/files.py", *PARAMETERS),
+        resources=Resources(threads=1, mem_mb=2000, runtime=10),
+    ),
+)
+
+
+def find(name: str) -> Stage:
+    """The stage called `name`; ValueError if there is none."""
+    for stage in STAGES:
+        if stage.name == name:
+            return stage
+    raise ValueError(f"stage {name!r} is not one of {', '.join(stage.name for stage in STAGES)}")
+
+
+def content_hash(modules: Iterable[str], project: Path = PROJECT) -> str:
+    """SHA-256 over the names and contents of files, and of the files in folders; Python's caches left out.
+
+    Raises FileNotFoundError for a declared module that does not exist.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(set(_files(modules, project))):
+        content = (project / path).read_bytes()
+        digest.update(f"{path}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def source_folders(names: Iterable[str], project: Path = PROJECT) -> list[str]:
+    """Of the image sets named in `data:`, those that are folders of the user's, which prepare must watch."""
+    return sorted({name for name in names if (project / name).is_dir()})
+
+
+def _files(modules: Iterable[str], project: Path) -> Iterator[str]:
+    for module in modules:
+        path = project / module
+        if path.is_dir():
+            found = (file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+            yield from (file.relative_to(project).as_posix() for file in found)
+        else:
+            yield module
+
+
+def _lookup(params: Any, key: str) -> Any:
+    for part in key.split("."):
+        params = params[part] if isinstance(params, Mapping) else getattr(params, part)
+    return params
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,33 @@
+"""Fixtures of all tests: where the published tables, images and data sets lie, if they do."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _finder(variable: str, default: str) -> Callable[[str], Path]:
+    folder = Path(os.environ.get(variable) or ROOT / default)
+
+    def find(name: str) -> Path:
+        path = folder / name
+        if not path.exists():
+            pytest.skip(f"needs {path}, which is not in the repository ({variable} says where to look)")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def reference() -> Callable[[str], Path]:
+    """A file or folder of the published systems' inputs and outputs, by its path; skips where it is absent."""
+    return _finder("LUTRA_REFERENCE", "../shared/reference")
+
+
+@pytest.fixture(scope="session")
+def dataset() -> Callable[[str], Path]:
+    """The folder of a data set such as Set5, by name; skips where it is absent."""
+    return _finder("LUTRA_DATASETS", "../shared/datasets")

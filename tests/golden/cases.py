@@ -1,0 +1,93 @@
+"""Small models of every family and layout, with tables and images that a formula fills: no random generator to trust.
+
+`python tests/golden/cases.py` writes outputs.npz anew; do so only when a result is meant to change, and say why.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lutra.artifact import Artifact, split_table
+from lutra.description import TAP_BITS, ChannelTaps, Padding, Rounding, SampledTaps
+from lutra.fixedpoint import adarl_shares, sampling_weights
+from lutra.layouts import DenseLayout, DiagonalLayout, Layout
+from lutra.models import registry
+
+OUTPUTS = Path(__file__).parent / "outputs.npz"
+DENSE = DenseLayout(6)
+DFC = DiagonalLayout(5, 1, 6)
+
+Case = tuple[str, int, dict[str, Any], Layout, Rounding | None, Padding | None]
+CASES: dict[str, Case] = {
+    "srlut-x4": ("srlut", 4, {}, DENSE, None, None),
+    "srlut-x3-reflect": ("srlut", 3, {}, DENSE, None, "reflect"),
+    "srlut-x2-8bit": ("srlut", 2, {"pattern": "h"}, DenseLayout(8), None, None),
+    "mulut-sdy-x4": ("mulut", 4, {}, DENSE, None, None),
+    "mulut-sdyeho-x1-lookup": ("mulut", 1, {"patterns": "sdyeho", "stages": 3}, DENSE, "lookup", None),
+    "mulut-dfc-x2": ("mulut", 2, {}, DFC, "lookup", None),
+    "mulut-dfc-xy-x2": ("mulut", 2, {"patterns": "s"}, DiagonalLayout(6, 1, 7, "xy"), None, None),
+    "spflut-x4": ("spflut", 4, {}, DENSE, None, None),
+    "spflut-dfc-x1": ("spflut", 1, {"patterns": "sd"}, DFC, None, None),
+    "autolut-mulut-x4": ("autolut", 4, {"kernel": 3}, DENSE, None, None),
+    "autolut-spflut-dfc-x2": ("autolut", 2, {"base": "spflut", "kernel": 4}, DFC, None, None),
+}
+SIZES = ((1, 1), (1, 6), (5, 2), (9, 7))
+
+
+def noise(count: int, seed: int) -> NDArray[np.int64]:
+    """`count` well-mixed numbers in 0..2^16 - 1: the upper half of Knuth's multiplicative hash, squared in between."""
+    x = (np.arange(count, dtype=np.uint64) + np.uint64(seed * 1_000_003 + 1)) * np.uint64(2_654_435_761)
+    x = (x & np.uint64(0xFFFFFFFF)) ^ (x >> np.uint64(13))
+    x = (x * x) >> np.uint64(11)
+    return ((x * np.uint64(2_654_435_761)) >> np.uint64(9)).astype(np.int64) & 0xFFFF
+
+
+def model(name: str) -> Artifact:
+    """The model of a case."""
+    family, scale, options, layout, rounding, padding = CASES[name]
+    description = registry.describe(family, scale, options)
+    sampled = family == "autolut"
+    description = replace(
+        description,
+        rounding=rounding or description.rounding,
+        padding=padding or description.padding,
+        tap_bits=TAP_BITS if sampled else None,
+    )
+    functions, tensors = {}, {}
+    for seed, (_, unit) in enumerate(description.units()):
+        functions[unit.name] = DenseLayout(layout.interval) if isinstance(unit.taps, ChannelTaps) else layout
+        entries = functions[unit.name].entries
+        values = (noise(entries * unit.values, seed) % 256 - 128).astype(np.int8).reshape(entries, unit.values)
+        tensors |= split_table(unit.name, functions[unit.name], values)
+        if isinstance(unit.taps, SampledTaps):
+            logits = (noise(4 * unit.taps.kernel**2, seed + 50).reshape(4, -1) / 2**14).astype(np.float32)
+            tensors |= {f"{unit.name}.sampler": logits, f"{unit.name}.sampler_fixed": sampling_weights(logits)}
+        if unit.previous:
+            mix = (noise(4, seed + 90) / 2**16).astype(np.float32)
+            tensors |= {f"{unit.name}.adarl": mix, f"{unit.name}.adarl_fixed": adarl_shares(mix)}
+    return Artifact(description, functions, tensors)
+
+
+def image(height: int, width: int) -> NDArray[np.uint8]:
+    """A gray image of that size."""
+    return (noise(height * width, height * 31 + width) >> 8).astype(np.uint8).reshape(height, width)
+
+
+def restored(name: str) -> dict[str, NDArray[np.uint8]]:
+    """The reference's output for every size."""
+    import torch
+
+    from lutra.models.convert import from_artifact
+
+    runner = from_artifact(model(name))
+    return {
+        f"{name}/{height}x{width}": runner.restore(torch.from_numpy(image(height, width))[None, None])[0, 0].numpy()
+        for height, width in SIZES
+    }
+
+
+if __name__ == "__main__":
+    np.savez_compressed(OUTPUTS, **{key: array for name in CASES for key, array in restored(name).items()})

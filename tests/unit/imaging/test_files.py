@@ -1,0 +1,200 @@
+"""Image files: what is read, what is refused and how it is said, whole-or-nothing writing."""
+
+import re
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from lutra.imaging import files
+from lutra.imaging.files import list_images, read_image, write_image
+
+Bytes = NDArray[np.uint8]
+
+
+def noise(*shape: int) -> Bytes:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
+    """A PNG file put together by hand: Pillow writes no 16-bit colour and no false sizes."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def refused(path: Path, found: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(path))}: found {found}.*, expected "):
+        read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".TIFF", ".webp", ".ppm"])
+def test_lossless_formats_return_what_was_written(tmp_path: Path, suffix: str) -> None:
+    for image in (noise(9, 7, 3), noise(9, 7)):
+        path = tmp_path / f"image{suffix}"
+        write_image(path, image)
+        read = read_image(path)
+        assert read.dtype == np.uint8
+        assert np.array_equal(read if read.shape == image.shape else read[:, :, 0], image)
+
+
+def test_jpeg_is_close(tmp_path: Path) -> None:
+    ramp = np.broadcast_to(np.arange(64, dtype=np.uint8)[:, None, None] * 3, (64, 64, 3))
+    write_image(tmp_path / "a.jpg", ramp)
+    assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - ramp).max() <= 3
+
+
+def test_opaque_alpha_is_dropped(tmp_path: Path) -> None:
+    gray, colour = noise(5, 6), noise(5, 6, 3)
+    for image in (gray, colour):
+        opaque = Image.fromarray(image)
+        opaque.putalpha(255)
+        opaque.save(tmp_path / "opaque.png")
+        assert np.array_equal(read_image(tmp_path / "opaque.png"), image)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_is_refused(tmp_path: Path, mode: str) -> None:
+    image = Image.new(mode, (4, 4), (9,) * (len(mode) - 1) + (255,))
+    image.putpixel((2, 3), (9,) * (len(mode) - 1) + (254,))
+    image.save(tmp_path / "a.png")
+    refused(tmp_path / "a.png", "transparent pixels")
+
+
+def test_a_transparent_colour_is_refused_where_it_occurs(tmp_path: Path) -> None:
+    image = Image.new("RGB", (4, 4), (1, 2, 3))
+    image.save(tmp_path / "used.png", transparency=(1, 2, 3))
+    refused(tmp_path / "used.png", "transparent pixels")
+    image.save(tmp_path / "unused.png", transparency=(3, 2, 1))
+    assert (read_image(tmp_path / "unused.png") == (1, 2, 3)).all()
+
+
+def test_palettes_become_rgb_and_one_bit_gray(tmp_path: Path) -> None:
+    colours = np.array([[[255, 0, 0], [0, 9, 0]], [[1, 2, 3], [0, 9, 0]]], np.uint8)
+    Image.fromarray(colours).quantize(4).save(tmp_path / "palette.png")
+    assert np.array_equal(read_image(tmp_path / "palette.png"), colours)
+    Image.fromarray(np.eye(3, dtype=bool)).save(tmp_path / "bits.png")
+    assert np.array_equal(read_image(tmp_path / "bits.png"), 255 * np.eye(3, dtype=np.uint8))
+
+
+def test_orientation_is_applied(tmp_path: Path) -> None:
+    image, exif = noise(4, 6, 3), Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rows are columns
+    Image.fromarray(image).save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(read_image(tmp_path / "a.png"), np.rot90(image, -1))
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_sixteen_bits_are_refused(tmp_path: Path, colour: int, channels: int) -> None:
+    path = tmp_path / "deep.png"
+    path.write_bytes(png(2, 2, 16, colour, (b"\0" + bytes(4 * channels)) * 2))
+    refused(path, "more than 8 bits a channel")
+
+
+@pytest.mark.parametrize("header", [b"P5 2 2 65535\n", b"P6 2 2 65535\n"])
+def test_sixteen_bits_in_ppm_are_refused(tmp_path: Path, header: bytes) -> None:
+    (tmp_path / "deep.ppm").write_bytes(header + bytes(24))
+    refused(tmp_path / "deep.ppm", "more than 8 bits a channel")
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix", "found"),
+    [
+        ("CMYK", ".jpg", "colours of mode CMYK"),
+        ("LAB", ".tif", "colours of mode LAB"),
+        ("F", ".tif", "more than 8 bits a channel"),
+    ],
+)
+def test_other_modes_are_refused(tmp_path: Path, mode: str, suffix: str, found: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    Image.new(mode, (4, 4)).save(path)
+    refused(path, found)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png"])
+def test_several_frames_are_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    Image.new("RGB", (4, 4)).save(path, save_all=True, append_images=[Image.new("RGB", (4, 4), "red")])
+    refused(path, "2 frames")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp", ".ppm", ".webp"])
+def test_truncated_files_are_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    write_image(path, noise(60, 60, 3))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    refused(path, r"(a damaged or unreadable file|none of the formats)")
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", b"GIF89a" + bytes(100)])
+def test_files_that_are_no_images(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    refused(tmp_path / "a.png", "none of the formats PNG")
+
+
+# Pillow warns above its limit of 89 million pixels and refuses above twice as many.
+@pytest.mark.parametrize("side", [10_000, 20_000])
+def test_decompression_bombs_are_refused(tmp_path: Path, side: int) -> None:
+    (tmp_path / "bomb.png").write_bytes(png(side, side, 8, 0, b"\0"))
+    refused(tmp_path / "bomb.png", "too many pixels")
+
+
+def test_missing_files_and_folders(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.png: no such file, expected"):
+        read_image(tmp_path / "nowhere.png")
+    refused(tmp_path, "a folder")
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((4, 4)), noise(4, 4, 4), noise(4), noise(0, 4)], ids=["float", "RGBA", "line", "empty"]
+)
+def test_refused_arrays_leave_no_file(tmp_path: Path, image: Bytes) -> None:
+    with pytest.raises(ValueError, match=r"a\.png: found shape .* to write, expected"):
+        write_image(tmp_path / "a.png", image)
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_suffixes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"found suffix '\.gif', expected one of \.png"):
+        write_image(tmp_path / "a.gif", noise(4, 4))
+
+
+def test_an_interrupted_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, old = tmp_path / "a.png", noise(4, 4)
+    write_image(path, old)
+
+    def interrupted(self: Image.Image, name: Path, **options: Any) -> None:
+        name.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Image.Image, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_image(path, 255 - old)
+    assert list(tmp_path.iterdir()) == [path]
+    assert np.array_equal(read_image(path), old)
+
+
+def test_images_are_listed_by_name(tmp_path: Path) -> None:
+    for name in ("b.PNG", "a.jpg", "c.tiff", "notes.txt", ".hidden.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.png").mkdir()
+    assert [path.name for path in list_images(tmp_path)] == ["a.jpg", "b.PNG", "c.tiff"]
+    assert all(path.suffix.lower() in files.SUFFIXES for path in list_images(str(tmp_path)))
+
+
+def test_folders_without_images_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"found no image, expected files ending in \.png"):
+        list_images(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"nowhere: no such folder"):
+        list_images(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"file: found a file, expected a folder"):
+        list_images(tmp_path / "file")

@@ -1,0 +1,136 @@
+"""Training: a resumed run equals an uninterrupted one, no result scores below its start, a stop keeps a checkpoint."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lutra.description import NetworkSpec
+from lutra.export import through_tables, to_tables
+from lutra.imaging.files import write_image
+from lutra.layouts import DiagonalLayout
+from lutra.models import registry
+from lutra.models.build import build
+from lutra.models.interpreter import LutModel
+from pipeline import checkpoint, fitting, params, prepare
+from pipeline.params import FitParams
+
+SETTINGS = FitParams(
+    steps=12, batch=4, patch=8, learning_rate=1e-3, final_learning_rate=1e-4, validate_every=3, checkpoint_every=5
+)
+LAYOUT = DiagonalLayout(5, 1, 6)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prepared x2 data of a few smooth images."""
+    folder = tmp_path_factory.mktemp("images")
+    rows, columns = np.mgrid[0:48, 0:56]
+    for number in range(4):
+        waves = [127 + 100 * np.sin((rows * (1 + number) + columns * channel) / 9) for channel in range(3)]
+        write_image(folder / f"{number}.png", np.stack(waves, axis=-1).astype(np.uint8))
+    settings = params.Params.model_validate(
+        {
+            "data": {
+                "train": str(folder),
+                "evaluate": [str(folder)],
+                "validate": 1,
+                "bicubic": "uint8",
+                "scales": [2],
+            },
+            "tracking": {"enabled": False},
+            "experiments": {},
+        }
+    )
+    return prepare.run(settings, scale=2, root=tmp_path_factory.mktemp("root"))
+
+
+def network() -> LutModel:
+    torch.manual_seed(0)
+    return build(registry.describe("srlut", 2), NetworkSpec("plain", width=8, depth=1, bound="clamp", linear=True))
+
+
+STARTS: dict[str, Callable[[], LutModel]] = {
+    "network": network,
+    "table": lambda: through_tables(network(), LAYOUT),
+    "finetune": lambda: to_tables(network(), LAYOUT),
+}
+
+
+def silent(metrics: dict[str, float], step: int) -> None:
+    """Log nowhere."""
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_an_interrupted_training_ends_as_an_uninterrupted_one(data: Path, tmp_path: Path, start: str) -> None:
+    whole = STARTS[start]()
+    curve = fitting.fit(whole, SETTINGS, data, tmp_path / "a" / "c.safetensors", "f", silent)
+
+    class Crash(Exception):
+        pass
+
+    def crash(metrics: dict[str, float], step: int) -> None:
+        if step == 9:
+            raise Crash
+
+    resume = tmp_path / "b" / "c.safetensors"
+    with pytest.raises(Crash):
+        fitting.fit(STARTS[start](), SETTINGS, data, resume, "f", crash)
+    kept = checkpoint.load(resume, "f")
+    assert kept is not None and kept.step == 5
+    resumed = STARTS[start]()
+    assert fitting.fit(resumed, SETTINGS, data, resume, "f", silent) == curve
+    assert all(torch.equal(tensor, resumed.state_dict()[name]) for name, tensor in whole.state_dict().items())
+
+
+def test_a_checkpoint_of_another_run_is_not_resumed(data: Path, tmp_path: Path) -> None:
+    resume = tmp_path / "c.safetensors"
+    point = checkpoint.Checkpoint("other", 3, {}, {}, {"state": {}, "param_groups": []}, 0.0, [])
+    checkpoint.save(resume, point)
+    assert checkpoint.load(resume, "mine") is None
+    resume.write_bytes(b"damaged")
+    assert checkpoint.load(resume, "other") is None
+
+
+def test_the_result_is_the_best_state(data: Path, tmp_path: Path) -> None:
+    model = to_tables(network(), LAYOUT)
+    wild = SETTINGS.model_copy(update={"learning_rate": 1.0, "final_learning_rate": 1.0})
+    start = fitting.validate(model, fitting.PackedImages(data / "validate"))
+    curve = fitting.fit(model, wild, data, tmp_path / "c.safetensors", "f", silent)
+    best = max(row["val_psnr_y"] for row in curve)
+    assert fitting.validate(model, fitting.PackedImages(data / "validate")) == best >= start
+
+
+def test_training_improves_on_interpolation(data: Path, tmp_path: Path) -> None:
+    longer = SETTINGS.model_copy(update={"steps": 60, "validate_every": 20})
+    curve = fitting.fit(network(), longer, data, tmp_path / "c.safetensors", "f", silent)
+    assert [row["step"] for row in curve] == [0, 20, 40, 60]
+    assert curve[-1]["val_psnr_y"] > curve[0]["val_psnr_y"] + 0.5
+    assert curve[-1]["loss"] < curve[1]["loss"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_request_leaves_a_checkpoint(data: Path, tmp_path: Path, number: int) -> None:
+    resume = tmp_path / "c.safetensors"
+
+    def stop(metrics: dict[str, float], step: int) -> None:
+        if step == 3:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(KeyboardInterrupt):
+        fitting.fit(network(), SETTINGS, data, resume, "f", stop)
+    kept = checkpoint.load(resume, "f")
+    assert kept is not None and kept.step == 3
+
+
+def test_accumulated_parts_give_the_whole_batch(data: Path, tmp_path: Path) -> None:
+    parts = SETTINGS.model_copy(update={"accumulate": 2})
+    one, two = network(), network()
+    fitting.fit(one, SETTINGS, data, tmp_path / "a.safetensors", "f", silent)
+    fitting.fit(two, parts, data, tmp_path / "b.safetensors", "f", silent)
+    for name, tensor in one.state_dict().items():
+        assert torch.allclose(tensor, two.state_dict()[name], atol=1e-4)  # the sum runs in another order

@@ -1,0 +1,124 @@
+"""The command line: what reaches the stages, and how a mistake ends."""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.__main__ import app
+from pipeline.stages import STAGES
+
+PARAMS = """
+data: {train: photos, evaluate: [samples], validate: 1, bicubic: uint8, scales: [2, 4]}
+experiments:
+  small: {family: srlut, scale: 2, model: {}, network: {}, table: {}, train: {}, finetune: {}, evaluate: {}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LUTRA_TRACE", raising=False)
+    return tmp_path
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException | None = None) -> list[Any]:
+    """Replace a stage's module by one that keeps what it is called with."""
+    calls: list[Any] = []
+
+    def run(params: Any, *arguments: Any, **options: Any) -> None:
+        calls.append((*arguments, options))
+        if error is not None:
+            raise error
+
+    module = ModuleType(f"pipeline.{name}")
+    module.__dict__["run"] = run
+    monkeypatch.setitem(sys.modules, f"pipeline.{name}", module)
+    return calls
+
+
+@pytest.mark.parametrize("name", ["train", "export", "finetune", "evaluate"])
+def test_a_stage_gets_its_experiment_and_root(name: str, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = stand_in(monkeypatch, name)
+    result = CliRunner().invoke(app, [name, "--experiment", "small", "--root", "runs/x"])
+    assert result.exit_code == 0, result.output
+    assert calls == [("small", Path("runs/x"), {})]
+
+
+@pytest.mark.parametrize("option", [["--scale", "2"], ["--experiment", "small"]])
+def test_prepare_takes_a_scale_or_the_scale_of_an_experiment(
+    option: list[str], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = stand_in(monkeypatch, "prepare")
+    assert CliRunner().invoke(app, ["prepare", *option, "--root", "r"]).exit_code == 0
+    assert calls == [({"scale": 2, "root": Path("r")},)]
+
+
+@pytest.mark.parametrize("options", [[], ["--scale", "2", "--experiment", "small"]])
+def test_prepare_refuses_neither_and_both(options: list[str], project: Path) -> None:
+    result = CliRunner().invoke(app, ["prepare", *options])
+    assert result.exit_code == 2
+    assert result.stderr == "error: prepare takes either --scale or --experiment\n"
+
+
+def test_report_covers_all_experiments_or_those_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = stand_in(monkeypatch, "report")
+    for options in ([], ["--experiment", "small"]):
+        assert CliRunner().invoke(app, ["report", *options, "--root", "r"]).exit_code == 0
+    assert calls == [(Path("r"), None, {}), (Path("r"), ["small"], {})]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (ValueError("a.png: found 3 x 3,\n expected 8 x 8"), 2, "error: a.png: found 3 x 3, expected 8 x 8\n"),
+        (FileNotFoundError(2, "No such file", "a.png"), 2, "error: [Errno 2] No such file: 'a.png'\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+    ],
+)
+def test_a_mistake_is_one_line_and_an_exit_code(
+    error: BaseException, code: int, line: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch, "train", error)
+    result = CliRunner().invoke(app, ["train", "--experiment", "small"])
+    assert result.exit_code == code
+    assert result.stderr == line
+
+
+def test_a_trace_is_shown_on_request(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, "train", ValueError("wrong"))
+    monkeypatch.setenv("LUTRA_TRACE", "1")
+    assert isinstance(CliRunner().invoke(app, ["train", "--experiment", "small"]).exception, ValueError)
+
+
+def test_wrong_parameters_are_one_line(project: Path) -> None:
+    (project / "params.yaml").write_text(PARAMS.replace("bicubic", "bicubik"))
+    result = CliRunner().invoke(app, ["train", "--experiment", "small"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: params.yaml: data.bicubik: found an unknown key")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_generated_files_are_written_checked_and_found_stale(project: Path) -> None:
+    for command, path in (("dvc-yaml", "dvc.yaml"), ("schema", "workflow/schemas/params.schema.json")):
+        stale = CliRunner().invoke(app, [command, "--check"])
+        assert stale.exit_code == 2
+        assert stale.stderr == f"error: {path}: is stale; run `python -m pipeline {command}`\n"
+        assert CliRunner().invoke(app, [command]).stdout == f"wrote {path}\n"
+        assert CliRunner().invoke(app, [command, "--check"]).exit_code == 0
+
+
+def test_a_folder_of_images_becomes_a_dependency_of_prepare(project: Path) -> None:
+    (project / "mine").mkdir()
+    (project / "params.yaml").write_text(PARAMS.replace("photos", str(project / "mine")))
+    assert CliRunner().invoke(app, ["dvc-yaml"]).exit_code == 0
+    assert f"        - {project}/mine\n" in (project / "dvc.yaml").read_text()
+
+
+def test_every_stage_is_a_command() -> None:
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    assert {stage.name for stage in STAGES} <= commands

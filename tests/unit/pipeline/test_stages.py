@@ -1,0 +1,166 @@
+"""The declaration of the stages holds together, and names the code that each stage really uses."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline import params, stages
+from pipeline.stages import PROJECT, STAGES, Stage
+
+# Code that a stage loads and that cannot change its outputs, so that an edit must rerun nothing: it logs, words
+# errors, describes where a result came from, or is a package's empty front. What pipeline.params loads only checks.
+WITHOUT_EFFECT = {
+    "lutra",
+    "lutra.imaging",
+    "pipeline",
+    "pipeline.mistakes",
+    "pipeline.provenance",
+    "pipeline.stages",
+    "pipeline.tracking",
+}
+PARAMETERS = "pipeline.params"
+
+LOADED = """
+import json, sys
+import pipeline.params
+before = set(sys.modules)
+import pipeline.{stage}
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+each_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+
+
+def path_of(module: str) -> Path | None:
+    path = Path(*module.split("."))
+    found = [file for file in (path.with_suffix(".py"), path / "__init__.py") if (PROJECT / file).is_file()]
+    return found[0] if found else None
+
+
+def imported_by(module: str) -> Iterator[str]:
+    """What a module imports, in its functions too, and the packages around it."""
+    path = path_of(module)
+    assert path is not None
+    for node in ast.walk(ast.parse((PROJECT / path).read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    while "." in module:
+        module = module.rpartition(".")[0]
+        yield module
+
+
+def ours(modules: Iterator[str]) -> set[str]:
+    return {name for name in modules if name.split(".")[0] in ("lutra", "pipeline") and path_of(name)}
+
+
+def needed_by(stage: Stage) -> set[str]:
+    """The modules that a stage's code reaches, apart from those without effect."""
+    reached: set[str] = set()
+    ahead = {f"pipeline.{stage.name}"}
+    while ahead:
+        module = ahead.pop()
+        reached.add(module)
+        if module not in WITHOUT_EFFECT | {PARAMETERS}:
+            ahead |= ours(imported_by(module)) - reached
+    return reached - WITHOUT_EFFECT
+
+
+def declared(stage: Stage, module: str) -> bool:
+    path = path_of(module)
+    assert path is not None
+    return any(path == Path(entry) or Path(entry) in path.parents for entry in stage.modules)
+
+
+@each_stage
+def test_a_stage_declares_the_modules_that_its_code_reaches(stage: Stage) -> None:
+    assert not {module for module in needed_by(stage) if not declared(stage, module)}
+
+
+@each_stage
+def test_a_stage_declares_no_module_that_its_code_does_not_reach(stage: Stage) -> None:
+    needed = {str(path_of(module)) for module in needed_by(stage)}
+    assert not {entry for entry in stage.modules if entry.endswith(".py") and entry not in needed}
+
+
+@each_stage
+def test_a_stage_declares_the_modules_that_it_loads(stage: Stage) -> None:
+    command = [sys.executable, "-c", LOADED.format(stage=stage.name)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    loaded = ours(iter(json.loads(done.stdout))) - WITHOUT_EFFECT
+    assert f"pipeline.{stage.name}" in loaded
+    assert not {module for module in loaded if not declared(stage, module)}
+
+
+@each_stage
+def test_what_a_stage_declares_exists(stage: Stage) -> None:
+    assert not [module for module in stage.modules if not (PROJECT / module).exists()]
+
+
+@pytest.mark.parametrize("name", ["train", "finetune"])
+def test_training_never_depends_on_what_comes_after_it(name: str) -> None:
+    later = ("lutra/cli.py", "lutra/engine", "pipeline/evaluate.py", "pipeline/report.py", "pipeline/tracking.py")
+    modules = [Path(entry) for entry in stages.find(name).modules]
+    assert not [path for path in map(Path, later) if any(path == entry or entry in path.parents for entry in modules)]
+
+
+def test_inputs_are_outputs_of_earlier_stages() -> None:
+    written: set[str] = set()
+    for stage in STAGES:
+        assert set(stage.inputs.values()) <= written
+        written |= {output.path for output in stage.outputs.values()}
+
+
+def test_no_two_stages_write_the_same() -> None:
+    written = [output.path for stage in STAGES for output in stage.outputs.values()]
+    assert len(set(written)) == len(written)
+
+
+def test_unknown_stages_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"stage 'distil' is not one of prepare, train"):
+        stages.find("distil")
+
+
+def test_parameters_are_resolved_with_their_defaults() -> None:
+    content = (
+        "data: {train: photos, evaluate: [samples], validate: 1, bicubic: uint8, scales: [4]}\n"
+        "experiments:\n"
+        "  a: {family: srlut, scale: 4, model: {}, network: {}, table: {}, train: {steps: 7}, finetune: {},"
+        " evaluate: {}}\n"
+    )
+    resolved = stages.find("train").resolved(params.parse(content.encode(), "test"), experiment="a")
+    assert resolved["experiments.a.family"] == "srlut"
+    assert resolved["experiments.a.train"]["steps"] == 7
+    assert resolved["experiments.a.train"]["seed"] == 0
+    assert json.loads(json.dumps(resolved)) == resolved
+
+
+def test_content_hash_sees_names_and_contents_and_no_caches(tmp_path: Path) -> None:
+    folder = tmp_path / "code"
+    folder.mkdir()
+    (folder / "a.py").write_text("1")
+    first = stages.content_hash(["code"], tmp_path)
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "a.pyc").write_text("x")
+    assert stages.content_hash(["code", "code/a.py"], tmp_path) == first
+    (folder / "a.py").write_text("2")
+    changed = stages.content_hash(["code"], tmp_path)
+    (folder / "a.py").rename(folder / "b.py")
+    assert len({first, changed, stages.content_hash(["code"], tmp_path)}) == 3
+
+
+def test_content_hash_refuses_missing_modules(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"absent\.py"):
+        stages.content_hash(["absent.py"], tmp_path)
+
+
+def test_source_folders_are_the_folders_among_the_names(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    assert stages.source_folders(["photos", "mine", "mine"], tmp_path) == ["mine"]

@@ -1,0 +1,183 @@
+"""Tracking: what is logged, who is the latest, and that nothing it does can hurt a stage."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import tracking
+from pipeline.params import TrackingParams
+from pipeline.stages import PROJECT
+
+CHILD = """
+import sys
+from pathlib import Path
+from pipeline import tracking
+from pipeline.params import TrackingParams
+with tracking.stage_run(
+    TrackingParams(uri=sys.argv[1]), stage="train", experiment="a", root=Path("runs/dvc"), params={}
+) as run:
+    run.metrics({"loss": 1.0}, step=1)
+"""
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow takes seconds to create one; the tests copy it."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    log(f"sqlite:///{path}", project="another")
+    return path
+
+
+@pytest.fixture
+def uri(tmp_path: Path, empty_database: Path) -> str:
+    copy = tmp_path / "tracking" / "mlflow.db"
+    copy.parent.mkdir()
+    shutil.copyfile(empty_database, copy)
+    return f"sqlite:///{copy}"
+
+
+def log(
+    uri: str,
+    stage: str = "train",
+    experiment: str = "a",
+    root: str = "runs/dvc",
+    project: str = "lutra",
+    **params: Any,
+) -> None:
+    settings = TrackingParams(uri=uri, experiment=project)
+    with tracking.stage_run(settings, stage=stage, experiment=experiment, root=Path(root), params=params) as run:
+        run.metrics({"loss": 0.5}, step=3)
+
+
+def runs(uri: str, query: str = "") -> list[Any]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name("lutra")
+    assert found is not None
+    return list(client.search_runs([found.experiment_id], query))
+
+
+def closed_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def test_a_stage_logs_parameters_metrics_artifacts_and_tags(uri: str, tmp_path: Path) -> None:
+    (tmp_path / "sheets").mkdir()
+    (tmp_path / "sheets" / "a.png").write_bytes(b"png")
+    (tmp_path / "metrics.json").write_text("{}")
+    with tracking.stage_run(
+        TrackingParams(uri=uri),
+        stage="evaluate",
+        experiment="a",
+        root=PROJECT / "runs/dvc",
+        params={"train": {"steps": 7}},
+    ) as run:
+        for step in range(2500):  # more than fit in one request
+            run.metrics({"loss": 1.0 / (step + 1)}, step=step)
+        run.artifact(tmp_path / "metrics.json")
+        run.artifact(tmp_path / "sheets", "sheets")
+    (logged,) = runs(uri)
+    assert logged.info.status == "FINISHED"
+    assert logged.data.params == {"train.steps": "7"}
+    assert logged.data.metrics == {"loss": 1.0 / 2500}
+    tags = {key: logged.data.tags[key] for key in ("experiment", "stage", "root", "latest")}
+    assert tags == {"experiment": "a", "stage": "evaluate", "root": "runs/dvc", "latest": "true"}
+    stored = Path(logged.info.artifact_uri.removeprefix("file://"))
+    assert stored.is_relative_to(tmp_path / "tracking")
+    assert {str(path.relative_to(stored)) for path in stored.rglob("*.*")} == {"metrics.json", "sheets/a.png"}
+
+
+def test_the_newest_run_takes_latest_from_the_one_it_supersedes(uri: str) -> None:
+    log(uri, steps=1)
+    log(uri, experiment="b", steps=1)
+    log(uri, stage="evaluate", steps=1)
+    log(uri, root="runs/snakemake", steps=1)
+    log(uri, steps=2)
+    latest = runs(uri, "tags.latest = 'true' and tags.stage = 'train' and tags.root = 'runs/dvc'")
+    found = {run.data.tags["experiment"]: run.data.params["steps"] for run in latest}
+    assert len(latest) == 2
+    assert found == {"a": "2", "b": "1"}
+    assert len(runs(uri)) == 5
+
+
+def test_a_run_that_failed_is_marked_and_does_not_become_the_latest(uri: str) -> None:
+    log(uri, steps=1)
+    for error, status in ((ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")):
+        with (
+            pytest.raises(error),
+            tracking.stage_run(
+                TrackingParams(uri=uri), stage="train", experiment="a", root=Path("runs/dvc"), params={}
+            ) as run,
+        ):
+            run.metrics({"loss": 2.0})
+            raise error
+        (marked,) = runs(uri, f"attributes.status = '{status}'")
+        assert marked.data.metrics == {"loss": 2.0}
+    (latest,) = runs(uri, "tags.latest = 'true'")
+    assert latest.data.params == {"steps": "1"}
+
+
+def test_processes_may_start_at_once_on_a_fresh_database(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/fresh/mlflow.db"
+    command = [sys.executable, "-c", CHILD, uri]
+    started = [
+        subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True, env=os.environ | {"HOME": "/nowhere"})
+        for _ in range(3)
+    ]
+    assert [process.communicate()[1] for process in started] == [""] * 3
+    assert [process.returncode for process in started] == [0] * 3
+    assert len(runs(uri)) == 3
+    assert len(runs(uri, "tags.latest = 'true'")) == 1
+
+
+def test_an_unreachable_server_is_said_once_and_quickly(capfd: pytest.CaptureFixture[str]) -> None:
+    begin = time.monotonic()
+    log(f"http://127.0.0.1:{closed_port()}")
+    assert time.monotonic() - begin < 30  # MLflow's own settings keep trying for minutes
+    said = capfd.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert said[0].startswith("tracking: not tracked: MLflow at http://127.0.0.1:")
+
+
+def test_a_database_that_goes_away_loses_no_outputs(
+    uri: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with tracking.stage_run(TrackingParams(uri=uri), stage="train", experiment="a", root=tmp_path, params={}) as run:
+        (tmp_path / "tracking" / "mlflow.db").write_bytes(b"")
+        run.metrics({"loss": 1.0})
+        run.artifact(tmp_path / "absent")
+        (tmp_path / "output").write_text("kept")
+    assert (tmp_path / "output").read_text() == "kept"
+    said = capfd.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert said[0].startswith(f"tracking: tracking incomplete: MLflow at {uri} failed")
+
+
+def test_disabled_tracking_writes_nothing_and_loads_nothing(tmp_path: Path) -> None:
+    code = CHILD.replace("uri=sys.argv[1]", "enabled=False, uri=sys.argv[1]") + "\nsys.exit('mlflow' in sys.modules)"
+    database = tmp_path / "mlflow.db"
+    done = subprocess.run([sys.executable, "-c", code, f"sqlite:///{database}"], cwd=PROJECT, check=False)
+    assert done.returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_parameter_goes_before_the_environment_before_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert tracking.tracking_uri(TrackingParams()) == f"sqlite:///{PROJECT}/runs/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    assert tracking.tracking_uri(TrackingParams()) == "http://127.0.0.1:1"
+    assert tracking.tracking_uri(TrackingParams(uri="sqlite:///here.db")) == "sqlite:///here.db"
+
+
+def test_flatten_joins_keys_with_dots() -> None:
+    assert tracking.flatten({"a": {"b": 1, "c": {}}, "d": None}) == {"a.b": 1, "a.c": {}, "d": None}

@@ -1,0 +1,118 @@
+"""The command line, run as a user runs it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lutra import artifact
+from lutra.imaging.files import read_image, write_image
+from lutra.models.convert import from_artifact
+from tests.golden import cases
+
+Folder = Callable[[str], Path]
+
+
+def lutra(*arguments: object, code: int = 0) -> str:
+    """Run the command; returns stdout, or stderr when it is to fail."""
+    command = [sys.executable, "-c", "import sys; from lutra.cli import main; sys.exit(main())", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    if code:
+        assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+    return done.stderr if code else done.stdout
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.safetensors"
+    artifact.save(path, cases.model("mulut-dfc-x2"))
+    return path
+
+
+def test_restore_writes_what_the_reference_computes(model: Path, tmp_path: Path) -> None:
+    image = np.stack([cases.image(9, 7), cases.image(9, 7).T.reshape(9, 7), cases.image(9, 7)[::-1]], axis=-1)
+    write_image(tmp_path / "in.png", image)
+    lutra("restore", "-m", model, "-i", tmp_path / "in.png", "-o", tmp_path / "out.png")
+    expected = from_artifact(artifact.load(model)).restore_image(image)
+    assert np.array_equal(read_image(tmp_path / "out.png"), expected)
+
+
+def test_mistakes_get_one_line(model: Path, tmp_path: Path) -> None:
+    missing = lutra("restore", "-m", model, "-i", tmp_path / "none.png", "-o", tmp_path / "o.png", code=2)
+    assert "none.png" in missing
+    (tmp_path / "bad.safetensors").write_text("bad")
+    assert "bad.safetensors: not a safetensors file" in lutra("info", tmp_path / "bad.safetensors", code=2)
+    unknown = lutra("import", tmp_path / "x.npy", "--family", "lutnet", "--scale", 4, "-o", tmp_path / "m", code=2)
+    assert "x.npy" in unknown or "lutnet" in unknown
+
+
+def test_evaluate_scores_a_folder(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "hr"
+    folder.mkdir()
+    for name in ("a", "b"):
+        write_image(folder / f"{name}.png", np.kron(cases.image(8, 8), np.ones((4, 4), np.uint8)))
+    assert "PSNR-Y" in lutra("evaluate", model, "--data", folder, "--json", tmp_path / "scores.json")
+    result = json.loads((tmp_path / "scores.json").read_text())
+    assert set(result["images"]) == {"a.png", "b.png"}
+    assert result["mean"]["psnr_y"] == pytest.approx(result["images"]["a.png"]["psnr_y"])
+    assert "2 border pixels" in result["protocol"]
+
+
+def published(reference: Folder, folder: str, pattern: str) -> list[Path]:
+    return sorted(reference(folder).glob(pattern))
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize(
+    ("family", "folder", "pattern", "megabytes"),
+    [("mulut", "mulut", "LUT_ft*.npy", "4.062 MB"), ("spflut", "spflut/dfc", "*.npy", "2.018 MB")],
+)
+def test_import_info_export(
+    reference: Folder, tmp_path: Path, family: str, folder: str, pattern: str, megabytes: str
+) -> None:
+    files = published(reference, folder, pattern)
+    path = tmp_path / "model.safetensors"
+    lutra("import", *files, "--family", family, "--scale", 4, "-o", path)
+    assert megabytes in lutra("info", path)
+    lutra("export", "--format", "npy", path, "-o", tmp_path / "npy")
+    assert all((tmp_path / "npy" / file.name).read_bytes() == file.read_bytes() for file in files)
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize(
+    ("name", "psnr", "ssim"), [("Set5", 30.61, 0.8656), ("Set14", 27.61, 0.7544), ("B100", 26.86, 0.7112)]
+)
+def test_published_mulut_scores(
+    reference: Folder, dataset: Folder, tmp_path: Path, name: str, psnr: float, ssim: float
+) -> None:
+    path = tmp_path / "mulut.safetensors"
+    lutra("import", *published(reference, "mulut", "LUT_ft*.npy"), "--family", "mulut", "--scale", 4, "-o", path)
+    lutra("evaluate", path, "--data", dataset(name), "--json", tmp_path / "scores.json")
+    mean = json.loads((tmp_path / "scores.json").read_text())["mean"]
+    assert mean["psnr_y"] == pytest.approx(psnr, abs=0.01)
+    assert mean["ssim_y"] == pytest.approx(ssim, abs=0.0005)
+
+
+def test_storage_of_the_published_systems() -> None:
+    """The published storage figures, from the descriptions alone (MB of 2^20 bytes; one byte a value)."""
+    from lutra.description import ChannelTaps
+    from lutra.layouts import DenseLayout, DiagonalLayout, Layout
+    from lutra.models import registry
+
+    def megabytes(family: str, layout: Layout) -> float:
+        total = 0
+        for _, unit in registry.describe(family, 4).units():
+            own = DenseLayout(4) if isinstance(unit.taps, ChannelTaps) else layout
+            total += own.entries * unit.values
+        return round(total / 2**20, 3)
+
+    assert megabytes("mulut", DenseLayout(4)) == 4.062
+    assert megabytes("mulut", DiagonalLayout()) == 0.407
+    assert megabytes("spflut", DenseLayout(4)) == 17.284
+    assert megabytes("spflut", DiagonalLayout()) == 2.018

@@ -1,0 +1,169 @@
+"""The published systems: their tables, networks and outputs, and the published files in and out."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lutra.artifact import Artifact
+from lutra.export import to_tables, with_tap_bits
+from lutra.imaging.files import read_image
+from lutra.layouts import DenseLayout, DiagonalLayout, Layout
+from lutra.models.convert import from_artifact
+from lutra.models.interpreter import LutModel
+from lutra.published import directory, read_tables, write_tables
+from lutra.published_networks import read_network
+from lutra.units import Table
+
+Folder = Callable[[str], Path]
+pytestmark = pytest.mark.reference
+
+SETS: dict[str, tuple[str, int, str]] = {  # folder of tables -> family, scale, pattern of the files
+    "srlut-x2": ("srlut", 2, "srlut/Model_S_x2_4bit_int8.npy"),
+    **{f"srlut-x4-{bits}": ("srlut", 4, f"srlut/Model_S_x4_{bits}bit_int8.npy") for bits in (4, 5, 6, 8)},
+    "mulut": ("mulut", 4, "mulut/LUT_ft_*.npy"),
+    "mulut-exported": ("mulut", 4, "mulut/exported/*.npy"),
+    "spflut-dfc": ("spflut", 4, "spflut/dfc/*.npy"),
+    "autolut-mulut": ("autolut", 4, "autolut_mulut/tables/*.npy"),
+}
+NETWORKS = {
+    "srlut": ("srlut/network_S_x4.safetensors", "srlut"),
+    "mulut": ("mulut/network_sdy_x2_x4.safetensors", "mulut"),
+    "spflut": ("spflut/network.safetensors", "spflut"),
+    "autolut": ("autolut_mulut/network.safetensors", "autolut"),
+}
+
+
+def tables(reference: Folder, name: str) -> tuple[Artifact, list[Path]]:
+    family, scale, pattern = SETS[name]
+    folder, _, files = pattern.rpartition("/")
+    paths = sorted(reference(folder).glob(files))
+    return read_tables(paths, family, scale), paths
+
+
+def network(reference: Folder, name: str) -> LutModel:
+    path, family = NETWORKS[name]
+    return from_artifact(read_network(reference(path), family, 4))
+
+
+def planes(path: Path) -> torch.Tensor:
+    return torch.from_numpy(np.moveaxis(read_image(path), -1, 0).copy()).unsqueeze(1)
+
+
+def off_by_one(model: LutModel, published: Artifact) -> list[int]:
+    """For each table, how many entries differ, after asserting that none does by more than 1."""
+    counts = []
+    for unit in model.lut_units():
+        assert isinstance(unit.function, Table)
+        difference = np.abs(unit.function.values.detach().numpy() - published.table(unit.spec.name))
+        assert difference.max() <= 1
+        counts.append(int((difference > 0).sum()))
+    return counts
+
+
+def raw(model: LutModel, path: Path) -> torch.Tensor:
+    with torch.no_grad():
+        return model(planes(path).float())[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "lr"),
+    [
+        ("srlut-x2", "srlut/expected_x2_4bit", "resize/double_x2"),
+        *[(f"srlut-x4-{bits}", f"srlut/expected_x4_{bits}bit", "resize/double_x4") for bits in (4, 5, 6, 8)],
+        ("mulut", "mulut/expected_x4", "resize/uint8_x4"),
+    ],
+)
+def test_published_tables_give_the_published_images(reference: Folder, name: str, expected: str, lr: str) -> None:
+    model = from_artifact(tables(reference, name)[0])
+    images = sorted(reference(expected).glob("*.png"))
+    assert images
+    for path in images:
+        assert torch.equal(model.restore(planes(reference(lr) / path.name)), planes(path)), path.name
+
+
+def test_srlut_export(reference: Folder) -> None:
+    model = to_tables(network(reference, "srlut"), DenseLayout(4))
+    published = np.load(reference("srlut/exported_network_S_x4_4bit_int8.npy")).reshape(-1, 16)
+    function = model.unit("s1_s").function
+    assert isinstance(function, Table)
+    difference = np.abs(function.values.detach().numpy() - published)
+    assert difference.max() <= 1 and (difference > 0).sum() <= 40
+
+
+@pytest.mark.parametrize(
+    ("name", "published", "layout"),
+    [
+        ("mulut", "mulut-exported", DenseLayout(4)),
+        ("spflut", "spflut-dfc", DiagonalLayout()),
+        ("autolut", "autolut-mulut", DenseLayout(4)),
+    ],
+)
+def test_exported_tables_are_the_published_ones(reference: Folder, name: str, published: str, layout: Layout) -> None:
+    counts = off_by_one(to_tables(network(reference, name), layout), tables(reference, published)[0])
+    assert max(counts) <= 40
+
+
+def test_mulut_network(reference: Folder) -> None:
+    got = network(reference, "mulut").restore(planes(reference("resize/uint8_x4/butterfly.png")))
+    expected = planes(reference("mulut/expected_network_butterfly_x4.png"))
+    difference = (got.int() - expected.int()).abs().float()
+    assert difference.max() <= 1 and difference.mean() <= 0.01
+
+
+@pytest.mark.parametrize("layout", [DenseLayout(4), DiagonalLayout()], ids=["dense", "dfc"])
+def test_spflut_own_export(reference: Folder, layout: Layout) -> None:
+    expected = "expected_table.npy" if isinstance(layout, DenseLayout) else "expected_table_dfc.npy"
+    got = raw(to_tables(network(reference, "spflut"), layout), reference("spflut/input.png"))
+    difference = (got.numpy() - np.load(reference("spflut") / expected)).__abs__()
+    assert difference.max() <= 1
+
+
+def test_spflut_dfc_tables_as_given(reference: Folder) -> None:
+    got = raw(from_artifact(tables(reference, "spflut-dfc")[0]), reference("spflut/input.png"))
+    assert np.array_equal(got.numpy(), np.load(reference("spflut/expected_table_dfc.npy")))
+
+
+def test_autolut_tables_as_given(reference: Folder) -> None:
+    model = from_artifact(tables(reference, "autolut-mulut")[0])
+    expected = np.load(reference("autolut_mulut/expected_table.npy"))
+    real = raw(with_tap_bits(model, None), reference("autolut_mulut/input.png")).numpy()
+    assert np.array_equal(real, expected)
+    fixed = raw(model, reference("autolut_mulut/input.png")).numpy()
+    difference = np.abs(fixed - expected)
+    assert difference.max() <= 2 and (difference > 0).mean() < 0.01
+
+
+@pytest.mark.parametrize(("name", "folder"), [("spflut", "spflut"), ("autolut", "autolut_mulut")])
+def test_network_output_within_a_level(reference: Folder, name: str, folder: str) -> None:
+    got = raw(network(reference, name), reference(f"{folder}/input.png")).numpy()
+    difference = np.abs(got - np.load(reference(f"{folder}/expected_network.npy")))
+    assert difference.max() <= 1
+    assert (difference > 0).sum() <= 40  # float order may flip a rounding; none did on x86-64
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_published_files_come_back_byte_for_byte(reference: Folder, tmp_path: Path, name: str) -> None:
+    artifact, paths = tables(reference, name)
+    written = write_tables(artifact, tmp_path)
+    assert sorted(path.name for path in written) == [path.name for path in paths]
+    for path in paths:
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_dfc_directory_is_the_published_one(reference: Folder) -> None:
+    assert np.array_equal(directory(DiagonalLayout()), np.load(reference("spflut/dfc/ref2index_xyzt2i5.npy")))
+
+
+def test_missing_and_surplus_files_are_named(reference: Folder, tmp_path: Path) -> None:
+    _, paths = tables(reference, "spflut-dfc")
+    with pytest.raises(ValueError, match="no file for the coarse part of unit s6c3_y"):
+        read_tables([path for path in paths if "s6c3_y_compress2" not in path.name], "spflut", 4)
+    surplus = shutil.copy(paths[0], tmp_path / "lut_s7c0_s_compress1.npy")
+    with pytest.raises(ValueError, match=r"s7c0_s_compress1\.npy: not part of spflut"):
+        read_tables([*paths, Path(surplus)], "spflut", 4)
+    with pytest.raises(ValueError, match="entries of 4 values"):
+        read_tables(tables(reference, "mulut")[1], "mulut", 2)

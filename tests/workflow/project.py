@@ -1,0 +1,120 @@
+"""A copy of the project with two tiny experiments on generated images, to run under an orchestrator."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SOURCE = Path(__file__).resolve().parents[2]
+TREES = (".dvc", "data", "lutra", "pipeline", "workflow")
+FILES = (".dvcignore", ".gitignore", "Snakefile", "pyproject.toml")
+EXPERIMENTS = ("first", "second")
+PER_EXPERIMENT = ("train", "export", "finetune", "evaluate")
+
+PARAMS = """
+data: {{train: images/train, evaluate: [images/check], validate: 1, bicubic: uint8, scales: [2]}}
+tracking: {{enabled: {tracking}}}
+experiments:
+"""
+BLOCK = """
+  {name}:
+    family: srlut
+    scale: 2
+    model: {{}}
+    network: {{width: 4}}
+    table: {{interval: 6}}
+    train: {{steps: 2, batch: 2, patch: 8, validate_every: 1}}
+    finetune: {{steps: {finetune_steps}, batch: 2, patch: 8, validate_every: 1}}
+    evaluate: {{sheets: 1}}
+"""
+
+
+@dataclass(frozen=True)
+class Project:
+    """The copy, and how to run commands in it as a user without settings of their own would."""
+
+    folder: Path
+
+    def run(self, *command: str) -> str:
+        """Run with the environment's interpreter and tools; what was printed, both streams in one."""
+        home = self.folder.parent / "home"
+        home.mkdir(exist_ok=True)
+        tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = os.environ | {
+            "HOME": str(home),
+            "PATH": tools,
+            "DVC_SITE_CACHE_DIR": str(home),
+            "OMP_NUM_THREADS": "1",
+            "PYTHONWARNINGS": "default",
+        }
+        environment.pop("MLFLOW_TRACKING_URI", None)
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def python(self, *arguments: str) -> str:
+        return self.run(sys.executable, *arguments)
+
+    @contextlib.contextmanager
+    def edited(self, path: str, edit: Callable[[str], str]) -> Iterator[None]:
+        """The file changed, and put back."""
+        file = self.folder / path
+        before = file.read_text()
+        after = edit(before)
+        assert after != before
+        file.write_text(after)
+        try:
+            yield
+        finally:
+            file.write_text(before)
+
+    def commented(self, path: str) -> contextlib.AbstractContextManager[None]:
+        """A Python file with a comment more."""
+        return self.edited(path, lambda text: text + "# edited\n")
+
+
+def params(tracking: bool, finetune_steps: int = 2) -> str:
+    blocks = [BLOCK.format(name=name, finetune_steps=2) for name in EXPERIMENTS[:-1]]
+    blocks.append(BLOCK.format(name=EXPERIMENTS[-1], finetune_steps=finetune_steps))
+    return PARAMS.format(tracking=str(tracking).lower()) + "".join(blocks)
+
+
+def draw_images(folder: Path, count: int, seed: int) -> None:
+    """Smooth random colour images of 40 x 48, so that bicubic interpolation has something to interpolate."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        coarse = Image.fromarray(rng.integers(0, 256, (5, 6, 3), dtype=np.uint8))
+        coarse.resize((48, 40), Image.Resampling.BICUBIC).save(folder / f"{number}.png")
+
+
+def make_project(folder: Path, tracking: bool) -> Project:
+    folder.mkdir()
+    for name in TREES:
+        caches = shutil.ignore_patterns("__pycache__", "cache", "tmp")
+        shutil.copytree(SOURCE / name, folder / name, ignore=caches)
+    for name in FILES:
+        shutil.copy2(SOURCE / name, folder / name)
+    (folder / "profiles").symlink_to("workflow/profiles")
+    draw_images(folder / "images" / "train", count=4, seed=1)
+    draw_images(folder / "images" / "check", count=2, seed=2)
+    (folder / "params.yaml").write_text(params(tracking))
+    project = Project(folder)
+    project.run("git", "init", "--quiet")
+    project.python("-m", "pipeline", "dvc-yaml")
+    return project

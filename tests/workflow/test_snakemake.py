@@ -1,0 +1,87 @@
+"""`snakemake`: everything once, then only what a change can affect."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from tests.workflow.project import EXPERIMENTS, PER_EXPERIMENT, Project, params
+
+pytestmark = pytest.mark.xdist_group("snakemake")
+
+Jobs = dict[str, int]
+"""Name of a rule: how many of its jobs there are."""
+
+
+@pytest.fixture(scope="module")
+def built(make: Callable[[bool], Project]) -> Project:
+    project = make(False)
+    assert snakemake(project) == {"prepare": 1, **dict.fromkeys(PER_EXPERIMENT, 2), "report": 1}
+    return project
+
+
+def snakemake(project: Project, *options: str) -> Jobs:
+    """The jobs that Snakemake runs, or would run with -n."""
+    output = project.python("-m", "snakemake", "--cores", "2", *options)
+    table = re.search(r"^job +count\n-+ +-+\n(.*?)\ntotal ", output, re.MULTILINE | re.DOTALL)
+    lines = table.group(1).splitlines() if table else []
+    return {rule: int(count) for rule, count in map(str.split, lines) if rule != "all"}
+
+
+def planned(project: Project) -> Jobs:
+    return snakemake(project, "-n")
+
+
+def test_every_experiment_is_scored_and_reported(built: Project) -> None:
+    root = built.folder / "runs" / "snakemake"
+    for name in EXPERIMENTS:
+        assert (root / "evaluate" / name / "metrics.json").is_file()
+        assert list((root / "evaluate" / name / "sheets").glob("*.png"))
+        assert name in (root / "report" / "report.md").read_text()
+        for stage in PER_EXPERIMENT:
+            assert (root / "logs" / stage / f"{name}.log").is_file()
+            assert (root / "benchmarks" / stage / f"{name}.tsv").is_file()
+
+
+def test_the_report_holds_metrics_and_sheets(built: Project) -> None:
+    built.python("-m", "snakemake", "--report", "report.html")
+    text = (built.folder / "report.html").read_text()
+    for path in ("metrics.json", "comparison.png", "report.md", "evaluate/first/sheets"):
+        assert path in text
+
+
+def test_a_second_run_runs_nothing(built: Project) -> None:
+    assert snakemake(built) == {}
+
+
+def test_edits_rerun_what_they_can_change_and_nothing_else(built: Project) -> None:
+    for path in ("lutra/cli.py", "lutra/units.py", "pipeline/train.py", "README.md"):
+        (built.folder / path).touch()
+    with built.commented("lutra/cli.py"):
+        assert planned(built) == {}
+    with built.commented("pipeline/report.py"):
+        assert planned(built) == {"report": 1}
+    with built.commented("lutra/units.py"):
+        assert planned(built) == {**dict.fromkeys(PER_EXPERIMENT, 2), "report": 1}
+
+
+def test_a_changed_block_reruns_its_stages_alone(built: Project) -> None:
+    with built.edited("params.yaml", lambda text: text.replace("sheets: 1", "sheets: 0", 1)):
+        assert planned(built) == {"evaluate": 1, "report": 1}
+    with built.edited("params.yaml", lambda _: params(tracking=False, finetune_steps=3)):
+        assert snakemake(built) == {"finetune": 1, "evaluate": 1, "report": 1}
+        assert planned(built) == {}
+
+
+def test_a_new_image_makes_the_data_stale(built: Project) -> None:
+    image = built.folder / "images" / "train" / "new.png"
+    image.write_bytes((built.folder / "images" / "train" / "0.png").read_bytes())
+    try:
+        assert planned(built)["prepare"] == 1
+    finally:
+        image.unlink()
+
+
+def test_parameters_from_elsewhere_are_refused(built: Project) -> None:
+    with pytest.raises(AssertionError, match=r"the stages read params\.yaml alone"):
+        snakemake(built, "-n", "--config", "tracking={enabled: true}")

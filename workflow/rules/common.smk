@@ -1,0 +1,77 @@
+# What the rules share: how they read the declaration of the stages.
+
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+sys.path.insert(0, workflow.basedir)
+
+from pipeline import params as parameter_file
+from pipeline import stages
+
+ROOT = "runs/snakemake"
+PYTHON = sys.executable  # a name, not text in the rules: a moved environment is no reason to rerun them
+
+try:
+    SETTINGS = parameter_file.load(Path("params.yaml"))
+except ValueError as error:
+    raise WorkflowError(str(error)) from None
+
+if config != yaml.safe_load(Path("params.yaml").read_text()):
+    raise WorkflowError(
+        "the stages read params.yaml alone: change it there, not with --config or --configfile"
+    )
+
+
+wildcard_constraints:
+    experiment="|".join(map(re.escape, SETTINGS.experiments)) or "(?!)",
+    scale=r"\d+",
+
+
+def inputs(name):
+    stage = stages.find(name)
+    return {key: _input(stage, f"{ROOT}/{path}") for key, path in stage.inputs.items()}
+
+
+def _input(stage, path):
+    if stage.per == "root":
+        return expand(path, experiment=SETTINGS.experiments)
+    if "{scale}" in path:
+        return lambda wildcards: path.format(scale=SETTINGS.experiment(wildcards.experiment).scale)
+    return path
+
+
+def source_files():
+    """The images in the user's folders: one that is new, gone or changed makes `prepare` run."""
+    folders = stages.source_folders([SETTINGS.data.train, *SETTINGS.data.evaluate])
+    return sorted(str(path) for folder in folders for path in Path(folder).rglob("*") if path.is_file())
+
+
+def outputs(name, **decorate):
+    """Paths of the stage's outputs; `decorate` maps an output's name to what wraps its path, such as report()."""
+    found = {}
+    for key, output in stages.find(name).outputs.items():
+        path = f"{ROOT}/{output.path}"
+        path = directory(path) if output.kind == "folder" else path
+        found[key] = decorate[key](path) if key in decorate else path
+    return found
+
+
+def parameters(name):
+    return lambda wildcards: stages.find(name).resolved(SETTINGS, **dict(wildcards.items()))
+
+
+def code(name):
+    return stages.content_hash(stages.find(name).modules)
+
+
+def threads_of(name):
+    return stages.find(name).resources.threads
+
+
+def resources_of(name):
+    """What a job asks of a scheduler; --set-resources and profiles override it."""
+    resources = stages.find(name).resources
+    return {"mem_mb": resources.mem_mb, "runtime": resources.runtime, "gpu": resources.gpu}

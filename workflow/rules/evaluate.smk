@@ -1,0 +1,36 @@
+# Scores and comparison sheets.
+
+
+rule evaluate:
+    input:
+        **inputs("evaluate"),
+    output:
+        **outputs(
+            "evaluate",
+            metrics=lambda path: report(
+                path,
+                caption="../report/metrics.rst",
+                category="Scores",
+                labels={"experiment": "{experiment}", "what": "metrics"},
+            ),
+            sheets=lambda path: report(
+                path,
+                patterns=["{sheet}.png"],
+                caption="../report/sheet.rst",
+                category="Comparison sheets",
+                subcategory="{experiment}",
+                labels={"image": "{sheet}"},
+            ),
+        ),
+    log:
+        f"{ROOT}/logs/evaluate/{{experiment}}.log",
+    benchmark:
+        f"{ROOT}/benchmarks/evaluate/{{experiment}}.tsv"
+    threads: threads_of("evaluate")
+    resources:
+        **resources_of("evaluate"),
+    params:
+        parameters=parameters("evaluate"),
+        code=code("evaluate"),
+    shell:
+        "{PYTHON:q} -m pipeline evaluate --experiment {wildcards.experiment} --root {ROOT} > {log} 2>&1"

@@ -1,0 +1,58 @@
+# From images to tables: train the network, export it, finetune the tables.
+
+
+rule train:
+    input:
+        **inputs("train"),
+    output:
+        **outputs("train"),
+    log:
+        f"{ROOT}/logs/train/{{experiment}}.log",
+    benchmark:
+        f"{ROOT}/benchmarks/train/{{experiment}}.tsv"
+    threads: threads_of("train")
+    resources:
+        **resources_of("train"),
+    params:
+        parameters=parameters("train"),
+        code=code("train"),
+    shell:
+        "{PYTHON:q} -m pipeline train --experiment {wildcards.experiment} --root {ROOT} > {log} 2>&1"
+
+
+rule export:
+    input:
+        **inputs("export"),
+    output:
+        **outputs("export"),
+    log:
+        f"{ROOT}/logs/export/{{experiment}}.log",
+    benchmark:
+        f"{ROOT}/benchmarks/export/{{experiment}}.tsv"
+    threads: threads_of("export")
+    resources:
+        **resources_of("export"),
+    params:
+        parameters=parameters("export"),
+        code=code("export"),
+    shell:
+        "{PYTHON:q} -m pipeline export --experiment {wildcards.experiment} --root {ROOT} > {log} 2>&1"
+
+
+rule finetune:
+    input:
+        **inputs("finetune"),
+    output:
+        **outputs("finetune"),
+    log:
+        f"{ROOT}/logs/finetune/{{experiment}}.log",
+    benchmark:
+        f"{ROOT}/benchmarks/finetune/{{experiment}}.tsv"
+    threads: threads_of("finetune")
+    resources:
+        **resources_of("finetune"),
+    params:
+        parameters=parameters("finetune"),
+        code=code("finetune"),
+    shell:
+        "{PYTHON:q} -m pipeline finetune --experiment {wildcards.experiment} --root {ROOT} > {log} 2>&1"
