@@ -7,7 +7,7 @@ because some take seconds.
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -121,6 +121,26 @@ def report(
     from pipeline.report import run
 
     run(loaded, root, experiment or None)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Of the experiment: small letters, digits and dashes.")],
+    family: Annotated[str, typer.Option(help="srlut, mulut, spflut or autolut.")],
+    preset: Annotated[
+        Literal["quick", "published"], typer.Option(help="Minutes on two cores, or the papers' recipe.")
+    ] = "quick",
+    scale: Annotated[int, typer.Option(help="Upscaling factor, 1 to 4.")] = 4,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Such as train.steps=100; may be repeated.")
+    ] = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Add an experiment's documented block to params.yaml."""
+    from pipeline.new import add_experiment
+
+    add_experiment(params, name, family, preset, scale, overrides or ())
+    print(f"added experiments.{name} to {params}; `dvc repro` or `snakemake --cores 2` runs it")
 
 
 @app.command("dvc-yaml")

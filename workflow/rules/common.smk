@@ -20,9 +20,7 @@ except ValueError as error:
     raise WorkflowError(str(error)) from None
 
 if config != yaml.safe_load(Path("params.yaml").read_text()):
-    raise WorkflowError(
-        "the stages read params.yaml alone: change it there, not with --config or --configfile"
-    )
+    raise WorkflowError("the stages read params.yaml alone: change it there, not with --config or --configfile")
 
 
 wildcard_constraints:

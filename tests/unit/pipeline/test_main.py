@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.__main__ import app
+from pipeline.params import load
 from pipeline.stages import STAGES
 
 PARAMS = """
@@ -117,6 +118,15 @@ def test_a_folder_of_images_becomes_a_dependency_of_prepare(project: Path) -> No
     (project / "params.yaml").write_text(PARAMS.replace("photos", str(project / "mine")))
     assert CliRunner().invoke(app, ["dvc-yaml"]).exit_code == 0
     assert f"        - {project}/mine\n" in (project / "dvc.yaml").read_text()
+
+
+def test_new_adds_an_experiment_with_its_changes(project: Path) -> None:
+    command = ["new", "mine", "--family", "srlut", "--scale", "4", "--set", "train.steps=7"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert load(project / "params.yaml").experiments["mine"].train.steps == 7
+    again = CliRunner().invoke(app, command)
+    assert again.exit_code == 2
+    assert again.stderr.startswith("error: params.yaml: experiments.mine exists already")
 
 
 def test_every_stage_is_a_command() -> None:

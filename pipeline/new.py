@@ -1,0 +1,144 @@
+"""`python -m pipeline new`: adds a documented experiment to params.yaml and leaves every other byte as it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+
+from lutra.files import write_whole
+from pipeline.params import Experiment, Params, ParamsError, parse
+
+Preset = Literal["quick", "published"]
+
+_FIT: dict[Preset, dict[str, dict[str, Any]]] = {
+    # some minutes on two cores, from interpolation
+    "quick": {
+        "train": {"method": "table", "steps": 120, "batch": 16, "learning_rate": 0.002, "validate_every": 40},
+        "finetune": {"steps": 600, "learning_rate": 0.05, "final_learning_rate": 0.002, "validate_every": 100},
+    },
+    # MuLUT's recipe (ECCV 2022, section 4.1), which the later systems share; days on two cores
+    "published": {
+        "train": {"init": "random", "steps": 200_000, "batch": 32, "validate_every": 2000, "checkpoint_every": 2000},
+        "finetune": {"steps": 2000, "batch": 32, "learning_rate": 0.0001, "final_learning_rate": 0.0001},
+    },
+}
+
+
+def add_experiment(
+    path: Path,
+    name: str,
+    family: str,
+    preset: Preset = "quick",
+    scale: int = 4,
+    overrides: Sequence[str] = (),
+) -> Experiment:
+    """Add an experiment's block to a file of parameters; the file changes whole or not at all.
+
+    Args:
+        path: the file, which must be valid as it is.
+        name: of the new experiment: small letters, digits and dashes.
+        family: srlut, mulut, spflut or autolut.
+        preset: quick (some minutes on two cores) or published (the papers' recipe).
+        scale: upscaling factor; added to `data.scales` when missing.
+        overrides: "train.steps=100": keys within the block, with values in YAML.
+
+    Returns:
+        The block as it was added.
+
+    Raises:
+        ParamsError: the name is in use or the file would not be valid; says what and where.
+    """
+    text = path.read_bytes().decode("utf-8")
+    known = parse(text.encode(), str(path))
+    if name in known.experiments:
+        raise ParamsError(f"{path}: experiments.{name} exists already: choose another name, or change it there")
+    values = _values(family, preset, scale, overrides)
+    block = _checked(known, name, values, scale, path)
+    if scale not in known.data.scales:
+        text = _with_scale(text, [*known.data.scales, scale], path)
+    text = _with_block(text, "\n".join(_lines(name, block)) + "\n")
+    written = parse(text.encode(), str(path))
+    if written.experiments.get(name) != block:
+        raise ParamsError(f"{path}: its layout is not one that a block can be added to; add experiments.{name} by hand")
+    write_whole(path, text)
+    return block
+
+
+def _values(family: str, preset: Preset, scale: int, overrides: Sequence[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {"family": family, "scale": scale}
+    values |= {key: {} for key in ("model", "network", "table", "evaluate")}
+    values |= {section: dict(keys) for section, keys in _FIT[preset].items()}
+    for override in overrides:
+        keys, equals, value = override.partition("=")
+        if not equals or not keys:
+            raise ParamsError(f"--set {override}: expected KEY=VALUE, such as train.steps=100")
+        *sections, last = keys.split(".")
+        place = values
+        for section in sections:
+            inner = place.setdefault(section, {})
+            if not isinstance(inner, dict):
+                raise ParamsError(f"--set {override}: {section} holds no keys")
+            place = inner
+        place[last] = YAML(typ="safe", pure=True).load(value)
+    return values
+
+
+def _checked(known: Params, name: str, values: dict[str, Any], scale: int, path: Path) -> Experiment:
+    """The block with its defaults filled in, checked as part of the whole file."""
+    whole = known.model_dump(mode="json")
+    whole["experiments"][name] = values
+    if scale not in whole["data"]["scales"]:
+        whole["data"]["scales"] = [*whole["data"]["scales"], scale]
+    return parse(json.dumps(whole).encode(), f"{path} with the new block").experiments[name]
+
+
+def _lines(name: str, block: Experiment) -> Iterator[str]:
+    yield f"  {name}:"
+    yield from _section(block, "    ")
+
+
+def _section(section: BaseModel, indent: str) -> Iterator[str]:
+    """A section's keys, each with its meaning as a comment; keys that are null are left to their default."""
+    for key, field in type(section).model_fields.items():
+        value = getattr(section, key)
+        if isinstance(value, BaseModel):
+            inner = list(_section(value, indent + "  "))
+            yield f"{indent}{key}: {'' if inner else '{} '}# {field.description}"
+            yield from inner
+        elif value is not None:
+            yield f"{indent}{key}: {_scalar(value)} # {field.description}"
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, float):  # never 1e-05, which YAML 1.1 takes for text
+        digits = f"{value:.12f}".rstrip("0")
+        return digits + "0" if digits.endswith(".") else digits
+    return value if isinstance(value, str) and re.fullmatch("[a-z]+[0-9a-z-]*", value) else json.dumps(value)
+
+
+def _with_block(text: str, block: str) -> str:
+    """The text with the block at the end of `experiments:`."""
+    lines = text.splitlines(keepends=True)
+    start = next(number for number, line in enumerate(lines) if re.match(r"experiments\s*:", line))
+    end = next((number for number in range(start + 1, len(lines)) if re.match(r"[^\s#]", lines[number])), len(lines))
+    while end > start + 1 and (not lines[end - 1].strip() or lines[end - 1].startswith("#")):
+        end -= 1  # what stands above the next key belongs to it
+    head = "".join(lines[:end])
+    head = re.sub(r"^(experiments\s*:)\s*\{\s*\}", r"\1", head, flags=re.MULTILINE)
+    head += "" if head.endswith("\n") else "\n"
+    return head + ("\n" if end > start + 1 else "") + block + "".join(lines[end:])
+
+
+def _with_scale(text: str, scales: Sequence[int], path: Path) -> str:
+    changed, count = re.subn(
+        r"^(  +scales\s*:\s*)\[[0-9, ]*\]", rf"\g<1>{list(scales)}", text, count=1, flags=re.MULTILINE
+    )
+    if not count:
+        raise ParamsError(f"{path}: add {scales[-1]} to data.scales first")
+    return changed

@@ -1,0 +1,76 @@
+"""`new` adds a documented, valid block and keeps every other byte."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.new import add_experiment
+from pipeline.params import ParamsError, load
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    copy = tmp_path / "params.yaml"
+    copy.write_bytes((ROOT / "params.yaml").read_bytes())
+    return copy
+
+
+@pytest.mark.parametrize("family", ["srlut", "mulut", "spflut", "autolut"])
+@pytest.mark.parametrize("preset", ["quick", "published"])
+def test_the_block_is_added_and_the_rest_kept(path: Path, family: str, preset: str) -> None:
+    before = path.read_text()
+    block = add_experiment(path, "mine", family, preset)  # type: ignore[arg-type]
+    after = path.read_text()
+    assert after.startswith(before.rstrip("\n"))
+    assert load(path).experiments["mine"] == block
+    assert block.train.steps == (200_000 if preset == "published" else 120)
+    added = after[len(before) :].splitlines()
+    assert all("#" in line for line in added if line.strip() and not line.strip().startswith("mine:"))
+
+
+def test_the_published_recipe(path: Path) -> None:
+    block = add_experiment(path, "published", "mulut", "published")
+    train, finetune = block.train, block.finetune
+    assert (train.steps, train.batch, train.patch, train.init) == (200_000, 32, 48, "random")
+    assert (train.learning_rate, train.final_learning_rate) == (1e-3, 1e-4)
+    assert (finetune.steps, finetune.learning_rate) == (2000, 1e-4)
+    assert block.network.width == 64
+
+
+def test_a_block_before_another_key_and_a_new_scale(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(
+        "# mine\nexperiments: {} # none yet\n# about data\ndata:\n  train: photos\n  evaluate: [samples]\n"
+        "  validate: 1\n  bicubic: uint8\n  scales: [4] # only four\n"
+    )
+    add_experiment(
+        path, "two", "srlut", scale=2, overrides=["train.steps=7", "model.pattern=d", "table.dfc={width: 1}"]
+    )
+    text = path.read_text()
+    assert text.startswith("# mine\nexperiments: # none yet\n  two:\n")
+    assert "\n# about data\ndata:\n" in text and "scales: [4, 2] # only four\n" in text
+    block = load(path).experiments["two"]
+    assert (block.scale, block.train.steps, block.model.pattern) == (2, 7, "d")
+    assert block.table.dfc is not None and block.table.dfc.width == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "overrides", "message"),
+    [
+        ("srlut", "srlut", [], "experiments.srlut exists already"),
+        ("My LUT", "srlut", [], "My LUT"),
+        ("mine", "lutnet", [], "family"),
+        ("mine", "srlut", ["train.stepz=3"], "did you mean 'steps'"),
+        ("mine", "srlut", ["train.steps"], "expected KEY=VALUE"),
+        ("mine", "srlut", ["model.stages=3"], "no option 'stages'"),
+        ("mine", "srlut", ["train.steps=0"], "train.steps"),
+    ],
+)
+def test_mistakes_change_nothing(path: Path, name: str, family: str, overrides: list[str], message: str) -> None:
+    before = path.read_bytes()
+    with pytest.raises(ParamsError) as caught:
+        add_experiment(path, name, family, overrides=overrides)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+    assert path.read_bytes() == before
