@@ -22,6 +22,7 @@ def run(params: Params, experiment: str, root: Path) -> None:
         params.tracking, stage="finetune", experiment=experiment, root=root, params=block.model_dump(mode="json")
     ) as log:
         model = from_artifact(artifact.load(source))
+        model.train_samplers(block.finetune.samplers)
         curve = fitting.fit(model, block.finetune, data, resume, fitting.fingerprint_of(origin["inputs"]), log.metrics)
         artifact.save(out / "model.safetensors", to_artifact(model.cpu(), provenance=origin))
         fitting.write_curve(out / "curve.csv", curve)

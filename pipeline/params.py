@@ -169,8 +169,10 @@ class TrainParams(FitParams):
 class FinetuneParams(FitParams):
     """Training of the exported tables' values."""
 
-    steps: Steps = 40
-    learning_rate: FirstRate = 1e-3
+    steps: Steps = 600
+    learning_rate: FirstRate = 0.05
+    final_learning_rate: Annotated[Rate, Field(description="at the end, reached along a cosine")] = 0.002
+    samplers: Annotated[bool, Field(description="autolut: train the samplers and AdaRL's shares too")] = False
 
 
 class EvaluateParams(_Section):

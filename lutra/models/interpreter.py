@@ -88,6 +88,13 @@ class LutModel(nn.Module):
         """Every unit, in the description's order."""
         return (self.unit(spec.name) for _, spec in self.description.units())
 
+    def train_samplers(self, trained: bool) -> None:
+        """Whether training changes AutoSample's weights and AdaRL's shares too, beside networks and tables."""
+        for unit in self.lut_units():
+            for module in (unit.sampler, unit.adarl):
+                if module is not None:
+                    module.requires_grad_(trained)
+
     def _sum(self, step: Step, planes: dict[str, Tensor]) -> Tensor:
         """The step's units over its rotations: (N, H, W, planes, upscale, upscale), in levels."""
         rounding = self.description.rounding

@@ -120,6 +120,35 @@ def test_training_through_tables_sees_the_exported_model(family: str, layout: La
     assert all(parameter.grad is not None for unit in seen.lut_units() for parameter in unit.function.parameters())
 
 
+@pytest.mark.parametrize("trained", [False, True])
+def test_samplers_are_trained_on_request(trained: bool) -> None:
+    model = from_artifact(cases.model("autolut-mulut-x4"))
+    model.train_samplers(trained)
+    image = torch.randint(0, 256, (1, 1, 9, 9)).float()
+    model(image).square().mean().backward()
+    for unit in model.lut_units():
+        for module in (unit.sampler, unit.adarl):
+            for parameter in module.parameters() if module else ():
+                assert (parameter.grad is not None and bool(parameter.grad.abs().sum() > 0)) is trained
+        assert isinstance(unit.function, Table)
+        assert unit.function.values.grad is not None
+
+
+@pytest.mark.parametrize("name", ["mulut-dfc-x2", "spflut-dfc-x1"])
+def test_both_parts_of_a_compressed_table_are_trained(name: str) -> None:
+    model = from_artifact(cases.model(name))
+    smooth = torch.arange(40.0).repeat(20, 1) * 3
+    rough = torch.from_numpy(cases.image(20, 40)).float()
+    model(torch.stack([smooth, rough]).unsqueeze(1)).square().mean().backward()
+    for unit in model.lut_units():
+        assert isinstance(unit.function, Table)
+        if isinstance(unit.function.layout, DiagonalLayout):
+            gradient = unit.function.values.grad
+            assert gradient is not None
+            assert gradient[: unit.function.layout.diagonal_entries].abs().sum() > 0
+            assert gradient[unit.function.layout.diagonal_entries :].abs().sum() > 0
+
+
 def test_a_linear_network_exports_exactly() -> None:
     model = build(registry.describe("srlut", 2), replace(SMALL, bound="clamp"))
     image = torch.randint(0, 256, (1, 1, 12, 12), dtype=torch.uint8)

@@ -1,0 +1,20 @@
+#!/bin/sh
+# Builds the engine with the address and undefined-behaviour sanitizers and runs its tests: tests/sanitize.sh [PYTHON]
+set -eu
+python=$(command -v "${1:-python}")
+root=$(cd "$(dirname "$0")/.." && pwd)
+build=$root/build/sanitize
+mkdir -p "$build/tree"
+cmake -S "$root" -B "$build/cmake" -DPython_EXECUTABLE="$python" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLUTRA_SANITIZE=ON
+cmake --build "$build/cmake" --parallel 2
+# A copy of the tree with the sanitized module in it: the tests must not find another one.
+rm -rf "$build/tree"
+mkdir -p "$build/tree"
+cp -r "$root/lutra" "$root/tests" "$root/pyproject.toml" "$build/tree"
+rm -f "$build"/tree/lutra/_core/_lutra*.so
+cp "$build"/cmake/_lutra*.so "$build/tree/lutra/_core"
+cd "$build/tree"
+# The sanitizer's library comes first, as Python itself is not built with it; Python never frees everything.
+export LD_PRELOAD="$(c++ -print-file-name=libasan.so) $(c++ -print-file-name=libubsan.so) $(c++ -print-file-name=libstdc++.so)"
+export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
+exec "$python" -m pytest tests/unit/engine -q -p no:cacheprovider

@@ -1,0 +1,77 @@
+"""params.yaml: what is accepted, and the one line that a mistake gets."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import params
+from pipeline.params import ParamsError
+
+ROOT = Path(__file__).resolve().parents[3]
+TEXT = """
+data: {train: photos, evaluate: [samples], validate: 1, bicubic: uint8, scales: [2, 4]}
+experiments:
+  one: {family: srlut, scale: 4, model: {}, network: {}, table: {}, train: {}, finetune: {}, evaluate: {}}
+"""
+
+
+def parse(text: str) -> params.Params:
+    return params.parse(text.encode(), "params.yaml")
+
+
+def test_the_projects_own_file_is_valid() -> None:
+    loaded = params.load(ROOT / "params.yaml")
+    assert loaded.experiments
+
+
+def test_the_schema_is_current() -> None:
+    assert params.schema_is_current(), "run `python -m pipeline schema`"
+
+
+def test_defaults_are_filled_in_and_frozen() -> None:
+    loaded = parse(TEXT)
+    block = loaded.experiment("one")
+    assert (block.table.interval, block.train.batch, loaded.tracking.enabled) == (4, 16, True)
+    with pytest.raises(ValueError, match="frozen"):
+        block.train.steps = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ("train: {}, fine", "train: {stepz: 3}, fine", ["experiments.one.train.stepz", "'steps'"]),
+        ("train: {}, fine", "train: {steps: many}, fine", ["experiments.one.train.steps", "'many'", "whole number"]),
+        ("train: {}, fine", "train: {steps: 0}, fine", ["experiments.one.train.steps", "0"]),
+        ("train: {}, fine", "fine", ["experiments.one.train"]),
+        ("family: srlut", "family: srlot", ["experiments.one.family", "'srlot'", "srlut"]),
+        ("scale: 4", "scale: 3", ["experiments.one.scale", "found 3", "2, 4"]),
+        ("model: {}", "model: {stages: 2}", ["experiments.one", "no option 'stages'"]),
+        ("table: {}", "table: {dfc: {interval: 4}}", ["experiments.one.table", "expected 3 <= diagonal < coarse"]),
+        ("train: {}, fine", "train: {batch: 6, accumulate: 4}, fine", ["accumulate: found 4", "divisor"]),
+        ("train: {}, fine", "train: {final_learning_rate: 0.5}, fine", ["final_learning_rate", "at most"]),
+        ("  one:", "  One:", ["One"]),
+        ("data: {", "date: {", ["date", "'data'"]),
+        ("scale: 4", "scale: 4, scale: 4", ["once"]),
+        ("evaluate: [samples]", "evaluate: [samples, samples]", ["data", "each once"]),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_it(old: str, new: str, parts: list[str]) -> None:
+    assert old in TEXT
+    with pytest.raises(ParamsError) as caught:
+        parse(TEXT.replace(old, new, 1))
+    message = str(caught.value)
+    assert message.startswith("params.yaml: ") and "\n" not in message
+    assert all(part in message for part in parts), message
+
+
+def test_an_unknown_experiment_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="expected one of one"):
+        parse(TEXT).experiment("two")
+
+
+@given(st.binary(max_size=200))
+def test_garbage_is_never_worse_than_a_params_error(content: bytes) -> None:
+    with pytest.raises(ParamsError):
+        params.parse(content, "params.yaml")
