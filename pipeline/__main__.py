@@ -143,6 +143,22 @@ def new(
     print(f"added experiments.{name} to {params}; `dvc repro` or `snakemake --cores 2` runs it")
 
 
+@app.command()
+def record(
+    experiment: Experiment,
+    command: Annotated[str, typer.Option(help="What was run, for the reader to run again.")],
+    minutes: Annotated[float, typer.Option(help="Wall-clock of training and finetuning.")],
+    root: Root = DEFAULT_ROOT,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Keep an experiment's figures under results/, and the README's table of them."""
+    from lutra.files import write_whole
+    from pipeline import record as recording
+
+    print(f"wrote {recording.record(_load(params), experiment, root, command, minutes)}")
+    write_whole(recording.README, recording.readme_with_table(recording.README.read_text()))
+
+
 @app.command("dvc-yaml")
 def dvc_yaml(check: Check = False, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Write dvc.yaml from the declaration of the stages."""

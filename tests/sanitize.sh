@@ -2,6 +2,7 @@
 # Builds the engine with the address and undefined-behaviour sanitizers and runs its tests: tests/sanitize.sh [PYTHON]
 set -eu
 python=$(command -v "${1:-python}")
+case $python in /*) ;; *) python=$PWD/$python ;; esac
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=$root/build/sanitize
 mkdir -p "$build/tree"

@@ -1,0 +1,93 @@
+"""`python -m pipeline record`: keeps an experiment's figures under results/, and the README's table of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from pathlib import Path
+from typing import Any
+
+from lutra import artifact
+from lutra.files import write_whole
+from pipeline.datasets import set_name
+from pipeline.params import Params
+
+PROJECT = Path(__file__).resolve().parent.parent
+RESULTS = PROJECT / "results"
+README = PROJECT / "README.md"
+MARKS = ("<!-- results: written by `python -m pipeline record` -->\n", "<!-- end of results -->")
+
+
+def record(params: Params, experiment: str, root: Path, command: str, minutes: float, results: Path = RESULTS) -> Path:
+    """Write results/EXPERIMENT.json: scores, data, parameters, versions, machine and how it was made.
+
+    Args:
+        params: as the stages were run with.
+        experiment: its name.
+        root: where the stages wrote.
+        command: what was run, for the reader to run again.
+        minutes: wall-clock of training and finetuning.
+        results: where to write.
+
+    Raises:
+        FileNotFoundError: the experiment was not evaluated under this root.
+    """
+    metrics = root / "evaluate" / experiment / "metrics.json"
+    if not metrics.is_file():
+        raise FileNotFoundError(f"{metrics}: not found; run `python -m pipeline evaluate` with this root first")
+    model = artifact.load(root / "finetune" / experiment / "model.safetensors")
+    content = {
+        "experiment": experiment,
+        "data": {"train": set_name(params.data.train), "images_held_out": params.data.validate},
+        "parameters": params.experiment(experiment).model_dump(mode="json"),
+        "metrics": json.loads(metrics.read_text()),
+        "training_minutes": minutes,
+        "command": command,
+        "machine": machine(),
+        "versions": model.provenance.get("versions", {}),
+    }
+    path = results / f"{experiment}.json"
+    write_whole(path, json.dumps(content, indent=2) + "\n")
+    return path
+
+
+def machine() -> dict[str, Any]:
+    """What this machine is: processor, cores, memory."""
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"^model name\s*:\s*(.*)$", info.read_text(), re.MULTILINE) if info.is_file() else None
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0.0
+    return {
+        "processor": found[1] if found else platform.processor(),
+        "architecture": platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory),
+    }
+
+
+def table(results: Path = RESULTS) -> str:
+    """The README's table: a row for each recorded experiment."""
+    rows: list[dict[str, Any]] = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
+    rows = [row for row in rows if "experiment" in row]
+    sets = sorted({name for row in rows for name in row["metrics"]["bicubic"]}, key=lambda name: (len(name), name))
+    lines = ["| model | trained on | minutes | table KiB | " + " | ".join(sets) + " |"]
+    lines.append("|---|---|---:|---:|" + "---|" * len(sets))
+    first = rows[0]["metrics"]["bicubic"] if rows else {}
+    lines.append("| bicubic | | | | " + " | ".join(_cell(first.get(name)) for name in sets) + " |")
+    for row in rows:
+        scores = row["metrics"]["finetuned"]
+        cells = [row["experiment"], row["data"]["train"], f"{row['training_minutes']:.0f}"]
+        cells += [f"{row['metrics']['table_bytes'] / 1024:.0f}", *(_cell(scores.get(name)) for name in sets)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def readme_with_table(text: str, results: Path = RESULTS) -> str:
+    """The README's text with its table as the results are now."""
+    start, end = text.index(MARKS[0]) + len(MARKS[0]), text.index(MARKS[1])
+    return text[:start] + table(results) + text[end:]
+
+
+def _cell(values: dict[str, float] | None) -> str:
+    return f"{values['psnr_y']:.2f} / {values['ssim_y']:.4f}" if values else ""

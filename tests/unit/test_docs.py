@@ -1,0 +1,17 @@
+"""What the documents claim."""
+
+from pathlib import Path
+
+from pipeline import record
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_readmes_table_is_that_of_the_results() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert record.readme_with_table(text) == text, "run `python -m pipeline record`"
+
+
+def test_results_name_no_path() -> None:
+    for path in (ROOT / "results").glob("*.json"):
+        assert "/home/" not in path.read_text() and "../" not in path.read_text(), path.name
