@@ -18,12 +18,12 @@ help:  ## this list
 
 setup: $(READY)  ## make .venv and install what the project needs, at the versions of constraints.txt
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt CMakeLists.txt $(shell find lutra/_core -name '*.[ch]pp')
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "lutra needs Python >= 3.11; choose one with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	@echo "Installing into $(VENV): a few minutes the first time"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt \
+	@LUTRA_REQUIRE_ENGINE=1 $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt \
 		-e '.[train,pipeline,cluster,dev]'
 	@touch $@
 

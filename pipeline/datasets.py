@@ -85,7 +85,7 @@ def resolve(name: str, project: Path = PROJECT) -> list[Source]:
 
 def set_name(name: str) -> str:
     """What a set is called in results: its name in the catalogue, or its folder's own name; never a path."""
-    return Path(name).name or Path(name).resolve().name
+    return (PROJECT / name).resolve().name if Path(name).name in ("", "..") else Path(name).name
 
 
 def _packaged(images: ImageSet) -> list[Source]:
@@ -211,16 +211,14 @@ class PatchSampler:
         row: NDArray[np.int64],
         column: NDArray[np.int64],
     ) -> Image:
-        """All patches with one indexing of the flat array; the eight flips and rotations are strides of either sign."""
-        _, height, width = self.images.shapes[index].T * scale
-        side = self.patch * scale
-        down, right = width, np.ones_like(width)
-        start = self.images.offsets[index] * scale**2 + (channel * height + row * scale) * width + column * scale
-        flip_down, flip_right, transpose = turn & 1, (turn >> 1) & 1, (turn >> 2) & 1
-        start = start + (side - 1) * (flip_down * down + flip_right * right)
-        down, right = down * (1 - 2 * flip_down), right * (1 - 2 * flip_right)
-        down, right = np.where(transpose, right, down), np.where(transpose, down, right)
-        steps = np.arange(side)
-        where = start[:, None, None] + down[:, None, None] * steps[:, None] + right[:, None, None] * steps
-        patches: Image = data[where]
+        """Every patch as a strided view of the flat array: about twice as fast as one indexing with all positions."""
+        flat, side = np.asarray(data), self.patch * scale  # a memmap's own slicing is slow
+        _, heights, widths = self.images.shapes[index].T * scale
+        starts = self.images.offsets[index] * scale**2 + (channel * heights + row * scale) * widths + column * scale
+        patches = np.empty((len(turn), side, side), np.uint8)
+        for patch, start, width, way in zip(patches, starts.tolist(), widths.tolist(), turn.tolist(), strict=True):
+            window = flat[start : start + (side - 1) * width + side]
+            view = np.lib.stride_tricks.as_strided(window, (side, side), (width, 1))
+            view = view[:: -1 if way & 1 else 1, :: -1 if way & 2 else 1]
+            patch[:] = view.T if way & 4 else view
         return patches

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lutra import artifact
+from lutra import artifact, multigrid
 from lutra.models.convert import from_artifact, to_artifact
 from pipeline import checkpoint, fitting, provenance, tracking
 from pipeline.params import Params
@@ -21,10 +21,10 @@ def run(params: Params, experiment: str, root: Path) -> None:
     with tracking.stage_run(
         params.tracking, stage="finetune", experiment=experiment, root=root, params=block.model_dump(mode="json")
     ) as log:
-        model = from_artifact(artifact.load(source))
+        model = multigrid.spread(from_artifact(artifact.load(source)), block.finetune.coarse)
         model.train_samplers(block.finetune.samplers)
         curve = fitting.fit(model, block.finetune, data, resume, fitting.fingerprint_of(origin["inputs"]), log.metrics)
-        artifact.save(out / "model.safetensors", to_artifact(model.cpu(), provenance=origin))
+        artifact.save(out / "model.safetensors", to_artifact(multigrid.gather(model.cpu()), provenance=origin))
         fitting.write_curve(out / "curve.csv", curve)
         checkpoint.remove(resume)
         log.artifact(out / "model.safetensors", "model")

@@ -127,7 +127,8 @@ def fingerprint_of(*parts: Any) -> str:
 
 def _groups(model: LutModel, rate: float) -> list[dict[str, Any]]:
     """Tables learn in levels, everything else in units of the full scale: the rate means the same for both."""
-    tables = {id(unit.function.values) for unit in model.lut_units() if isinstance(unit.function, Table)}
+    functions = [unit.function for unit in model.lut_units() if isinstance(unit.function, Table)]
+    tables = {id(parameter) for function in functions for parameter in function.parameters()}
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in trained if id(p) in tables], "lr": rate * LEVELS},

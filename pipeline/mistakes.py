@@ -45,6 +45,8 @@ def read_yaml(content: bytes) -> Any:
         where = f"line {mark.line + 1}: " if mark else ""
         problem = " ".join((error.problem or error.context or "a mistake").split()).removeprefix("found ")
         raise ValueError(f"{where}found {problem}, expected plain YAML with each key once") from None
+    except LookupError as error:  # ruamel.yaml's, for `!!bool maybe`
+        raise ValueError(f"found a tagged value that cannot be read ({error}), expected plain YAML") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"found no YAML ({' '.join(str(error).split())}), expected plain YAML in UTF-8") from None
 

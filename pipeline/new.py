@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from lutra.files import write_whole
+from pipeline import mistakes
 from pipeline.params import Experiment, Params, ParamsError, parse
 
 Preset = Literal["quick", "published"]
@@ -19,15 +21,19 @@ Preset = Literal["quick", "published"]
 _FIT: dict[Preset, dict[str, dict[str, Any]]] = {
     # some minutes on two cores, from interpolation
     "quick": {
-        "train": {"method": "table", "steps": 120, "batch": 16, "learning_rate": 0.002, "validate_every": 40},
-        "finetune": {"steps": 600, "learning_rate": 0.05, "final_learning_rate": 0.002, "validate_every": 100},
+        "train": {"method": "table", "steps": 40, "batch": 16, "learning_rate": 0.002, "validate_every": 20},
+        "finetune": {"steps": 300, "learning_rate": 0.02, "final_learning_rate": 0.002, "validate_every": 50},
     },
     # MuLUT's recipe (ECCV 2022, section 4.1), which the later systems share; days on two cores
     "published": {
         "train": {"init": "random", "steps": 200_000, "batch": 32, "validate_every": 2000, "checkpoint_every": 2000},
-        "finetune": {"steps": 2000, "batch": 32, "learning_rate": 0.0001, "final_learning_rate": 0.0001},
+        "finetune": {"steps": 2000, "batch": 32, "learning_rate": 0.0001, "final_learning_rate": 0.0001, "coarse": []},
     },
 }
+
+
+_NO_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
+"""What some readers of YAML take for a truth value or for nothing: quoted, though "yes" is three patterns."""
 
 
 def add_experiment(
@@ -63,8 +69,7 @@ def add_experiment(
     if scale not in known.data.scales:
         text = _with_scale(text, [*known.data.scales, scale], path)
     text = _with_block(text, "\n".join(_lines(name, block)) + "\n")
-    written = parse(text.encode(), str(path))
-    if written.experiments.get(name) != block:
+    if not _holds(text, name, block):
         raise ParamsError(f"{path}: its layout is not one that a block can be added to; add experiments.{name} by hand")
     write_whole(path, text)
     return block
@@ -85,7 +90,10 @@ def _values(family: str, preset: Preset, scale: int, overrides: Sequence[str]) -
             if not isinstance(inner, dict):
                 raise ParamsError(f"--set {override}: {section} holds no keys")
             place = inner
-        place[last] = YAML(typ="safe", pure=True).load(value)
+        try:
+            place[last] = YAML(typ="safe", pure=True).load(value)
+        except YAMLError:
+            raise ParamsError(f"--set {override}: found no YAML in the value, expected such as 100 or [1, 2]") from None
     return values
 
 
@@ -95,11 +103,21 @@ def _checked(known: Params, name: str, values: dict[str, Any], scale: int, path:
     whole["experiments"][name] = values
     if scale not in whole["data"]["scales"]:
         whole["data"]["scales"] = [*whole["data"]["scales"], scale]
-    return parse(json.dumps(whole).encode(), f"{path} with the new block").experiments[name]
+    try:
+        return Params.model_validate(whole).experiments[name]
+    except ValidationError as error:
+        raise ParamsError(f"{path} with the new block: {mistakes.explain(error, Params)}") from None
+
+
+def _holds(text: str, name: str, block: Experiment) -> bool:
+    try:
+        return parse(text.encode(), "").experiments.get(name) == block
+    except ParamsError:
+        return False
 
 
 def _lines(name: str, block: Experiment) -> Iterator[str]:
-    yield f"  {name}:"
+    yield f"  {_scalar(name)}:"
     yield from _section(block, "    ")
 
 
@@ -119,13 +137,14 @@ def _scalar(value: Any) -> str:
     if isinstance(value, float):  # never 1e-05, which YAML 1.1 takes for text
         digits = f"{value:.12f}".rstrip("0")
         return digits + "0" if digits.endswith(".") else digits
-    return value if isinstance(value, str) and re.fullmatch("[a-z]+[0-9a-z-]*", value) else json.dumps(value)
+    plain = isinstance(value, str) and re.fullmatch("[a-z]+[0-9a-z-]*", value) and value not in _NO_TEXT
+    return str(value) if plain else json.dumps(value)
 
 
 def _with_block(text: str, block: str) -> str:
     """The text with the block at the end of `experiments:`."""
     lines = text.splitlines(keepends=True)
-    start = next(number for number, line in enumerate(lines) if re.match(r"experiments\s*:", line))
+    start = next((number for number, line in enumerate(lines) if re.match(r"experiments\s*:", line)), len(lines) - 1)
     end = next((number for number in range(start + 1, len(lines)) if re.match(r"[^\s#]", lines[number])), len(lines))
     while end > start + 1 and (not lines[end - 1].strip() or lines[end - 1].startswith("#")):
         end -= 1  # what stands above the next key belongs to it

@@ -11,15 +11,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
 
+from lutra.description import PATTERNS
 from lutra.files import write_whole
 from lutra.layouts import DenseLayout, DiagonalLayout, Layout
-from lutra.models.registry import describe
+from lutra.models.registry import FAMILIES, describe
 from pipeline import mistakes
 
 SCHEMA = Path(__file__).resolve().parent.parent / "workflow/schemas/params.schema.json"
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]  # a file name, a key of DVC's, a wildcard of Snakemake's
-Pattern = Literal["s", "d", "y", "e", "h", "o"]
+Pattern = Annotated[str, Field(pattern=f"^[{''.join(PATTERNS)}]$")]
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Scale = Annotated[int, Field(ge=1, le=4)]
@@ -82,7 +83,8 @@ class ModelParams(_Section):
 
     pattern: Annotated[Pattern | None, Field(description="srlut: where the four taps lie")] = None
     patterns: Annotated[
-        str | None, Field(pattern="^[sdyeho]+$", description="mulut, spflut: patterns in parallel, a letter each")
+        str | None,
+        Field(pattern=f"^[{''.join(PATTERNS)}]+$", description="mulut, spflut: patterns in parallel, a letter each"),
     ] = None
     stages: Annotated[Count | None, Field(description="mulut, autolut on mulut: groups in series")] = None
     base: Annotated[Literal["mulut", "spflut"] | None, Field(description="autolut: the system it builds on")] = None
@@ -169,9 +171,14 @@ class TrainParams(FitParams):
 class FinetuneParams(FitParams):
     """Training of the exported tables' values."""
 
-    steps: Steps = 600
-    learning_rate: FirstRate = 0.05
+    steps: Steps = 300
+    learning_rate: FirstRate = 0.02
     final_learning_rate: Annotated[Rate, Field(description="at the end, reached along a cosine")] = 0.002
+    coarse: Annotated[
+        tuple[Annotated[int, Field(ge=4, le=8)], ...],
+        Strict(False),
+        Field(description="intervals, bits, of coarser grids that are trained along and added to the table"),
+    ] = (6,)
     samplers: Annotated[bool, Field(description="autolut: train the samplers and AdaRL's shares too")] = False
 
 
@@ -184,9 +191,7 @@ class EvaluateParams(_Section):
 class Experiment(_Section):
     """One model from training to scores. All sections are required (`{}` will do), because DVC watches each."""
 
-    family: Annotated[
-        Literal["srlut", "mulut", "spflut", "autolut"], Field(description="srlut, mulut, spflut, autolut")
-    ]
+    family: Annotated[Literal[tuple(FAMILIES)], Field(description=", ".join(FAMILIES))]  # type: ignore[valid-type]
     scale: Annotated[Scale, Field(description="upscaling factor")]
     model: Annotated[ModelParams, Field(description="options of the family; null: its default")]
     network: Annotated[NetworkParams, Field(description="of each unit; becomes a table")]

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -109,7 +110,8 @@ def _made(sources: list[Source], scale: int, bicubic: Any) -> Iterator[tuple[Sou
         hr = modcrop(image, scale)
         return source, hr, imresize(hr, 1 / scale, bicubic) if scale > 1 else hr
 
-    with ThreadPoolExecutor(2) as pool:
+    # reading changes the filters of warnings for a moment, which two threads may put back in the wrong order
+    with warnings.catch_warnings(), ThreadPoolExecutor(2) as pool:
         for start in range(0, len(sources), 4):  # a few at a time, so that memory does not grow with the set
             yield from pool.map(make, sources[start : start + 4])
 

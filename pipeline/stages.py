@@ -130,7 +130,7 @@ STAGES: tuple[Stage, ...] = (
             "curve": Output("finetune/{experiment}/curve.csv", "curve"),
         },
         parameters=_of_experiment("scale", "table", "finetune"),
-        modules=("pipeline/finetune.py", *PARAMETERS, *IMAGES, *FITTING, *MODEL),
+        modules=("pipeline/finetune.py", "lutra/multigrid.py", *PARAMETERS, *IMAGES, *FITTING, *MODEL),
         resources=Resources(threads=8, mem_mb=16000, runtime=2880, gpu=1),
     ),
     Stage(
@@ -152,6 +152,8 @@ STAGES: tuple[Stage, ...] = (
         modules=(
             "pipeline/evaluate.py",
             "lutra/evaluation.py",
+            "lutra/engine",
+            "lutra/_core",
             "lutra/imaging",
             *PARAMETERS,
             *IMAGES,
@@ -206,7 +208,8 @@ def _files(modules: Iterable[str], project: Path) -> Iterator[str]:
         path = project / module
         if path.is_dir():
             found = (file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
-            yield from (file.relative_to(project).as_posix() for file in found)
+            sources = (file for file in found if file.suffix != ".so")  # built from the rest
+            yield from (file.relative_to(project).as_posix() for file in sources)
         else:
             yield module
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline.new import add_experiment
 from pipeline.params import ParamsError, load
@@ -25,7 +26,7 @@ def test_the_block_is_added_and_the_rest_kept(path: Path, family: str, preset: s
     after = path.read_text()
     assert after.startswith(before.rstrip("\n"))
     assert load(path).experiments["mine"] == block
-    assert block.train.steps == (200_000 if preset == "published" else 120)
+    assert block.train.steps == (200_000 if preset == "published" else 40)
     added = after[len(before) :].splitlines()
     assert all("#" in line for line in added if line.strip() and not line.strip().startswith("mine:"))
 
@@ -66,6 +67,8 @@ def test_a_block_before_another_key_and_a_new_scale(tmp_path: Path) -> None:
         ("mine", "srlut", ["train.steps"], "expected KEY=VALUE"),
         ("mine", "srlut", ["model.stages=3"], "no option 'stages'"),
         ("mine", "srlut", ["train.steps=0"], "train.steps"),
+        ("mine", "srlut", ["train.steps=[1"], "found no YAML in the value"),
+        ("mine", "srlut", ["model=3", "model.pattern=s"], "model holds no keys"),
     ],
 )
 def test_mistakes_change_nothing(path: Path, name: str, family: str, overrides: list[str], message: str) -> None:
@@ -74,3 +77,31 @@ def test_mistakes_change_nothing(path: Path, name: str, family: str, overrides: 
         add_experiment(path, name, family, overrides=overrides)
     assert message in str(caught.value) and "\n" not in str(caught.value)
     assert path.read_bytes() == before
+
+
+def test_small_rates_and_words_that_yaml_reads_otherwise_survive(path: Path) -> None:
+    add_experiment(path, "small", "srlut", overrides=["train.final_learning_rate=0.00001"])
+    block = add_experiment(path, "on", "mulut", overrides=["model.patterns=yes", "train.final_learning_rate=1e-7"])
+    add_experiment(path, "007", "srlut")
+    loaded = load(path)
+    assert list(loaded.experiments)[-3:] == ["small", "on", "007"]
+    assert loaded.experiments["small"].train.final_learning_rate == 1e-5
+    assert loaded.experiments["on"] == block and block.model.patterns == "yes"
+    yaml_1_1 = YAML(typ="safe", pure=True)
+    yaml_1_1.version = (1, 1)  # type: ignore[assignment]
+    assert yaml_1_1.load(path)["experiments"]["on"]["model"]["patterns"] == "yes"
+
+
+BLOCK = "{family: srlut, scale: 4, model: {}, network: {}, table: {}, train: {}, finetune: {}, evaluate: {}}"
+
+
+@pytest.mark.parametrize(
+    "experiments",
+    [f"experiments:\n    other: {BLOCK}\n", f"experiments: {{other: {BLOCK}}}\n"],
+)
+def test_a_layout_that_cannot_be_added_to_is_left_alone(path: Path, experiments: str) -> None:
+    text = path.read_text().partition("experiments:\n")[0] + experiments
+    path.write_text(text)
+    with pytest.raises(ParamsError, match=r"add experiments\.mine by hand"):
+        add_experiment(path, "mine", "srlut")
+    assert path.read_text() == text

@@ -71,6 +71,14 @@ def test_an_unknown_experiment_lists_the_known_ones() -> None:
         parse(TEXT).experiment("two")
 
 
+@pytest.mark.parametrize(
+    "text", ["a: !!bool maybe", "a: !!float ", "a: *b", "a: [", "- 1", "a: !!python/name:os.system x"]
+)
+def test_yaml_that_cannot_be_read_is_one_line_too(text: str) -> None:
+    with pytest.raises(ParamsError, match=r"^params\.yaml: .*expected .*$"):
+        parse(text)
+
+
 @given(st.binary(max_size=200))
 def test_garbage_is_never_worse_than_a_params_error(content: bytes) -> None:
     with pytest.raises(ParamsError):

@@ -1,0 +1,111 @@
+// See engine.hpp.
+#include "engine.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <stdexcept>
+#include <system_error>
+#include <thread>
+
+namespace lutra {
+namespace {
+
+constexpr int kStripWidth = 512;  // pixels: the rows in use of all planes stay in the second-level cache
+constexpr std::size_t kIdleWorkspaces = 16;
+
+std::vector<const Kernels*> runnable() {
+    std::vector<const Kernels*> found{&portable_kernels};
+#ifdef LUTRA_X86
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2")) found.push_back(&avx2_kernels);
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vbmi") &&
+        __builtin_cpu_supports("avx512vnni"))
+        found.push_back(&avx512_kernels);
+#endif
+    return found;
+}
+
+const Kernels* chosen(const std::string& level) {
+    const auto found = runnable();
+    if (level.empty()) return found.back();
+    for (const Kernels* kernels : found)
+        if (level == kernels->name) return kernels;
+    std::string known;
+    for (const Kernels* kernels : found) known += (known.empty() ? "" : ", ") + std::string(kernels->name);
+    throw std::invalid_argument("vector level '" + level + "': this processor has " + known);
+}
+
+// Strips as narrow as the cache likes; bands of rows only as far as threads need work, for their borders are
+// computed twice.
+std::vector<Rectangle> divide(const Plan& plan, const Image& image, int threads) {
+    const int strips = (image.width + kStripWidth - 1) / kStripWidth;
+    const int worthwhile = std::max(1, image.height / std::max(32, 8 * plan.planes[0].margin));
+    int bands = 1;
+    if (threads > 1 && strips < 4 * threads)
+        bands = std::clamp(worthwhile, std::min(threads, image.height), 4 * threads);
+    bands = std::min(bands, image.height);
+    std::vector<Rectangle> parts;
+    const auto edge = [](int size, int count, int i) { return static_cast<int>(std::int64_t{size} * i / count); };
+    for (int band = 0; band < bands; ++band)
+        for (int strip = 0; strip < strips; ++strip)
+            parts.push_back({edge(image.height, bands, band), edge(image.height, bands, band + 1),
+                             edge(image.width, strips, strip), edge(image.width, strips, strip + 1)});
+    return parts;
+}
+
+}  // namespace
+
+std::vector<std::string> levels() {
+    std::vector<std::string> names;
+    for (const Kernels* kernels : runnable()) names.emplace_back(kernels->name);
+    return names;
+}
+
+Engine::Engine(Plan plan, const std::string& level) : plan_(std::move(plan)), kernels_(chosen(level)) {
+    if (kernels_->cells) plan_.build_cells();
+}
+
+std::unique_ptr<Workspace> Engine::take(int channels, int width) {
+    {
+        const std::lock_guard lock(mutex_);
+        for (auto& workspace : idle_)
+            if (workspace->fits(channels, width)) {
+                std::swap(workspace, idle_.back());
+                auto found = std::move(idle_.back());
+                idle_.pop_back();
+                return found;
+            }
+    }
+    return std::make_unique<Workspace>(plan_, channels, width);
+}
+
+void Engine::give(std::unique_ptr<Workspace> workspace) {
+    const std::lock_guard lock(mutex_);
+    if (idle_.size() >= kIdleWorkspaces) idle_.erase(idle_.begin());
+    idle_.push_back(std::move(workspace));
+}
+
+void Engine::restore(const Image& input, const Image& output, int threads) {
+    const auto parts = divide(plan_, input, threads);
+    const std::size_t count = std::min(parts.size(), static_cast<std::size_t>(threads));
+    const int width = std::min(input.width, kStripWidth);
+    std::vector<std::unique_ptr<Workspace>> workspaces;
+    for (std::size_t i = 0; i < count; ++i) workspaces.push_back(take(input.channels, width));
+    std::atomic<std::size_t> next{0};
+    const auto work = [&](Workspace& workspace) {
+        for (std::size_t part; (part = next.fetch_add(1)) < parts.size();)
+            workspace.restore(*kernels_, input, output, parts[part]);
+    };
+    std::vector<std::thread> helpers;
+    try {
+        for (std::size_t i = 1; i < count; ++i) helpers.emplace_back([&, i] { work(*workspaces[i]); });
+    } catch (const std::system_error&) {
+        // No more threads to be had: those that run do the work.
+    }
+    work(*workspaces[0]);
+    for (auto& helper : helpers) helper.join();
+    for (auto& workspace : workspaces) give(std::move(workspace));
+}
+
+}  // namespace lutra

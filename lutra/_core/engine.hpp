@@ -1,0 +1,32 @@
+// A plan ready to run: chooses kernels for this processor and divides images between threads.
+#pragma once
+
+#include <mutex>
+#include <string>
+
+#include "region.hpp"
+
+namespace lutra {
+
+class Engine {
+  public:
+    // level: "portable", "avx2", "avx512", or empty for the best this processor has.
+    Engine(Plan plan, const std::string& level);
+    const char* level() const { return kernels_->name; }
+    int scale() const { return plan_.scale; }
+    // output: scale * height x scale * width; may be called from several threads at once.
+    void restore(const Image& input, const Image& output, int threads);
+
+  private:
+    std::unique_ptr<Workspace> take(int channels, int width);
+    void give(std::unique_ptr<Workspace> workspace);
+
+    Plan plan_;
+    const Kernels* kernels_;
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<Workspace>> idle_;
+};
+
+std::vector<std::string> levels();  // that this processor can run, slowest first
+
+}  // namespace lutra

@@ -1,0 +1,16 @@
+// Kernels for processors with AVX2. Everything here is a template over Avx2 or local to this file: the linker
+// must not share these functions with code for other processors.
+#include "avx2.hpp"
+#include "sample_vector.hpp"
+#include "vector.hpp"
+
+namespace lutra {
+
+void Avx2::sample(const std::uint8_t* const* lines, const Unit& unit, int tap_bits, int rotation, int x,
+                  Scratch& scratch, std::uint16_t (*taps)[kChunk]) {
+    sample_pairs<Avx2>(lines, unit, tap_bits, rotation, x, scratch, taps);
+}
+
+const Kernels avx2_kernels{"avx2", true, run_vector<Avx2>, split_line<Avx2>, join_line<Avx2>};
+
+}  // namespace lutra

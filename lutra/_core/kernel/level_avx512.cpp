@@ -1,0 +1,16 @@
+// Kernels for processors with AVX-512 (VL, BW, DQ, VBMI, VNNI). Everything here is a template over Avx512 or local to
+// this file: the linker must not share these functions with code for other processors.
+#include "avx512.hpp"
+#include "sample_vector.hpp"
+#include "vector.hpp"
+
+namespace lutra {
+
+void Avx512::sample(const std::uint8_t* const* lines, const Unit& unit, int tap_bits, int rotation, int x,
+                    Scratch& scratch, std::uint16_t (*taps)[kChunk]) {
+    sample_pairs<Avx512>(lines, unit, tap_bits, rotation, x, scratch, taps);
+}
+
+const Kernels avx512_kernels{"avx512", true, run_vector<Avx512>, split_line<Avx512>, join_line<Avx512>};
+
+}  // namespace lutra

@@ -1,0 +1,57 @@
+// What a set of kernels offers: one step over a run of pixels of one row.
+#pragma once
+
+#include <cstdint>
+
+#include "plan.hpp"
+
+namespace lutra {
+
+// Working memory of one thread, reused from row to row. Sizes: a chunk of pixels under four rotations.
+struct alignas(64) Scratch {
+    std::uint16_t taps[4][kChunk];
+    std::uint16_t taps_before[4][kChunk];
+    std::uint8_t pixels[4][kChunk];
+    std::uint8_t pairs[8][2 * (kChunk + 2 * kMaxReach + 2)];
+    std::uint32_t place[4][5][kChunk];   // [rotation][vertex]: byte of the vertex's row
+    std::uint32_t weight[4][5][kChunk];  // [rotation][vertex]
+    std::uint32_t quad[4][2][kChunk];    // [rotation][low, high 7 bits]: weights of four vertices, a byte each
+    std::uint32_t fifth[4][2][kChunk];   // the last vertex's alone, or in [0] a byte a rotation
+    std::uint32_t cell[4][kChunk];       // [rotation]: byte of the cell
+    std::uint16_t remainder[4][kChunk];
+    std::uint8_t remainder_narrow[4][kChunk];
+    std::uint16_t corner_wide[16][kChunk];
+    std::uint8_t corner[2][16][kChunk];      // [low, high 7 bits][corner]
+    std::uint8_t corners[4][2][kChunk][16];  // [rotation][low, high 7 bits][pixel][corner]
+    std::int32_t partial[4 * kChunk][4];     // [value * kChunk + pixel]: four sums each
+    std::int32_t term[4 * kChunk];
+    std::int32_t sum[64 * kChunk];    // of every value of every pixel, in the order of the kernel
+    std::int32_t apart[64 * kChunk];  // of one unit
+    std::uint8_t result[64 * kChunk];
+};
+
+// lines[plane][kMaxReach + dy] points at the first pixel of the row dy below; `out` at that of every row written:
+// a plane's, or `upscale` rows of the output. Kernels may read and write up to a chunk beyond `count`.
+struct StepCall {
+    const Step* step;
+    const std::uint8_t* const (*lines)[2 * kMaxReach + 1];
+    std::uint8_t* const* out;
+    int count;
+    Scratch* scratch;
+};
+
+struct Kernels {
+    const char* name;
+    bool cells;  // whether they read Unit::cells
+    void (*run_step)(const StepCall& call);
+    void (*split_line)(const std::uint8_t* pixels, int channels, int count, std::uint8_t* const* planes);
+    void (*join_line)(const std::uint8_t* const* planes, int channels, int count, std::uint8_t* pixels);
+};
+
+extern const Kernels portable_kernels;
+#ifdef LUTRA_X86
+extern const Kernels avx2_kernels;
+extern const Kernels avx512_kernels;
+#endif
+
+}  // namespace lutra

@@ -1,0 +1,137 @@
+// A model as the engine runs it: steps over planes, each a sum of table lookups. Built and checked once, then
+// read-only.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+namespace lutra {
+
+inline constexpr int kChunk = 64;     // pixels a kernel works on at once
+inline constexpr int kMaxReach = 15;  // how far a tap may lie from its pixel, in rows or columns
+inline constexpr int kLanes = 16;     // values of an entry that the vector kernels handle at once
+
+inline constexpr int kWeightBits = 14;  // sampling weights are multiples of 2^-14
+
+// Where a pixel at (row, column) from another one lies when the image is turned by quarter turns.
+inline void turn(int rotation, int& row, int& column) {
+    for (; rotation > 0; --rotation) {
+        const int before = row;
+        row = column;
+        column = -before;
+    }
+}
+
+enum class Rounding { exact, lookup, branch };
+enum class TapKind { fixed, sampled, channel };
+
+// Zeroed memory aligned for the widest vectors.
+template <class T>
+class AlignedArray {
+  public:
+    AlignedArray() = default;
+    explicit AlignedArray(std::size_t size);
+    T* data() const { return memory_.get(); }
+    std::size_t size() const { return size_; }
+
+  private:
+    struct Free {
+        void operator()(T* pointer) const { std::free(pointer); }
+    };
+    std::unique_ptr<T[], Free> memory_;
+    std::size_t size_ = 0;
+};
+
+// How a table is stored in a model file: every node of the grid, or a diagonal part and a coarse grid (DFC).
+struct Layout {
+    int interval = 4;
+    int coarse = 0;  // 0: every node
+    int width = 0;
+    int bound_axes = 0;
+};
+
+// Where a grid's nodes lie in memory: node (a, b, c, d) is at origin + sum of coefficient * coordinate. A step along
+// an axis always adds that axis's coefficient, in a diagonal part too.
+struct Grid {
+    int interval = 0;
+    int shift = 0;  // makes remainders multiples of 1 / 2^Step::denominator_bits
+    std::array<std::uint32_t, 4> coefficient{};
+    std::uint32_t origin = 0;
+};
+
+struct Unit {
+    TapKind taps = TapKind::fixed;
+    std::array<int, 4> reads{};  // planes; the first alone unless taps are the channel's
+    int previous = -1;           // plane that AdaRL mixes in
+    int values = 1;
+    int rotations = 4;
+    int reach = 0;
+    std::array<std::array<int, 4>, 4> row{}, column{};  // [rotation][tap] of fixed taps
+    int kernel = 0;
+    std::vector<std::int16_t> weights;  // [tap][row][column] of sampled taps
+    // [rotation][pair of rows][column][tap]: the weights of two rows, the nearer one's in the low half
+    std::array<std::vector<std::int32_t>, 4> pair_weights;
+    std::array<std::int32_t, 4> shares{};
+
+    Layout layout;
+    bool diagonal = false;
+    std::uint32_t near = 0;           // how far from a, in tap units, the diagonal part reaches
+    std::array<Grid, 2> node, cell;   // [0] fine, [1] coarse
+    AlignedArray<std::int8_t> nodes;  // rows of `values` bytes
+    AlignedArray<std::int8_t> cells;  // for few values: the 16 corners of every cell, value after value
+};
+
+struct Step {
+    std::vector<Unit> units;
+    std::vector<int> writes;
+    int divisor = 1;
+    int offset = 0;
+    int upscale = 1;
+    int values = 1;
+    bool round_each = false;        // round the running sum after each lookup
+    bool round_apart = false;       // ... and restart it for every unit
+    int tap_bits = 0;               // fractional bits of the taps of this step
+    int denominator_bits = 0;       // interpolation weights sum to 2^this
+    bool single_precision = false;  // whether float tells the quotients of its sums apart
+    int reach = 0;
+    int margin = 0;                          // how far beyond the wanted pixels this step's result is needed
+    int lag = 0;                             // rows it runs behind the input
+    std::array<std::vector<int>, 4> turned;  // [rotation][output value] -> value of the entry
+    // The same for bytes of up to 16 values: of one row, of four rows to a word each (row = byte of the word), and of
+    // one row from each of the four rotations.
+    alignas(64) std::array<std::array<std::uint8_t, 16>, 4> turned_row{};
+    alignas(64) std::array<std::array<std::uint8_t, 64>, 4> turned_quad{};
+    alignas(64) std::array<std::uint8_t, 64> turned_fifth{};
+};
+
+struct Plane {
+    int writer = -1;  // step
+    int margin = 0;
+    int pad = 0;   // columns its readers look beyond the border
+    int rows = 1;  // rows kept
+};
+
+struct Plan {
+    int scale = 1;
+    bool reflect = false;
+    Rounding rounding = Rounding::exact;
+    int tap_bits = 0;
+    std::vector<Plane> planes;  // plane 0 is the input
+    std::vector<Step> steps;    // the last one writes the output, which is no plane
+
+    // Derive what depends on the whole plan, checking it; throws std::invalid_argument.
+    void finish();
+    // Lay cells out beside nodes, for kernels that read them.
+    void build_cells();
+};
+
+// Check the layout and the number of entries; throws std::invalid_argument.
+void check_layout(const Layout& layout, std::int64_t entries, int values);
+// Rearrange a table's entries, in the order of a model file, so that a grid's steps are constant.
+void expand_nodes(Unit& unit, const std::int8_t* entries);
+void expand_cells(Unit& unit);
+
+}  // namespace lutra

@@ -1,0 +1,49 @@
+// Restores a rectangle of an image: all steps, row by row, through planes of which only the rows in use are kept.
+#pragma once
+
+#include "kernels.hpp"
+
+namespace lutra {
+
+// Rows of interleaved 8-bit channels without gaps.
+struct Image {
+    std::uint8_t* data;
+    int height, width, channels;
+};
+
+struct Rectangle {
+    int top, bottom, left, right;  // ends excluded
+};
+
+class Workspace {
+  public:
+    Workspace(const Plan& plan, int channels, int width);  // for rectangles of at most that width
+    bool fits(int channels, int width) const { return channels == channels_ && width <= width_; }
+    void restore(const Kernels& kernels, const Image& input, const Image& output, const Rectangle& wanted);
+
+  private:
+    struct Columns {
+        int begin, end;
+    };
+    using Lines = const std::uint8_t * [2 * kMaxReach + 1];
+
+    Columns columns(int margin) const;
+    std::uint8_t* line(int plane, int row, int channel) const;  // at the wanted rectangle's first column
+    void read_row(int row);
+    void run_step(const Step& step, int row);
+    void extend(int plane, int row, int channel, Columns filled) const;
+    void write_rows(int row);
+
+    const Plan& plan_;
+    int channels_, width_, margin_;
+    std::ptrdiff_t stride_, out_stride_;
+    std::vector<AlignedArray<std::uint8_t>> planes_;
+    AlignedArray<std::uint8_t> out_;
+    std::unique_ptr<Lines[]> lines_;
+    std::unique_ptr<Scratch> scratch_;
+    const Kernels* kernels_ = nullptr;
+    Image input_{}, output_{};
+    Rectangle wanted_{};
+};
+
+}  // namespace lutra

@@ -1,0 +1,160 @@
+// Tables from the order of a model file to the order of the kernels.
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#include "plan.hpp"
+
+namespace lutra {
+namespace {
+
+constexpr std::size_t kMaxCellBytes = 8u << 20;  // a table of more stays with its nodes
+
+int side(int interval) { return (1 << (8 - interval)) + 1; }
+
+std::int64_t fourth_power(std::int64_t x) { return x * x * x * x; }
+
+bool near_diagonal(const std::array<int, 4>& node, const Layout& layout) {
+    for (int axis = 1; axis <= layout.bound_axes; ++axis)
+        if (std::abs(node[axis] - node[0]) > layout.width) return false;
+    return true;
+}
+
+// A whole grid of `size` positions an axis, or a box around its diagonal: axis b is stored as b - a + width, so a
+// step along a moves the bound axes back. Zero-weight vertices may lie just outside the box: `guard` covers them.
+struct Box {
+    Grid grid;
+    std::size_t size = 0;
+};
+
+Box whole_box(int interval, int positions) {
+    const auto n = static_cast<std::uint32_t>(positions);
+    return {{interval, 0, {n * n * n, n * n, n, 1}, 0}, static_cast<std::size_t>(fourth_power(positions))};
+}
+
+Box diagonal_box(const Layout& layout, int positions) {
+    const int reach = 2 * layout.width + 1;
+    if (reach >= positions) return whole_box(layout.interval, positions);
+    std::array<std::uint32_t, 4> stride{};
+    std::uint32_t size = 1;
+    for (int axis = 3; axis >= 0; --axis) {
+        stride[axis] = size;
+        size *= static_cast<std::uint32_t>(axis >= 1 && axis <= layout.bound_axes ? reach : positions);
+    }
+    std::uint32_t guard = 0, origin = 0;
+    for (int axis = 1; axis <= layout.bound_axes; ++axis) {
+        guard += stride[axis];
+        origin += stride[axis] * static_cast<std::uint32_t>(layout.width);
+    }
+    Box box{{layout.interval, 0, stride, origin + guard}, std::size_t{size} + 2 * guard};
+    box.grid.coefficient[0] -= guard;
+    return box;
+}
+
+std::size_t position(const Grid& grid, const std::array<int, 4>& node) {
+    std::uint32_t sum = grid.origin;
+    for (int axis = 0; axis < 4; ++axis) sum += grid.coefficient[axis] * static_cast<std::uint32_t>(node[axis]);
+    return sum;
+}
+
+template <class Visit>
+void for_each_node(int positions, Visit visit) {
+    std::array<int, 4> node{};
+    for (node[0] = 0; node[0] < positions; ++node[0])
+        for (node[1] = 0; node[1] < positions; ++node[1])
+            for (node[2] = 0; node[2] < positions; ++node[2])
+                for (node[3] = 0; node[3] < positions; ++node[3]) visit(node);
+}
+
+}  // namespace
+
+template <class T>
+AlignedArray<T>::AlignedArray(std::size_t size) : size_(size) {
+    const std::size_t bytes = (size * sizeof(T) + 63) / 64 * 64;
+    memory_.reset(static_cast<T*>(std::aligned_alloc(64, std::max<std::size_t>(bytes, 64))));
+    if (!memory_) throw std::bad_alloc();
+    std::memset(static_cast<void*>(memory_.get()), 0, std::max<std::size_t>(bytes, 64));
+}
+
+template class AlignedArray<std::int8_t>;
+template class AlignedArray<std::uint8_t>;
+
+void check_layout(const Layout& layout, std::int64_t entries, int values) {
+    const auto fail = [](const std::string& what) { throw std::invalid_argument("plan: " + what); };
+    if (layout.interval < 3 || layout.interval > 8) fail("interval " + std::to_string(layout.interval));
+    if (values < 1 || values > 64) fail(std::to_string(values) + " values an entry");
+    std::int64_t expected = fourth_power(side(layout.interval));
+    if (layout.coarse != 0) {
+        if (layout.coarse <= layout.interval || layout.coarse > 8 || layout.bound_axes < 1 || layout.bound_axes > 3 ||
+            layout.width < 1 || layout.width >= side(layout.interval))
+            fail("a diagonal layout that is none");
+        expected = 0;
+        const std::int64_t positions = side(layout.interval);
+        for (std::int64_t a = 0; a < positions; ++a) {
+            const std::int64_t close =
+                std::min<std::int64_t>(a, layout.width) + std::min<std::int64_t>(positions - 1 - a, layout.width) + 1;
+            std::int64_t count = 1;
+            for (int axis = 1; axis < 4; ++axis) count *= axis <= layout.bound_axes ? close : positions;
+            expected += count;
+        }
+        expected += fourth_power(side(layout.coarse));
+    }
+    if (entries != expected)
+        fail("a table of " + std::to_string(entries) + " entries, expected " + std::to_string(expected));
+}
+
+void expand_nodes(Unit& unit, const std::int8_t* entries) {
+    const Layout& layout = unit.layout;
+    const auto values = static_cast<std::size_t>(unit.values);
+    const int positions = side(layout.interval);
+    unit.diagonal = layout.coarse != 0;
+    Box fine = unit.diagonal ? diagonal_box(layout, positions) : whole_box(layout.interval, positions);
+    Box coarse;
+    if (unit.diagonal) {
+        coarse = whole_box(layout.coarse, side(layout.coarse));
+        coarse.grid.origin = static_cast<std::uint32_t>(fine.size);
+    }
+    unit.node = {fine.grid, coarse.grid};
+    // Vector kernels read 16 bytes wherever a row starts.
+    unit.nodes = AlignedArray<std::int8_t>((fine.size + coarse.size) * values + kLanes);
+    const auto copy = [&](const Grid& grid, const std::array<int, 4>& node) {
+        std::memcpy(unit.nodes.data() + position(grid, node) * values, entries, values);
+        entries += values;
+    };
+    for_each_node(positions, [&](const std::array<int, 4>& node) {
+        if (!unit.diagonal || near_diagonal(node, layout)) copy(fine.grid, node);
+    });
+    if (unit.diagonal) for_each_node(side(layout.coarse), [&](const auto& node) { copy(coarse.grid, node); });
+}
+
+void expand_cells(Unit& unit) {
+    const Layout& layout = unit.layout;
+    const int positions = side(layout.interval) - 1;
+    const auto values = static_cast<std::size_t>(unit.values);
+    Box fine = unit.diagonal ? diagonal_box(layout, positions) : whole_box(layout.interval, positions);
+    Box coarse;
+    if (unit.diagonal) {
+        coarse = whole_box(layout.coarse, side(layout.coarse) - 1);
+        coarse.grid.origin = static_cast<std::uint32_t>(fine.size);
+    }
+    const std::size_t bytes = (fine.size + coarse.size) * values * 16;
+    if (bytes > kMaxCellBytes) return;
+    unit.cells = AlignedArray<std::int8_t>(bytes);
+    unit.cell = {fine.grid, coarse.grid};
+    const auto copy = [&](int part, std::array<int, 4> node) {
+        std::int8_t* cell = unit.cells.data() + position(unit.cell[part], node) * values * 16;
+        for (int corner = 0; corner < 16; ++corner) {
+            auto vertex = node;
+            for (int axis = 0; axis < 4; ++axis) vertex[axis] += corner >> (3 - axis) & 1;
+            const std::int8_t* row = unit.nodes.data() + position(unit.node[part], vertex) * values;
+            for (std::size_t value = 0; value < values; ++value) cell[value * 16 + corner] = row[value];
+        }
+    };
+    for_each_node(positions, [&](const std::array<int, 4>& node) {
+        if (!unit.diagonal || near_diagonal(node, layout)) copy(0, node);
+    });
+    if (unit.diagonal) for_each_node(side(layout.coarse) - 1, [&](const auto& node) { copy(1, node); });
+}
+
+}  // namespace lutra

@@ -1,0 +1,119 @@
+"""Compiled inference: an artifact becomes a flat plan, the plan runs. Needs no torch; equal to its reference."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lutra.artifact import Artifact
+from lutra.engine.plan import build
+
+__all__ = ["Engine", "available", "compile", "levels"]
+
+try:
+    from lutra._core import _lutra as _core
+except ImportError as _error:  # built without a compiler
+    _core = None  # type: ignore[assignment]
+    _REASON = str(_error)
+
+LEVEL_VARIABLE = "LUTRA_SIMD"
+"""The environment variable that forces a level of vector instructions, one of `levels()`."""
+
+
+def available() -> bool:
+    """Whether the compiled core was built."""
+    return _core is not None
+
+
+def levels() -> list[str]:
+    """The levels of vector instructions that this processor runs, slowest first."""
+    _require_core()
+    return _core.levels()
+
+
+def compile(artifact: Artifact, *, level: str | None = None) -> Engine:
+    """Make a model of tables ready to run.
+
+    Args:
+        artifact: a model whose units are all tables; sampled taps in fixed point.
+        level: "portable", "avx2" or "avx512"; None for $LUTRA_SIMD, or else the best that this processor runs.
+
+    Raises:
+        ValueError: the model is a network, or this processor does not run that level.
+        RuntimeError: the compiled core was not built.
+    """
+    _require_core()
+    level = level if level is not None else os.environ.get(LEVEL_VARIABLE, "")
+    return Engine(_core.Engine(build(artifact, _core.Builder), level))
+
+
+class Engine:
+    """A model ready to run. It may be used from several threads at once, and keeps its buffers between calls."""
+
+    def __init__(self, core: Any) -> None:
+        """Use `compile`."""
+        self._core = core
+
+    @property
+    def scale(self) -> int:
+        """How many times larger the output is, per side."""
+        return int(self._core.scale)
+
+    @property
+    def level(self) -> str:
+        """The level of vector instructions in use."""
+        return str(self._core.level)
+
+    def restore(
+        self, image: NDArray[np.uint8], *, threads: int | None = None, out: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8]:
+        """Restore an image, each channel on its own.
+
+        Args:
+            image: (H, W) or (H, W, C) uint8, C = 1..4.
+            threads: how many to use; None for one per processor.
+            out: a C-contiguous uint8 array of the result's shape that shares no memory with `image`, or None for a
+                new one.
+
+        Returns:
+            (scale * H, scale * W) or (scale * H, scale * W, C) uint8; the values do not depend on `threads`.
+
+        Raises:
+            ValueError: the image or `out` has another type or shape, or `threads` is not positive.
+        """
+        image = np.asarray(image)
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or 0 in image.shape:
+            raise ValueError(f"image is {image.dtype} of shape {image.shape}, expected uint8 (H, W) or (H, W, C)")
+        if image.ndim == 3 and image.shape[2] > 4:
+            raise ValueError(f"image has {image.shape[2]} channels, expected 1 to 4")
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads is {threads}, expected at least 1")
+        height, width = image.shape[:2]
+        shape = (height * self.scale, width * self.scale, *image.shape[2:])
+        if out is None:
+            out = np.empty(shape, np.uint8)
+        elif out.dtype != np.uint8 or out.shape != shape or not out.flags.c_contiguous or not out.flags.writeable:
+            raise ValueError(f"out is {out.dtype} of shape {out.shape}, expected contiguous uint8 {shape}")
+        elif np.may_share_memory(out, image):
+            raise ValueError("out shares memory with the image")
+        channels = image.shape[2] if image.ndim == 3 else 1
+        planar = np.ascontiguousarray(image).reshape(height, width, channels)
+        result = out.reshape(*shape[:2], channels)
+        self._core.restore(planar, result, min(threads or _processors(), 1024))
+        return out
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _require_core() -> None:
+    if _core is None:
+        raise RuntimeError(
+            f"the compiled engine is not available ({_REASON}): install lutra with a C++ compiler at hand"
+        )

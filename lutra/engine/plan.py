@@ -1,0 +1,78 @@
+"""An artifact as the flat plan that the compiled core runs: planes by number, steps, units, tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+
+from lutra.artifact import Artifact
+from lutra.description import INPUT, OUTPUT, ChannelTaps, FixedTaps, Rounding, SampledTaps, Unit
+from lutra.layouts import DiagonalLayout, Layout
+
+if TYPE_CHECKING:
+    from lutra._core._lutra import Builder
+
+ROUNDINGS: tuple[str, ...] = get_args(Rounding)
+
+
+def build(artifact: Artifact, builder: type[Builder]) -> Builder:
+    """The artifact's steps and tables, checked and copied into a plan of the core.
+
+    Raises:
+        ValueError: a unit is a network, taps are real numbers, or a number is beyond what the engine supports.
+    """
+    description = artifact.description
+    if not artifact.is_tables:
+        raise ValueError("the model is a network: export its tables first")
+    if description.tap_bits is None and any(
+        isinstance(unit.taps, SampledTaps) or unit.previous for _, unit in description.units()
+    ):
+        raise ValueError("the model samples real-valued taps: export it in fixed point first")
+    numbers = {INPUT: 0}
+    for step in description.steps:
+        for name in step.writes:
+            if name != OUTPUT:
+                numbers.setdefault(name, len(numbers))
+    plan = builder(
+        planes=len(numbers),
+        scale=description.scale,
+        reflect=description.padding == "reflect",
+        rounding=ROUNDINGS.index(description.rounding),
+        tap_bits=description.tap_bits or 0,
+    )
+    try:
+        for step in description.steps:
+            writes = [numbers[name] for name in step.writes if name != OUTPUT]
+            plan.step(writes, step.divisor, step.offset, step.upscale, step.rotations)
+            for unit in step.units:
+                _add(plan, artifact, unit, numbers)
+    except TypeError:  # a number that does not fit the core's
+        raise ValueError("the model's description holds a number beyond what the engine supports") from None
+    return plan
+
+
+def _add(plan: Builder, artifact: Artifact, unit: Unit, numbers: dict[str, int]) -> None:
+    table = np.ascontiguousarray(artifact.table(unit.name))
+    layout = _layout(artifact.functions[unit.name])  # type: ignore[arg-type]  # no network: build() checked
+    if isinstance(unit.taps, ChannelTaps):
+        # AdaRL would mix the four planes with themselves.
+        plan.channel([numbers[name] for name in unit.reads], layout, table)
+        return
+    previous, shares = -1, [0, 0, 0, 0]
+    if unit.previous:
+        previous = numbers[unit.previous]
+        shares = [int(share) for share in artifact.tensors[f"{unit.name}.adarl_fixed"]]
+    plane = numbers[unit.reads[0]]
+    if isinstance(unit.taps, FixedTaps):
+        plan.fixed(plane, previous, shares, list(unit.taps.offsets), layout, table)
+    else:
+        weights = np.ascontiguousarray(artifact.tensors[f"{unit.name}.sampler_fixed"])
+        plan.sampled(plane, previous, shares, weights, layout, table)
+
+
+def _layout(layout: Layout) -> list[int]:
+    """Interval; then the coarse interval, width and bound axes of DFC, or zeros."""
+    if isinstance(layout, DiagonalLayout):
+        return [layout.interval, layout.coarse, layout.width, layout.bound_axes]
+    return [layout.interval, 0, 0, 0]

@@ -1,0 +1,207 @@
+"""The engine's interface: shapes, threads, buffers, what it refuses; and that no plan can make the core crash."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lutra import engine
+from lutra.imaging.files import read_image
+from lutra.layouts import DenseLayout
+from lutra.published import read_tables
+from tests.unit.engine.engine_models import random_image, random_model
+
+pytestmark = pytest.mark.skipif(not engine.available(), reason="the compiled engine was not built")
+LEVELS = engine.levels() if engine.available() else []
+DENSE = DenseLayout(6)
+
+
+@pytest.fixture(scope="module")
+def runner() -> engine.Engine:
+    return engine.compile(random_model("mulut", 2, {}, DENSE))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_channels_are_restored_on_their_own(runner: engine.Engine, channels: int) -> None:
+    image = random_image(9, 14, channels)
+    whole = runner.restore(image)
+    assert whole.shape == (18, 28, channels)
+    for channel in range(channels):
+        assert np.array_equal(whole[..., channel], runner.restore(image[..., channel]))
+
+
+def test_views_give_what_copies_give(runner: engine.Engine) -> None:
+    image = random_image(20, 31, 4)
+    for view in (image[::-1, ::2], image.transpose(1, 0, 2), image[3:, 5:, :3], image[..., 1]):
+        assert np.array_equal(runner.restore(view), runner.restore(view.copy()))
+
+
+def test_result_goes_where_it_is_asked_to(runner: engine.Engine) -> None:
+    image = random_image(5, 6, 3)
+    out = np.empty((10, 12, 3), np.uint8)
+    assert runner.restore(image, out=out) is out
+    assert np.array_equal(out, runner.restore(image))
+    shared = np.zeros(1000, np.uint8)
+    with pytest.raises(ValueError, match="shares memory"):
+        runner.restore(shared[:90].reshape(5, 6, 3), out=shared[:360].reshape(10, 12, 3))
+    for wrong in (
+        np.empty((10, 12), np.uint8),
+        np.empty((10, 12, 3), np.int8),
+        np.empty((10, 24, 3), np.uint8)[:, ::2],
+    ):
+        with pytest.raises(ValueError, match="out is"):
+            runner.restore(image, out=wrong)
+    out.flags.writeable = False
+    with pytest.raises(ValueError, match="out is"):
+        runner.restore(image, out=out)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((4, 4), np.float32), "float32"),
+        (np.zeros((4, 4, 5), np.uint8), "5 channels"),
+        (np.zeros((0, 4), np.uint8), r"\(0, 4\)"),
+        (np.zeros((4, 4, 0), np.uint8), r"\(4, 4, 0\)"),
+        (np.zeros(4, np.uint8), r"\(4,\)"),
+    ],
+)
+def test_images_of_other_kinds_are_refused(runner: engine.Engine, image: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        runner.restore(image)
+
+
+def test_threads_change_nothing(runner: engine.Engine) -> None:
+    for size in ((1, 1), (7, 3), (100, 40)):
+        image = random_image(*size, 3)
+        one = runner.restore(image, threads=1)
+        for threads in (2, 3, 16, 5000):
+            assert np.array_equal(runner.restore(image, threads=threads), one)
+    with pytest.raises(ValueError, match="threads is 0"):
+        runner.restore(image, threads=0)
+
+
+def test_one_engine_serves_many_threads(runner: engine.Engine) -> None:
+    images = [random_image(30 + 7 * i, 60 - 5 * i, 1 + i % 4, seed=i) for i in range(8)]
+    expected = [runner.restore(image) for image in images]
+    found: dict[int, Any] = {}
+
+    def work(i: int) -> None:
+        found[i] = [runner.restore(images[i], threads=2) for _ in range(5)]
+
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert all(np.array_equal(one, expected[i]) for i in range(8) for one in found[i])
+
+
+def test_level_is_chosen_by_argument_and_by_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_model("srlut", 2, {}, DENSE)
+    assert engine.compile(model).level == LEVELS[-1]
+    assert engine.compile(model, level="portable").level == "portable"
+    monkeypatch.setenv(engine.LEVEL_VARIABLE, "portable")
+    assert engine.compile(model).level == "portable"
+    with pytest.raises(ValueError, match="vector level 'mmx': this processor has portable"):
+        engine.compile(model, level="mmx")
+
+
+def test_real_taps_are_refused() -> None:
+    model = random_model("autolut", 2, {}, DENSE)
+    model = replace(model, description=replace(model.description, tap_bits=None))
+    with pytest.raises(ValueError, match="real-valued taps"):
+        engine.compile(model)
+
+
+PUBLISHED = {
+    "srlut-x2": ("srlut", 2, "srlut", "Model_S_x2_4bit_int8.npy", "srlut/expected_x2_4bit", "resize/double_x2"),
+    **{
+        f"srlut-x4-{bits}": (
+            "srlut", 4, "srlut", f"Model_S_x4_{bits}bit_int8.npy", f"srlut/expected_x4_{bits}bit", "resize/double_x4",
+        )
+        for bits in (4, 5, 6, 8)
+    },
+    "mulut": ("mulut", 4, "mulut", "LUT_ft_*.npy", "mulut/expected_x4", "resize/uint8_x4"),
+}  # fmt: skip
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_images(reference: Callable[[str], Path], name: str, level: str) -> None:
+    family, scale, folder, files, expected, small = PUBLISHED[name]
+    runner = engine.compile(read_tables(sorted(reference(folder).glob(files)), family, scale), level=level)
+    images = sorted(reference(expected).glob("*.png"))
+    assert images
+    for path in images:
+        assert np.array_equal(runner.restore(read_image(reference(small) / path.name)), read_image(path)), path.name
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("level", LEVELS)
+def test_published_cascade_with_dfc(reference: Callable[[str], Path], level: str) -> None:
+    model = read_tables(sorted(reference("spflut/dfc").glob("*.npy")), "spflut", 4)
+    got = engine.compile(model, level=level).restore(read_image(reference("spflut/input.png")))
+    expected = np.load(reference("spflut/expected_table_dfc.npy")).clip(0, 255)
+    assert np.array_equal(got, np.moveaxis(expected, 0, -1))
+
+
+SMALL = st.integers(-2, 70)
+ANY = st.one_of(SMALL, st.integers(-(2**40), 2**40))
+TABLE = st.builds(
+    lambda entries, values: np.zeros((entries, values), np.int8),
+    st.sampled_from([0, 1, 16, 81, 625, 1807, 83521]),
+    st.sampled_from([0, 1, 2, 4, 9, 65]),
+)
+LAYOUT = st.one_of(st.tuples(st.integers(3, 8), st.just(0), st.just(0), st.just(0)), st.tuples(ANY, ANY, ANY, ANY))
+FOUR = st.tuples(ANY, ANY, ANY, ANY)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_no_plan_crashes_the_core(data: st.DataObject) -> None:
+    """Whatever the numbers, the core runs the plan or raises."""
+    from lutra._core import _lutra as core
+
+    def draw(strategy: st.SearchStrategy[Any]) -> Any:
+        return data.draw(strategy)
+
+    try:
+        plan = core.Builder(draw(SMALL), draw(SMALL), draw(st.booleans()), draw(st.integers(-1, 3)), draw(SMALL))
+        for _ in range(draw(st.integers(0, 3))):
+            plan.step(
+                draw(st.lists(SMALL, max_size=3)), draw(ANY), draw(ANY), draw(SMALL), draw(st.sampled_from([1, 2, 4]))
+            )
+            kind = draw(st.sampled_from(["fixed", "sampled", "channel"]))
+            layout, table = draw(LAYOUT), draw(TABLE)
+            if kind == "fixed":
+                offsets = draw(st.lists(st.tuples(SMALL, SMALL), min_size=4, max_size=4))
+                plan.fixed(draw(SMALL), draw(SMALL), draw(FOUR), offsets, layout, table)
+            elif kind == "sampled":
+                weights = np.zeros((draw(st.integers(0, 5)), draw(st.integers(0, 300))), np.int16)
+                weights[:, :1] = draw(st.sampled_from([2**14, -1]))
+                plan.sampled(draw(SMALL), draw(SMALL), draw(FOUR), weights, layout, table)
+            else:
+                plan.channel(draw(FOUR), layout, table)
+        runner = core.Engine(plan)
+        image = np.zeros((3, 4, 2), np.uint8)
+        runner.restore(image, np.zeros((3 * runner.scale, 4 * runner.scale, 2), np.uint8), 2)
+    except (ValueError, TypeError):
+        pass
+
+
+def test_core_checks_images() -> None:
+    runner: Any = engine.compile(random_model("srlut", 2, {}, DENSE))._core
+    image = np.zeros((3, 4, 2), np.uint8)
+    for out in (np.zeros((6, 8, 3), np.uint8), np.zeros((6, 7, 2), np.uint8), np.zeros((0, 0, 0), np.uint8)):
+        with pytest.raises(ValueError, match="output"):
+            runner.restore(image, out, 1)
+    with pytest.raises(TypeError):
+        runner.restore(image.astype(np.int16), np.zeros((6, 8, 2), np.uint8), 1)

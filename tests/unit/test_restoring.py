@@ -1,0 +1,144 @@
+"""Ready to restore: every kind of image, engine and torch alike, from many threads, without torch."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import lutra
+from lutra import artifact, engine, restoring
+from lutra.description import NetworkSpec
+from lutra.models import registry
+from lutra.models.build import build
+from lutra.models.convert import from_artifact, to_artifact
+from lutra.restoring import Restorer
+from tests.golden import cases
+
+needs_engine = pytest.mark.skipif(not engine.available(), reason="needs the compiled engine")
+
+
+def noise(*shape: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    artifact.save(path, cases.model("mulut-dfc-x2"))
+    return path
+
+
+@pytest.fixture(params=[pytest.param("engine", marks=needs_engine), "torch"])
+def restorer(request: pytest.FixtureRequest, path: Path, monkeypatch: pytest.MonkeyPatch) -> Restorer:
+    if request.param == "torch":
+        monkeypatch.setattr(engine, "available", lambda: False)
+        with pytest.warns(RuntimeWarning, match="compiled engine is not installed"):
+            loaded = lutra.load(path)
+    else:
+        loaded = lutra.load(path)
+    assert loaded.backend == request.param
+    return loaded
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (5, 4, 2), (5, 4, 3), (5, 4, 4), (1, 1, 3)])
+def test_arrays_come_back_as_the_reference_computes_them(restorer: Restorer, shape: tuple[int, ...]) -> None:
+    image = noise(*shape)
+    restored = restorer.restore(image, threads=1)
+    assert restored.dtype == np.uint8
+    assert np.array_equal(restored, from_artifact(restorer.artifact).restore_image(image))
+
+
+def test_opaque_alpha_stays_opaque(restorer: Restorer) -> None:
+    image = noise(6, 5, 4)
+    image[:, :, 3] = 255
+    restored = restorer.restore(image)
+    assert (restored[:, :, 3] == 255).all()
+    assert np.array_equal(restored[:, :, :3], restorer.restore(image[:, :, :3]))
+    gray = restorer.restore(image[:, :, 2:])
+    assert np.array_equal(gray[:, :, 0], restorer.restore(image[:, :, 2])) and (gray[:, :, 1] == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("mode", "result"), [("L", "L"), ("LA", "LA"), ("RGB", "RGB"), ("RGBA", "RGBA"), ("1", "L"), ("P", "RGB")]
+)
+def test_pillow_images_come_back_as_pillow_images(restorer: Restorer, mode: str, result: str) -> None:
+    image = Image.fromarray(noise(6, 5, 4)).convert(mode)
+    image.info["icc_profile"] = b"profile"
+    restored = restorer.restore(image)
+    assert (restored.mode, restored.size) == (result, (10, 12))
+    assert restored.info == {"icc_profile": b"profile"}
+    assert np.array_equal(np.asarray(restored), restorer.restore(np.asarray(image.convert(result))))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [noise(4, 4).astype(np.float32), noise(4, 4, 5), noise(4, 4, 1), noise(2, 3, 4, 3), noise(0, 4), noise(4)],
+    ids=lambda image: f"{image.dtype}{image.shape}",
+)
+def test_other_arrays_are_refused(restorer: Restorer, image: NDArray[np.uint8]) -> None:
+    with pytest.raises(ValueError, match=r"^image is .* of shape .*, expected uint8"):
+        restorer.restore(image)
+
+
+def test_other_requests_are_refused(restorer: Restorer) -> None:
+    for mode in ("CMYK", "I;16", "F"):
+        with pytest.raises(ValueError, match=r"^image has .*, expected 8 bits"):
+            restorer.restore(Image.new(mode, (3, 3)))
+    with pytest.raises(ValueError, match="threads is 0"):
+        restorer.restore(noise(3, 3), threads=0)
+
+
+def test_many_threads_share_a_restorer(restorer: Restorer) -> None:
+    images = [noise(7 + n % 5, 9, 3) for n in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        restored = list(pool.map(lambda image: restorer.restore(image, threads=2), images))
+    assert all(np.array_equal(a, restorer.restore(b)) for a, b in zip(restored, images, strict=True))
+
+
+def test_networks_run_through_torch() -> None:
+    model = to_artifact(build(registry.describe("srlut", 2), NetworkSpec("plain", 4, 1, "relu", False)))
+    restorer = Restorer(model)
+    assert restorer.backend == "torch" and restorer.scale == 2
+    assert restorer.restore(noise(4, 5)).shape == (8, 10)
+
+
+def test_an_unknown_device_is_refused(path: Path) -> None:
+    with pytest.raises(ValueError, match=r"model\.safetensors: device is 'tpu9'"):
+        lutra.load(path, device="tpu9")
+
+
+WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; "
+
+
+@needs_engine
+def test_the_engine_needs_no_torch(path: Path) -> None:
+    code = "import lutra, numpy as np; print(lutra.load(sys.argv[1]).restore(np.zeros((3, 4, 3), np.uint8)).shape)"
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH + code, path], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "(6, 8, 3)\n" and not done.stderr
+
+
+def test_without_engine_and_torch_it_says_what_to_install(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "available", lambda: False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ValueError, match=r"compiled engine .* or torch; .*lutra\[train\]"):
+        lutra.load(path)
+
+
+def test_real_valued_taps_run_through_torch() -> None:
+    model = cases.model("autolut-mulut-x4")
+    assert restoring._suits_engine(model)
+    assert not restoring._suits_engine(replace(model, description=replace(model.description, tap_bits=None)))
+
+
+def test_the_package_offers_what_it_names() -> None:
+    assert lutra.load is restoring.load and lutra.Restorer is Restorer
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = lutra.nothing
