@@ -1,14 +1,16 @@
-"""The command line: `lutra restore | evaluate | info | import | export`."""
+"""The command line: `lutra restore | models | evaluate | info | import | export | bench | compare`."""
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
+import warnings
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import click
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -16,8 +18,10 @@ from rich.table import Table
 import lutra
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from lutra.artifact import Artifact
-    from lutra.models.interpreter import LutModel
+    from lutra.batch import Job
 
 app = typer.Typer(
     name="lutra",
@@ -28,7 +32,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Model = Annotated[Path, typer.Argument(help="A model file (.safetensors).")]
+# Typer brings its own copy of Click or uses the one installed, so this class has no fixed address.
+_UsageError: Any = typer.BadParameter.__base__
+
+_MODEL = "A model file, a name that `lutra models` lists, or an https: or file: address with #sha256=..."
+Model = Annotated[str, typer.Argument(help=_MODEL)]
 
 
 def _version(wanted: bool) -> None:
@@ -44,17 +52,54 @@ def options(
     """Image restoration with lookup tables."""
 
 
-@app.command()
+@app.command("upscale", help="The same as `restore`.")
+@app.command("restore")
 def restore(
-    model: Annotated[Path, typer.Option("--model", "-m", help="A model file (.safetensors).")],
-    source: Annotated[Path, typer.Option("--input", "-i", help="The image to restore.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write it; the ending names the format.")],
+    model: Annotated[str, typer.Option("--model", "-m", help=_MODEL)],
+    inputs: Annotated[list[Path], typer.Option("--input", "-i", help="An image, or a folder with its subfolders.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A file for one image, else a folder.")],
+    more: Annotated[list[Path] | None, typer.Argument(metavar="[INPUT]...", help="More of them.")] = None,
+    format: Annotated[
+        Literal["png", "jpeg", "webp", "tiff", "bmp"] | None, typer.Option(help="Else each file keeps its own.")
+    ] = None,
+    quality: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Of JPEG (else 95) and WebP (else lossless).")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Else one per processor.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, or cuda (through torch).")] = "cpu",
+    overwrite: Annotated[bool, typer.Option(help="Restore what is done already, too.")] = False,
 ) -> None:
-    """Restore one image."""
-    from lutra.imaging.files import read_image, write_image
+    """Restore images. Of several, those whose result is newer than image and model are skipped."""
+    from lutra import batch, sources
+    from lutra.restoring import load
 
-    image = read_image(source)
-    write_image(output, _torch_model(_load(model)).restore_image(image))
+    suffix = {"jpeg": ".jpg", "tiff": ".tif"}.get(format, f".{format}") if format else None
+    file = sources.find(model)
+    jobs = batch.plan([*inputs, *(more or [])], output, suffix)
+    restorer = load(file, device=device)
+    work = partial(batch.run, restorer, threads=threads, quality=quality)
+    if len(jobs) == 1 and jobs[0].source in inputs:
+        work(jobs[0])
+        return
+    todo = [job for job in jobs if overwrite or not job.is_done(file)]
+    failures = _restore_all(todo, work)
+    skipped = f", {len(jobs) - len(todo)} skipped (done already; --overwrite)" if len(todo) < len(jobs) else ""
+    print(f"{len(todo) - failures} restored{skipped}" + (f", {failures} failed" if failures else ""))
+    if failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def models() -> None:
+    """List the models that come with the library."""
+    from lutra import zoo
+
+    table = Table("name", "task", "scale", "bytes", "Set5, dB", "licence")
+    for name, path in zoo.models().items():
+        table.add_row(name, *zoo.facts(path))
+    _print(table)
+    if not table.row_count:
+        print("none comes with this installation", file=sys.stderr)
 
 
 @app.command()
@@ -111,9 +156,10 @@ def evaluate(
     """Degrade HR images, restore them, and score the result by the field's protocol."""
     from lutra.evaluation import PROTOCOL, evaluate_folder, mean
     from lutra.files import write_whole
+    from lutra.restoring import Restorer
 
     loaded = _load(model)
-    scores = evaluate_folder(_torch_model(loaded).restore_image, data, loaded.description.scale, bicubic)
+    scores = evaluate_folder(Restorer(loaded).restore, data, loaded.description.scale, bicubic)
     protocol = PROTOCOL.format(scale=loaded.description.scale, bicubic=bicubic)
     table = Table("image", "PSNR-Y, dB", "SSIM-Y", caption=protocol)
     for name, row in [*scores.items(), ("mean", mean(scores))]:
@@ -121,24 +167,78 @@ def evaluate(
     _print(table)
     if output is not None:
         means, name = mean(scores), data.resolve().name
-        result = {"model": model.name, "data": name, "mean": means, "images": scores, "protocol": protocol}
+        label = Path(model.partition("#")[0]).name
+        result = {"model": label, "data": name, "mean": means, "images": scores, "protocol": protocol}
         write_whole(output, json.dumps(result, indent=2) + "\n")
 
 
-def _load(path: Path) -> Artifact:
-    from lutra import artifact
+@app.command()
+def bench(
+    models: Annotated[list[str] | None, typer.Argument(help="As for `restore`; none: four systems.")] = None,
+    size: Annotated[str | None, typer.Option(help="Of the frame to enlarge; 320x180, or the image's own.")] = None,
+    image: Annotated[Path | None, typer.Option(help="The frame, instead of a synthetic photograph.")] = None,
+    threads: Annotated[int, typer.Option(help="For everything but Pillow, which has one.")] = 1,
+    level: Annotated[str | None, typer.Option(help="Force the engine's vector level: portable, avx2, avx512.")] = None,
+    reference: Annotated[bool, typer.Option(help="Measure the torch reference too.")] = True,
+    rounds: Annotated[int, typer.Option(help="Turns that each gets; the least time counts.")] = 20,
+    output: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file too.")] = None,
+) -> None:
+    """Measure the engine beside bicubic, the torch reference and FSRCNN, on one frame in one run."""
+    from lutra import bench as benchmark
+    from lutra.compare import load_labelled
+    from lutra.files import write_whole
 
-    return artifact.load(path)
+    frame = benchmark.frame(size, image)
+    loaded = load_labelled(models or [])
+    record = benchmark.run(loaded, frame, threads=threads, level=level, reference=reference, rounds=rounds)
+    _print(benchmark.table(record))
+    if output is not None:
+        write_whole(output, json.dumps({"command": shlex.join(["lutra", *sys.argv[1:]]), **record}, indent=2) + "\n")
 
 
-def _torch_model(loaded: Artifact) -> LutModel:
-    try:
-        from lutra.models.convert import from_artifact
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise ValueError("restoring needs torch: install it with `pip install 'lutra[train]'`") from None
-    return from_artifact(loaded)
+@app.command()
+def compare(
+    image: Annotated[Path, typer.Argument(help="An HR image.")],
+    models: Annotated[list[str], typer.Option("--model", "-m", help=f"{_MODEL}. Repeat it for several.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The sheet to write, such as sheet.png.")],
+    crop: Annotated[str | None, typer.Option(help="The region to zoom, in HR pixels: TOP,LEFT,HEIGHT,WIDTH.")] = None,
+) -> None:
+    """Degrade an HR image, restore it with bicubic and every model, and draw a labelled sheet."""
+    import numpy as np
+
+    from lutra import compare as comparison
+    from lutra.imaging.files import read_image, write_image
+
+    region = comparison.parse_crop(crop) if crop else None
+    loaded = comparison.load_labelled(models)
+    sheet = comparison.draw(read_image(image), loaded, title=image.name, crop=region)
+    write_image(output, np.asarray(sheet))
+
+
+def _load(model: str | Path) -> Artifact:
+    from lutra import artifact, sources
+
+    return artifact.load(sources.find(model))
+
+
+def _restore_all(jobs: Sequence[Job], work: Callable[[Job], None]) -> int:
+    """Do the jobs, behind one progress bar on a terminal, and say what failed; how many did."""
+    from rich.progress import Progress
+
+    from lutra import batch
+
+    failures = []
+
+    def failed(text: str) -> None:
+        failures.append(text)
+        _say(text)
+
+    # While the bar is shown, Rich prints above it what goes to stderr.
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("restoring", total=len(jobs))
+        for job in batch.run_all(jobs, work, failed):
+            progress.update(task, advance=1, description=job.source.name)
+    return len(failures)
 
 
 def _table_of_tables(loaded: Artifact) -> Table:
@@ -168,19 +268,27 @@ def _print(table: Table) -> None:
     Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
+def _say(text: str) -> None:
+    """An error as one line, without what a hostile file could do to a terminal."""
+    line = "".join(character if character.isprintable() else "?" for character in " ".join(text[:1000].split()))
+    print("error:", line, file=sys.stderr)
+
+
 def main() -> int:
     """Run the command line; the process's exit code."""
+    warnings.formatwarning = lambda message, *_, **__: f"note: {message}\n"
     try:
-        app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+        code = app(standalone_mode=False)
+    except _UsageError as error:
+        if text := error.format_message():  # none where the help was shown instead
+            _say(text)
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return 130
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         if os.environ.get("LUTRA_TRACE"):
             raise
-        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        _say(str(error) or "not enough memory")
         return 2
-    return 0
+    return code if isinstance(code, int) else 0

@@ -268,10 +268,10 @@ def _taps_from_json(data: Any) -> Taps:
 def _step_from_json(data: Any) -> Step:
     units = []
     for item in _typed(data, "units", list):
-        previous = item.get("previous")
+        previous = item.get("previous") if isinstance(item, dict) else None
         if previous is not None and not isinstance(previous, str):
             raise ValueError(f"model description: 'previous' is {previous!r}, expected the name of a plane")
-        taps = _taps_from_json(item.get("taps"))
+        taps = _taps_from_json(_typed(item, "taps", dict))
         units.append(
             Unit(_typed(item, "name", str), _names(item, "reads"), taps, _typed(item, "values", int), previous)
         )

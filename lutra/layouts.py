@@ -143,7 +143,7 @@ def layout_from_json(data: Any) -> Layout:
         "dense": DenseLayout,
         "diagonal": DiagonalLayout,
     }
-    if not isinstance(data, dict) or data.get("kind") not in kinds:
+    if not isinstance(data, dict) or data.get("kind") not in list(kinds):  # a list, for the kind may not be hashable
         raise ValueError(f"table layout is {data!r}, expected a kind of {sorted(kinds)}")
     fields = {key: value for key, value in data.items() if key != "kind"}
     if any(type(value) is not (str if key == "dimensions" else int) for key, value in fields.items()):

@@ -150,12 +150,18 @@ def record(
     minutes: Annotated[float, typer.Option(help="Wall-clock of training and finetuning.")],
     root: Root = DEFAULT_ROOT,
     params: ParamsFile = DEFAULT_PARAMS,
+    zoo: Annotated[str | None, typer.Option(help="Ship the model with the library under this name.")] = None,
+    licence: Annotated[str, typer.Option(help="With --zoo: the licence of its data.")] = "",
 ) -> None:
     """Keep an experiment's figures under results/, and the README's table of them."""
     from lutra.files import write_whole
     from pipeline import record as recording
 
-    print(f"wrote {recording.record(_load(params), experiment, root, command, minutes)}")
+    result = recording.record(_load(params), experiment, root, command, minutes)
+    print(f"wrote {result}")
+    if zoo is not None:
+        model = root / "finetune" / experiment / "model.safetensors"
+        print(f"wrote {recording.ship(zoo, result, model, licence)}")
     write_whole(recording.README, recording.readme_with_table(recording.README.read_text()))
 
 

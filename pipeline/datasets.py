@@ -83,11 +83,6 @@ def resolve(name: str, project: Path = PROJECT) -> list[Source]:
     raise ValueError(f"image set {name!r}: no such folder, nor a set of data/catalogue.yaml: expected {known}")
 
 
-def set_name(name: str) -> str:
-    """What a set is called in results: its name in the catalogue, or its folder's own name; never a path."""
-    return (PROJECT / name).resolve().name if Path(name).name in ("", "..") else Path(name).name
-
-
 def _packaged(images: ImageSet) -> list[Source]:
     wanted = images.package + (f"=={images.version}" if images.version else "")
     try:

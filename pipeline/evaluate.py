@@ -15,12 +15,12 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from lutra import artifact, engine
+from lutra import artifact
 from lutra.evaluation import PROTOCOL, score
 from lutra.files import write_whole
 from lutra.imaging.resize import imresize
 from lutra.imaging.sheet import Panel, comparison_sheet
-from lutra.models.convert import from_artifact
+from lutra.restoring import Restorer
 from pipeline import tracking
 from pipeline.datasets import PackedImages
 from pipeline.fitting import interleaved
@@ -55,7 +55,7 @@ def run(params: Params, experiment: str, root: Path) -> None:
         "finetuned": root / "finetune" / experiment / "model.safetensors",
     }
     artifacts = {kind: artifact.load(path) for kind, path in files.items()}
-    models = {kind: _restorer(loaded) for kind, loaded in artifacts.items()}
+    models: dict[str, Restore] = {kind: Restorer(loaded).restore for kind, loaded in artifacts.items()}
     with tracking.stage_run(
         params.tracking, stage="evaluate", experiment=experiment, root=root, params=block.model_dump(mode="json")
     ) as log:
@@ -81,13 +81,6 @@ def run(params: Params, experiment: str, root: Path) -> None:
         log.artifact(out / "metrics.json")
         log.artifact(files["finetuned"], "model")
         log.artifact(sheets, "sheets")
-
-
-def _restorer(loaded: artifact.Artifact) -> Restore:
-    """Tables run in the engine where it was built; everything else in torch. The result is the same."""
-    if loaded.is_tables and engine.available():
-        return engine.compile(loaded).restore
-    return from_artifact(loaded).restore_image
 
 
 def _speed(restore: Restore, scale: int) -> dict[str, float]:

@@ -89,7 +89,9 @@ def fit(model: LutModel, settings: FitParams, data: Path, resume: Path, fingerpr
                 point.loss_sum, point.loss_count = 0.0, 0
                 since, counted = time.monotonic(), point.step
             update(point, loss)
-            if (stopping() or point.step % settings.checkpoint_every == 0) and not last:
+            if last:
+                break
+            if stopping() or point.step % settings.checkpoint_every == 0:
                 _save(accelerator, resume, point, model, optimizer)
             if stopping():
                 raise KeyboardInterrupt

@@ -17,7 +17,8 @@ from lutra.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.models.registry import FAMILIES, describe
 from pipeline import mistakes
 
-SCHEMA = Path(__file__).resolve().parent.parent / "workflow/schemas/params.schema.json"
+PROJECT = Path(__file__).resolve().parent.parent
+SCHEMA = PROJECT / "workflow/schemas/params.schema.json"
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]  # a file name, a key of DVC's, a wildcard of Snakemake's
 Pattern = Annotated[str, Field(pattern=f"^[{''.join(PATTERNS)}]$")]
@@ -230,6 +231,11 @@ class Params(_Section):
             known = mistakes.one_of(name, list(self.experiments))
             raise ValueError(f"experiments: found no experiment {name!r}, expected {known}")
         return self.experiments[name]
+
+
+def set_name(name: str) -> str:
+    """What an image set is called in results: its name in the catalogue, or its folder's own name; never a path."""
+    return (PROJECT / name).resolve().name if Path(name).name in ("", "..") else Path(name).name
 
 
 def load(path: Path) -> Params:

@@ -21,8 +21,8 @@ from rich.progress import track
 
 from lutra.imaging.resize import imresize, modcrop
 from pipeline import tracking
-from pipeline.datasets import Source, resolve, set_name
-from pipeline.params import Params
+from pipeline.datasets import Source, resolve
+from pipeline.params import Params, set_name
 
 Image = NDArray[np.uint8]
 LEAST = 8

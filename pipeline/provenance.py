@@ -10,7 +10,7 @@ from typing import Any
 
 import lutra
 from pipeline import stages
-from pipeline.params import Params
+from pipeline.params import Params, set_name
 
 PACKAGES = ("torch", "numpy", "accelerate", "safetensors")
 
@@ -39,7 +39,7 @@ def of_stage(name: str, params: Params, experiment: str, data: Path | None, *fil
         index = data / "index.json"
         if not index.is_file():
             raise FileNotFoundError(f"{index}: not found; run `python -m pipeline prepare` with this root first")
-        inputs["data"] = {"train": params.data.train, "sha256": _hash(index)[:16]}
+        inputs["data"] = {"train": set_name(params.data.train), "sha256": _hash(index)[:16]}
     versions = {"lutra": lutra.__version__} | {package: version(package) for package in PACKAGES}
     return {"experiment": experiment, "inputs": json.loads(json.dumps(inputs)), "versions": versions}
 

@@ -6,17 +6,18 @@ import json
 import os
 import platform
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lutra import artifact
 from lutra.files import write_whole
-from pipeline.datasets import set_name
-from pipeline.params import Params
+from pipeline.params import Params, set_name
 
 PROJECT = Path(__file__).resolve().parent.parent
 RESULTS = PROJECT / "results"
 README = PROJECT / "README.md"
+ZOO = PROJECT / "lutra" / "zoo"
 MARKS = ("<!-- results: written by `python -m pipeline record` -->\n", "<!-- end of results -->")
 
 
@@ -50,6 +51,44 @@ def record(params: Params, experiment: str, root: Path, command: str, minutes: f
     }
     path = results / f"{experiment}.json"
     write_whole(path, json.dumps(content, indent=2) + "\n")
+    return path
+
+
+def ship(name: str, result: Path, model: Path, licence: str, zoo: Path = ZOO) -> Path:
+    """Put a recorded model among those that come with the library, with its card.
+
+    Args:
+        name: under which `lutra models` lists it.
+        result: the file that `record` wrote.
+        model: the finetuned model.
+        licence: of the data it was trained on, for the card and the model's metadata.
+        zoo: where to put it.
+    """
+    recorded = json.loads(result.read_text())
+    loaded = artifact.load(model)
+    scores = {"finetuned": recorded["metrics"]["finetuned"]}
+    path = zoo / f"{name}.safetensors"
+    provenance = {**loaded.provenance, "licence": licence}
+    artifact.save(path, replace(loaded, provenance=provenance, metrics=scores))
+    rows = [f"| {data} | {_cell(values)} |" for data, values in recorded["metrics"]["finetuned"].items()]
+    lines = [
+        f"# {name}",
+        "",
+        f"Family {loaded.description.family}, x{loaded.description.scale}, {loaded.table_bytes} bytes of tables.",
+        f"Trained on {recorded['data']['train']} for {recorded['training_minutes']:.0f} minutes on "
+        f"{recorded['machine']['cores']} cores ({recorded['machine']['processor']}).",
+        "",
+        "| images | PSNR-Y, dB / SSIM-Y |",
+        "|---|---|",
+        *rows,
+        "",
+        f"Protocol: {recorded['metrics']['protocol']}.",
+        "",
+        f"Command: {recorded['command']}. Parameters and versions: `results/{result.name}`.",
+        "",
+        f"Licence: the tables are under the project's licence; {licence}.",
+    ]
+    write_whole(zoo / f"{name}.md", "\n".join(lines) + "\n")
     return path
 
 

@@ -154,6 +154,7 @@ STAGES: tuple[Stage, ...] = (
             "lutra/evaluation.py",
             "lutra/engine",
             "lutra/_core",
+            "lutra/restoring.py",
             "lutra/imaging",
             *PARAMETERS,
             *IMAGES,

@@ -4,14 +4,17 @@ import os
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+T = TypeVar("T")
+
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     ".jpg": {"quality": 95, "subsampling": 0},
     ".jpeg": {"quality": 95, "subsampling": 0},
@@ -38,27 +41,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
             (`PIL.Image.MAX_IMAGE_PIXELS`), several frames, transparent pixels, more than 8 bits a channel, or
             colours that are neither gray nor RGB.
     """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file, {_EXPECTED}")
-    if path.is_dir():
-        raise ValueError(f"{path}: found a folder, {_EXPECTED}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # about metadata, which we do not use
-            # Between one and two times its limit Pillow only warns.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_FORMATS) as image:
-                return _decode(image)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        limit = f"at most {Image.MAX_IMAGE_PIXELS}"
-        raise ValueError(f"{path}: found too many pixels to decode safely, expected {limit}") from None
-    except _Refused as refusal:
-        raise ValueError(f"{path}: found {refusal}, {_EXPECTED}") from None
-    except UnidentifiedImageError:
-        raise ValueError(f"{path}: found none of the formats {', '.join(_FORMATS)}, {_EXPECTED}") from None
-    except _DAMAGE as error:
-        raise ValueError(f"{path}: found a damaged or unreadable file ({error}), {_EXPECTED}") from error
+    return open_image(path, _decode, _EXPECTED)
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
@@ -112,24 +95,67 @@ def list_images(folder: str | Path) -> list[Path]:
     return sorted(images, key=lambda path: path.name)
 
 
-class _Refused(Exception):
-    """An intact image of a kind that we do not read; says which."""
+class Refused(Exception):
+    """An intact image of a kind that is not read; says which."""
 
 
-def _decode(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
+def open_image(path: str | Path, decode: Callable[[ImageFile.ImageFile], T], expected: str) -> T:
+    """Open an image file, decode it, and turn whatever goes wrong into one line that names the file.
+
+    Args:
+        path: the file.
+        decode: from the opened image, not yet decoded, to the result; may raise `Refused`.
+        expected: what is said to be expected.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_image` does.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file, {expected}")
+    if path.is_dir():
+        raise ValueError(f"{path}: found a folder, {expected}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about metadata, which no pixel depends on
+            # Between one and two times its limit Pillow only warns.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=_FORMATS) as image:
+                return decode(image)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        limit = f"at most {Image.MAX_IMAGE_PIXELS}"
+        raise ValueError(f"{path}: found too many pixels to decode safely, expected {limit}") from None
+    except Refused as refusal:
+        raise ValueError(f"{path}: found {refusal}, {expected}") from None
+    except UnidentifiedImageError:
+        raise ValueError(f"{path}: found none of the formats {', '.join(_FORMATS)}, {expected}") from None
+    except _DAMAGE as error:
+        raise ValueError(f"{path}: found a damaged or unreadable file ({error}), {expected}") from error
+
+
+def check_kind(image: ImageFile.ImageFile) -> None:
+    """Refuse what cannot be read unchanged: more than 8 bits a channel, other colours, several frames.
+
+    Raises:
+        Refused: it is of such a kind.
+    """
     if any(_is_deep(tile.codec_name, tile.args) for tile in image.tile) or image.mode.startswith(("I", "F")):
-        raise _Refused("more than 8 bits a channel")
+        raise Refused("more than 8 bits a channel")
     if image.mode not in ("L", "RGB", "P", "1", "LA", "RGBA", "PA"):
-        raise _Refused(f"colours of mode {image.mode}")
+        raise Refused(f"colours of mode {image.mode}")
     # MPO is a camera's JPEG with a preview or a depth map after the photograph.
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":
-        raise _Refused(f"{frames} frames")
+        raise Refused(f"{frames} frames")
+
+
+def _decode(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
+    check_kind(image)
     ImageOps.exif_transpose(image, in_place=True)
     if image.has_transparency_data:
         alpha = image.convert("RGBA").getchannel("A").tobytes()
         if alpha.count(255) < len(alpha):
-            raise _Refused("transparent pixels (flatten the image first)")
+            raise Refused("transparent pixels (flatten the image first)")
     return np.array(image.convert("L" if image.mode in ("L", "LA", "1") else "RGB"))
 
 

@@ -52,6 +52,8 @@ def test_arrows(path: Path) -> None:
         "lutra.imaging.metrics",
         "lutra.imaging.resize",
         "lutra.imaging.sheet",
+        "lutra.restoring",
+        "lutra.batch",
         "lutra.cli",
     ],
 )

@@ -74,6 +74,8 @@ def test_networks_and_tables_survive_torch(family: str) -> None:
         (lambda h: h["functions"].update(s1_s={"table": {"kind": "dense"}}), "tensor 's1_s.dense'"),
         (lambda h: h["functions"].update(s1_s={"table": {"kind": "sparse"}}), "table layout"),
         (lambda h: h["functions"].update(s1_s={"code": "import os"}), "expected a table or a network"),
+        (lambda h: h["functions"].update(s1_s={"table": {"kind": []}}), "table layout"),
+        (lambda h: h["description"]["steps"][0].update(units=[7]), "'taps' is missing"),
         (lambda h: h.update(metrics=3), "'metrics' is 3"),
     ],
 )

@@ -1,6 +1,8 @@
 """The command line, run as a user runs it."""
 
+import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lutra import artifact
+from lutra import artifact, engine
 from lutra.imaging.files import read_image, write_image
 from lutra.models.convert import from_artifact
 from tests.golden import cases
@@ -17,12 +19,18 @@ from tests.golden import cases
 Folder = Callable[[str], Path]
 
 
-def lutra(*arguments: object, code: int = 0) -> str:
-    """Run the command; returns stdout, or stderr when it is to fail."""
-    command = [sys.executable, "-c", "import sys; from lutra.cli import main; sys.exit(main())", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stderr
+def run(*arguments: object, before: str = "pass", **variables: str) -> subprocess.CompletedProcess[str]:
+    code = f"import sys; {before}; from lutra.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | variables)
     assert "Traceback" not in done.stderr
+    return done
+
+
+def lutra(*arguments: object, code: int = 0, **variables: str) -> str:
+    """Run the command; returns stdout, or stderr when it is to fail."""
+    done = run(*arguments, **variables)
+    assert done.returncode == code, done.stderr
     if code:
         assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
     return done.stderr if code else done.stdout
@@ -43,6 +51,81 @@ def test_restore_writes_what_the_reference_computes(model: Path, tmp_path: Path)
     assert np.array_equal(read_image(tmp_path / "out.png"), expected)
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two pictures, one of them in a subfolder, and a broken one between them."""
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    write_image(folder / "a.png", cases.image(9, 7))
+    write_image(folder / "sub" / "c.webp", np.dstack([cases.image(9, 7)] * 3))
+    (folder / "sub" / "b.png").write_text("broken")
+    return folder
+
+
+def test_restore_does_a_folder_but_for_what_is_broken(model: Path, folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    first = run("restore", "-m", model, "-i", folder, "-o", output)
+    assert first.returncode == 1 and first.stdout == "2 restored, 1 failed\n"
+    assert first.stderr.count("\n") == 1 and "b.png: found none of the formats" in first.stderr
+    assert sorted(path.name for path in output.rglob("*.*")) == ["a.png", "c.webp"]
+    assert read_image(output / "sub" / "c.webp").shape == (18, 14, 3)
+    (folder / "sub" / "b.png").unlink()
+    assert lutra("upscale", "-m", model, "-i", folder, "-o", output).startswith("0 restored, 2 skipped")
+    os.utime(folder / "a.png")
+    assert lutra("restore", "-m", model, "-i", folder, "-o", output).startswith("1 restored, 1 skipped")
+    os.utime(model)
+    assert lutra("restore", "-m", model, "-i", folder, "-o", output) == "2 restored\n"
+    assert lutra("restore", "-m", model, "-i", folder, "-o", output, "--overwrite") == "2 restored\n"
+
+
+def test_restore_takes_several_files_and_changes_the_format(model: Path, folder: Path, tmp_path: Path) -> None:
+    files = (folder / "a.png", folder / "sub" / "c.webp")
+    lutra("restore", "-m", model, "-i", *files, "-o", tmp_path / "out", "--format", "jpeg", "--quality", 80)
+    lutra("restore", "-m", model, "-i", files[0], "-i", files[1], "-o", tmp_path / "out", "--threads", 1)
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["a.jpg", "a.png", "c.jpg", "c.webp"]
+
+
+def test_a_single_broken_file_is_a_mistake(model: Path, folder: Path, tmp_path: Path) -> None:
+    broken = lutra("restore", "-m", model, "-i", folder / "sub" / "b.png", "-o", tmp_path / "o.png", code=2)
+    assert "b.png: found none of the formats" in broken
+    unknown = lutra("restore", "-m", model, "-i", folder, "-o", tmp_path / "o", "--device", "tpu", code=2)
+    assert "device is 'tpu'" in unknown
+
+
+@pytest.mark.skipif(not engine.available(), reason="needs the compiled engine")
+def test_restore_needs_no_torch(model: Path, folder: Path, tmp_path: Path) -> None:
+    arguments = ("restore", "-m", model, "-i", folder / "a.png", "-o", tmp_path / "out.png")
+    done = run(*arguments, before="sys.modules['torch'] = None")
+    assert done.returncode == 0 and not done.stderr
+    expected = from_artifact(artifact.load(model)).restore_image(cases.image(9, 7))
+    assert np.array_equal(read_image(tmp_path / "out.png"), expected)
+
+
+def test_without_the_engine_torch_restores_and_a_note_says_how_to_get_it(model: Path, folder: Path) -> None:
+    arguments = ("restore", "-m", model, "-i", folder / "a.png", "-o", folder.parent / "out.png")
+    done = run(*arguments, before="sys.modules['lutra._core._lutra'] = None")
+    assert done.returncode == 0
+    assert done.stderr.startswith("note: the compiled engine is not installed") and done.stderr.count("\n") == 1
+
+
+def test_restore_takes_an_address_with_a_checksum(model: Path, folder: Path, tmp_path: Path) -> None:
+    checksum = hashlib.sha256(model.read_bytes()).hexdigest()
+    request = ("restore", "-i", folder / "a.png", "-o", tmp_path / "out.png", "-m")
+    cache = {"LUTRA_CACHE": str(tmp_path / "cache")}
+    lutra(*request, f"{model.as_uri()}#sha256={checksum}", **cache)
+    assert read_image(tmp_path / "out.png").shape == (18, 14)
+    assert "its SHA-256 is" in lutra(*request, f"{model.as_uri()}#sha256={'0' * 64}", code=2, **cache)
+
+
+def test_models_lists_the_zoo(model: Path) -> None:
+    from lutra import zoo
+
+    listed = lutra("models")
+    assert all(word in listed for word in ("name", "task", "scale", "bytes", "Set5", "licence", *zoo.models()))
+    assert zoo.facts(model)[:3] == ("sr", "2", str(model.stat().st_size))
+
+
 def test_mistakes_get_one_line(model: Path, tmp_path: Path) -> None:
     missing = lutra("restore", "-m", model, "-i", tmp_path / "none.png", "-o", tmp_path / "o.png", code=2)
     assert "none.png" in missing
@@ -50,6 +133,12 @@ def test_mistakes_get_one_line(model: Path, tmp_path: Path) -> None:
     assert "bad.safetensors: not a safetensors file" in lutra("info", tmp_path / "bad.safetensors", code=2)
     unknown = lutra("import", tmp_path / "x.npy", "--family", "lutnet", "--scale", 4, "-o", tmp_path / "m", code=2)
     assert "x.npy" in unknown or "lutnet" in unknown
+
+
+def test_wrong_usage_gets_one_line() -> None:
+    assert "'--threads'" in lutra("restore", "--threads", 0, code=2)
+    assert "No such command 'nothing'" in lutra("nothing", code=2)
+    assert "'-i'" in lutra("restore", "-m", "model", code=2)
 
 
 def test_evaluate_scores_a_folder(model: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from lutra.imaging.files import read_image, write_image
 from lutra.imaging.resize import imresize
 from pipeline import datasets, prepare
 from pipeline.datasets import PackedImages, PatchSampler
-from pipeline.params import Params
+from pipeline.params import Params, set_name
 from tests.golden.cases import image
 
 SIDES = ((40, 52), (64, 48), (41, 67))
@@ -74,7 +74,7 @@ def test_unknown_sets_and_changed_files_are_named(tmp_path: Path) -> None:
 
 
 def test_prepared_images_are_the_originals_cropped_and_resized(folder: Path, prepared: Path) -> None:
-    packed = PackedImages(prepared / "evaluate" / datasets.set_name(str(folder)))
+    packed = PackedImages(prepared / "evaluate" / set_name(str(folder)))
     assert packed.names == ["0.png", "1.png", "2.png", "gray.png"]
     for index, name in enumerate(packed.names):
         original = np.atleast_3d(read_image(folder / name))

@@ -17,6 +17,8 @@ from pipeline.stages import PROJECT, STAGES, Stage
 WITHOUT_EFFECT = {
     "lutra",
     "lutra.imaging",
+    "lutra.sources",
+    "lutra.zoo",
     "pipeline",
     "pipeline.mistakes",
     "pipeline.provenance",

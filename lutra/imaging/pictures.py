@@ -1,0 +1,168 @@
+"""Pictures as people have them, in and out: alpha, upright, with colour profile and EXIF; errors that name the file."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageFile, ImageOps
+
+from lutra.imaging.files import SUFFIXES, Refused, check_kind, open_image
+
+_EXPECTED = "expected a picture of 8 bits a channel, gray or RGB, with or without alpha"
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+_NO_ALPHA = {".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".ppm": "PPM", ".pgm": "PGM"}
+# The longest side that a format, or Pillow's writer of it, can hold.
+_LONGEST = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
+_JPEG_SEGMENT = 65_533  # bytes; JPEG cannot hold longer EXIF
+# EXIF that speaks of the file it was in: sizes there would be wrong after restoring, and the picture is upright.
+_STALE = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight, ExifTags.Base.Orientation)
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An upright picture.
+
+    pixels: (H, W) gray, (H, W, 2) gray and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha, uint8; alpha is straight.
+    profile: its ICC profile.
+    exif: its other EXIF, without orientation.
+    """
+
+    pixels: Pixels
+    profile: bytes | None = None
+    exif: bytes | None = None
+
+
+def read_picture(path: str | Path, *, max_pixels: int | None = None) -> Picture:
+    """Read a picture, turned upright where it says how (EXIF orientation).
+
+    Palettes become RGB, 1-bit pictures gray, a colour that stands for transparency an alpha channel. The ICC
+    profile is kept, and EXIF too, where it is well-formed and not TIFF's own description of its file.
+
+    Args:
+        path: PNG, JPEG, WebP, TIFF, BMP, PPM or PGM.
+        max_pixels: refuse a larger picture before it is decoded.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no picture, is damaged or truncated, too large (also by `PIL.Image.MAX_IMAGE_PIXELS`),
+            of several frames or more than 8 bits a channel, or its colours are neither gray nor RGB.
+    """
+
+    def decode(image: ImageFile.ImageFile) -> Picture:
+        check_kind(image)
+        if max_pixels is not None and image.width * image.height > max_pixels:
+            raise Refused(f"{image.width} x {image.height} pixels, more than the {max_pixels} that are allowed")
+        profile = image.info.get("icc_profile") or None
+        ImageOps.exif_transpose(image, in_place=True)
+        return Picture(to_pixels(image), profile if isinstance(profile, bytes) else None, _exif(image))
+
+    return open_image(path, decode, _EXPECTED)
+
+
+def write_picture(path: str | Path, picture: Picture, *, quality: int | None = None) -> None:
+    """Write a picture, whole or not at all; the path's suffix chooses the format.
+
+    BMP, PPM and PGM hold neither profile nor EXIF, and WebP holds no gray: gray becomes RGB there, without its
+    profile if that is for gray.
+
+    Args:
+        path: ends in one of `SUFFIXES`; the folder exists.
+        picture: what to write; an alpha channel that is opaque everywhere is left out where the format has none.
+        quality: 1..100 for JPEG (None: 95) and for WebP (None: lossless); the other formats are lossless.
+
+    Raises:
+        ValueError: the format cannot hold the picture; see `check_writable`.
+        OSError: the file cannot be written.
+    """
+    path = Path(path)
+    check_writable(path, picture.pixels)
+    suffix, pixels, options = path.suffix.lower(), picture.pixels, _options(path.suffix.lower(), quality)
+    gray = pixels.ndim == 2 or pixels.shape[2] == 2
+    if suffix in _NO_ALPHA and _alpha(pixels) is not None:
+        pixels = pixels[:, :, 0] if gray else pixels[:, :, :3]
+    if suffix in (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"):
+        if picture.profile and not (suffix == ".webp" and gray and picture.profile[16:20] == b"GRAY"):
+            options["icc_profile"] = picture.profile
+        if picture.exif and (len(picture.exif) < _JPEG_SEGMENT or suffix not in (".jpg", ".jpeg")):
+            options["exif"] = picture.exif
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{suffix}")
+    try:
+        Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, **options)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: str | Path, pixels: Pixels, scale: int = 1) -> None:
+    """Whether a format can hold a picture, asked before the work of restoring it `scale` times larger.
+
+    Raises:
+        ValueError: the suffix is not known, the pixels are none of `Picture`'s forms, the format has no alpha and
+            the picture is transparent somewhere, or a side is too long for the format.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"{path}: found suffix {path.suffix!r}, expected one of {', '.join(SUFFIXES)}")
+    if pixels.dtype != np.uint8 or pixels.size == 0 or not (pixels.ndim == 2 or pixels.shape[2:] in ((2,), (3,), (4,))):
+        found = f"shape {pixels.shape} of {pixels.dtype}"
+        raise ValueError(f"{path}: found {found} to write, expected (H, W) or (H, W, 2..4) of uint8, not empty")
+    alpha = _alpha(pixels)
+    if suffix in _NO_ALPHA and alpha is not None and not is_opaque(alpha):
+        raise ValueError(f"{path}: {_NO_ALPHA[suffix]} holds no transparency, expected PNG, WebP or TIFF")
+    side, longest = max(pixels.shape[:2]) * scale, _LONGEST.get(suffix)
+    if longest is not None and side > longest:
+        raise ValueError(f"{path}: found a side of {side} pixels, expected at most {longest}, or PNG or TIFF")
+
+
+def to_pixels(image: Image.Image) -> Pixels:
+    """A Pillow image's pixels, in one of `Picture`'s forms; palettes and 1-bit images are converted.
+
+    Raises:
+        Refused: it has more than 8 bits a channel, or colours that are neither gray nor RGB.
+    """
+    if image.mode.startswith(("I", "F")):
+        raise Refused("more than 8 bits a channel")
+    if image.mode not in ("L", "RGB", "P", "1", "LA", "RGBA", "PA"):
+        raise Refused(f"colours of mode {image.mode}")
+    channels = (1 if image.mode in ("L", "LA", "1") else 3) + image.has_transparency_data
+    return np.array(image.convert(_MODES[channels]))
+
+
+def is_opaque(alpha: Pixels) -> bool:
+    """Whether alpha is 255 everywhere."""
+    return bool((alpha == 255).all())
+
+
+def _alpha(pixels: Pixels) -> Pixels | None:
+    return pixels[:, :, -1] if pixels.ndim == 3 and pixels.shape[2] in (2, 4) else None
+
+
+def _options(suffix: str, quality: int | None) -> dict[str, Any]:
+    if quality is not None and not 1 <= quality <= 100:
+        raise ValueError(f"quality is {quality}, expected 1..100")
+    if suffix in (".jpg", ".jpeg"):
+        return {"quality": quality or 95, "subsampling": 0}
+    if suffix == ".webp":
+        return {"lossless": True} if quality is None else {"quality": quality}
+    return {}
+
+
+def _exif(image: Image.Image) -> bytes | None:
+    """The EXIF to write again; none if it is damaged, for no picture should be lost for it."""
+    if image.format == "TIFF" or not image.info.get("exif"):
+        return None
+    try:
+        exif = image.getexif()
+        details = exif.get_ifd(ExifTags.IFD.Exif)
+        for tag in _STALE:
+            exif.pop(tag, None)
+            details.pop(tag, None)
+        return exif.tobytes() if len(exif) or details else None
+    except Exception:  # Pillow's EXIF code lets through whatever a damaged field raises
+        return None

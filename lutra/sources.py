@@ -1,0 +1,94 @@
+"""Where a model comes from: a file, a name of the zoo, or an address with a checksum, fetched once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+from os import PathLike
+from pathlib import Path
+from typing import BinaryIO
+
+from lutra import zoo
+from lutra.files import write_whole
+
+MAX_BYTES = 256 << 20
+"""The largest model that is fetched; the largest published system has 18 MB of tables."""
+TIMEOUT = 30.0
+"""Seconds that a server may stay silent."""
+
+
+def find(model: str | PathLike[str]) -> Path:
+    """The file of a model.
+
+    Args:
+        model: a file; a name that `lutra models` lists; or an address `https:` or `file:` that ends in
+            `#sha256=` and the file's SHA-256 in 64 hexadecimal digits. What is fetched is kept in `cache()`.
+
+    Raises:
+        FileNotFoundError: it is neither a file nor a name of the zoo.
+        ValueError: the address is incomplete, or what it leads to is too large or not what the checksum says.
+        OSError: the address cannot be reached.
+    """
+    text = os.fspath(model)
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", text)  # two letters at least: C: is a drive
+    if scheme and not Path(text).exists():
+        return _fetch(text, scheme[1].lower())
+    known = zoo.models()
+    if text in known and not Path(text).is_file():
+        return known[text]
+    if not Path(text).exists():
+        names = ", ".join(known) or "which is empty"
+        raise FileNotFoundError(f"{text}: no such model file, nor a name of the zoo ({names})")
+    return Path(text)
+
+
+def cache() -> Path:
+    """The folder of fetched models: $LUTRA_CACHE, or `lutra` in the user's folder for caches."""
+    if own := os.environ.get("LUTRA_CACHE"):
+        return Path(own)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "lutra"
+
+
+def _fetch(address: str, scheme: str) -> Path:
+    location, _, fragment = address.partition("#")
+    if scheme not in ("https", "file"):
+        raise ValueError(f"{location}: an address of kind {scheme}:, expected https: or file:")
+    checksum = re.fullmatch(r"sha256=([0-9a-fA-F]{64})", fragment)
+    if checksum is None:
+        raise ValueError(f"{address}: no checksum, expected the address to end in #sha256= and 64 hexadecimal digits")
+    expected = checksum[1].lower()
+    path = cache() / f"{expected}.safetensors"
+    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == expected:
+        return path
+    content = _download(location)
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise ValueError(f"{location}: its SHA-256 is {found}, expected {expected}")
+    write_whole(path, content)
+    return path
+
+
+def _download(location: str) -> bytes:
+    from http.client import HTTPException
+    from urllib.request import urlopen  # takes a moment to import
+
+    try:
+        with urlopen(location, timeout=TIMEOUT) as response:
+            return _read(response, location)
+    except (OSError, HTTPException) as error:
+        raise OSError(f"{location}: {getattr(error, 'reason', None) or error}") from None
+
+
+def _read(response: BinaryIO, location: str) -> bytes:
+    content = response.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"{location}: more than {MAX_BYTES} bytes, which no model has")
+    return content
