@@ -40,10 +40,11 @@ const Kernels* chosen(const std::string& level) {
 // computed twice.
 std::vector<Rectangle> divide(const Plan& plan, const Image& image, int threads) {
     const int strips = (image.width + kStripWidth - 1) / kStripWidth;
-    const int worthwhile = std::max(1, image.height / std::max(32, 8 * plan.planes[0].margin));
+    const int worthwhile = std::max(1, image.height / std::max(16, 8 * plan.planes[0].margin));
     int bands = 1;
     if (threads > 1 && strips < 4 * threads)
         bands = std::clamp(worthwhile, std::min(threads, image.height), 4 * threads);
+    if (bands > threads) bands -= bands % threads;  // five bands keep two threads busy for as long as six
     bands = std::min(bands, image.height);
     std::vector<Rectangle> parts;
     const auto edge = [](int size, int count, int i) { return static_cast<int>(std::int64_t{size} * i / count); };
