@@ -156,17 +156,18 @@ def _layout(files: list[_File], directories: Mapping[Path, Array]) -> Layout:
         if dense is None:
             raise ValueError(f"{files[0].path}: no table comes with it")
         return DenseLayout(_interval(dense))
-    fine = next((_interval(file) for file in files if file.part == "dense"), 4)
+    known = [_interval(file) for file in files if file.part == "dense"]
     found = [
         layout
+        for fine in known[:1] or (4, *range(3, _interval(coarse)))  # 4 bits is what is published
         for dimensions in get_args(Dimensions)
         for width in range(1, 1 << (8 - fine))
         if (layout := DiagonalLayout(fine, width, _interval(coarse), dimensions)).diagonal_entries
         == len(diagonal.array)
     ]
     if not found:
-        raise ValueError(f"{diagonal.path}: {len(diagonal.array)} entries are no diagonal of a {fine}-bit grid")
-    layout = found[-1]
+        raise ValueError(f"{diagonal.path}: {len(diagonal.array)} entries are those of no diagonal")
+    layout = found[0]
     for path, array in directories.items():
         _check_directory(path, array, layout)
     return layout
@@ -277,7 +278,7 @@ def _conventional_record(artifact: Artifact) -> dict[str, Any]:
     record = {}
     for _, unit in artifact.description.units():
         layout = artifact.functions[unit.name]
-        assert not isinstance(layout, (str,)) and hasattr(layout, "interval")
+        assert isinstance(layout, (DenseLayout, DiagonalLayout))
         prefix = "lut" if family == "spflut" else f"LUT_x{scale}_{layout.interval}bit_int8"
         for tensor in (name for name in artifact.tensors if name.startswith(f"{unit.name}.")):
             part = tensor.split(".")[1]
@@ -288,4 +289,8 @@ def _conventional_record(artifact: Artifact) -> dict[str, Any]:
             if family == "srlut":
                 name = f"Model_{unit.name[-1].upper()}_x{scale}_{layout.interval}bit_int8.npy"
             record[name] = _record(tensor, artifact.tensors[tensor])
+            if part == "sampler" and isinstance(unit.taps, SampledTaps):
+                record[name]["shape"] = [4, 1, unit.taps.kernel, unit.taps.kernel]
+            if part == "adarl":
+                record[name]["shape"] = [2, 2]
     return record

@@ -17,9 +17,9 @@ from lutra.models.interpreter import LutModel
 from lutra.published import directory, read_tables, write_tables
 from lutra.published_networks import read_network
 from lutra.units import Table
+from tests.golden import cases
 
 Folder = Callable[[str], Path]
-pytestmark = pytest.mark.reference
 
 SETS: dict[str, tuple[str, int, str]] = {  # folder of tables -> family, scale, pattern of the files
     "srlut-x2": ("srlut", 2, "srlut/Model_S_x2_4bit_int8.npy"),
@@ -158,6 +158,39 @@ def test_dfc_directory_is_the_published_one(reference: Folder) -> None:
     assert np.array_equal(directory(DiagonalLayout()), np.load(reference("spflut/dfc/ref2index_xyzt2i5.npy")))
 
 
+OWN = ["mulut-sdy-x4", "mulut-dfc-x2", "spflut-x4", "spflut-dfc-x1", "autolut-mulut-x4", "autolut-spflut-dfc-x2"]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_our_own_models_survive_the_published_form(name: str, tmp_path: Path) -> None:
+    model = cases.model(name)
+    written = write_tables(model, tmp_path)
+    back = read_tables(written, model.description.family, model.description.scale)
+    assert back.description.steps == model.description.steps
+    assert back.functions == model.functions
+    assert back.tensors.keys() == model.tensors.keys()
+    assert all(np.array_equal(array, model.tensors[key]) for key, array in back.tensors.items())
+
+
+def test_values_and_shapes_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    written = write_tables(cases.model("mulut-sdy-x4"), tmp_path)
+    table = np.load(written[0])
+    for array, message in (
+        (table.astype(np.float32) + 0.5, "expected whole levels in -128..127"),
+        (table.astype(np.int16) + 300, "expected whole levels in -128..127"),
+        (table[:-1], r"624 entries, expected L\^4|expected 625 entries"),
+        (np.concatenate([table, table], axis=1), "expected 625 entries of 1 values"),
+    ):
+        np.save(written[0], array)
+        with pytest.raises(ValueError, match=message) as caught:
+            read_tables(written, "mulut", 4)
+        assert str(written[0]) in str(caught.value)
+    written[0].write_bytes(b"not numpy")
+    with pytest.raises(ValueError, match=r"not a readable \.npy array"):
+        read_tables(written, "mulut", 4)
+
+
+@pytest.mark.reference
 def test_missing_and_surplus_files_are_named(reference: Folder, tmp_path: Path) -> None:
     _, paths = tables(reference, "spflut-dfc")
     with pytest.raises(ValueError, match="no file for the coarse part of unit s6c3_y"):
