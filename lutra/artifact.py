@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialise
 
-from lutra.description import MIX_BITS, WEIGHT_BITS, Description, NetworkSpec, SampledTaps, Unit
+from lutra.description import MIX_BITS, WEIGHT_BITS, ChannelTaps, Description, NetworkSpec, SampledTaps, Unit
 from lutra.files import write_whole
-from lutra.layouts import Layout, layout_from_json
+from lutra.layouts import DenseLayout, Layout, layout_from_json
 
 FORMAT = 1
 TASKS = ("sr",)
@@ -75,6 +75,14 @@ class Artifact:
         return sum(
             self.tensors[f"{name}.{part}"].nbytes for name, layout in layouts.items() for part, _ in layout.parts
         )
+
+
+def layout_for(unit: Unit, layout: Layout) -> Layout:
+    """How a unit's table is stored in a model of that layout: the channel unit's is dense, whatever the others are.
+
+    Its four values are not neighbouring pixels, so the diagonal does not prevail (SPF-LUT, CVPR 2024, section 3.3).
+    """
+    return DenseLayout(layout.interval) if isinstance(unit.taps, ChannelTaps) else layout
 
 
 def split_table(unit: str, layout: Layout, values: Array) -> dict[str, Array]:

@@ -21,9 +21,9 @@ from rich.table import Table
 
 import lutra
 from lutra import engine
-from lutra.artifact import Artifact, split_table
+from lutra.artifact import Artifact, layout_for, split_table
 from lutra.compare import common_scale
-from lutra.description import TAP_BITS, ChannelTaps, SampledTaps
+from lutra.description import TAP_BITS, SampledTaps
 from lutra.fixedpoint import adarl_shares, sampling_weights
 from lutra.imaging.colour import rgb_to_y, to_three_channels
 from lutra.imaging.files import read_image
@@ -61,7 +61,7 @@ def synthetic_model(family: str, options: dict[str, Any], layout: Layout, *, sca
     functions: dict[str, Layout] = {}
     tensors: dict[str, NDArray[Any]] = {}
     for step, unit in description.units():
-        functions[unit.name] = DenseLayout(layout.interval) if isinstance(unit.taps, ChannelTaps) else layout
+        functions[unit.name] = layout_for(unit, layout)
         nodes = functions[unit.name].nodes()
         gain = step.divisor / (len(step.units) * step.rotations)  # makes the step's sum the pixel again
         pixel = nodes @ _TAP_WEIGHTS - step.offset

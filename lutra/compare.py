@@ -11,7 +11,7 @@ from PIL import Image as PillowImage
 
 from lutra import artifact, sources
 from lutra.artifact import Artifact
-from lutra.evaluation import score
+from lutra.evaluation import caption, score
 from lutra.imaging.resize import Variant, imresize, modcrop
 from lutra.imaging.sheet import Crop, Panel, comparison_sheet
 from lutra.restoring import Restorer
@@ -47,8 +47,7 @@ def draw(
     restored |= {label: Restorer(model).restore(lr) for label, model in models.items()}
     panels: list[Panel] = [("LR", "", lr)]
     for label, image in restored.items():
-        scores = score(image, hr, scale)
-        panels.append((label, f"{scores['psnr_y']:.2f} dB / {scores['ssim_y']:.4f}", image))
+        panels.append((label, caption(score(image, hr, scale)), image))
     panels.append(("HR", "PSNR-Y / SSIM-Y", hr))
     return comparison_sheet(panels, title=f"{title}, x{scale}".removeprefix(", "), crop=crop)
 

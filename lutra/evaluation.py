@@ -27,6 +27,11 @@ def score(restored: Image, hr: Image, scale: int) -> Scores:
     return {"psnr_y": psnr_y(restored, hr, scale), "ssim_y": ssim_y(restored, hr)}
 
 
+def caption(scores: Scores) -> str:
+    """Both scores in a line, as pictures are labelled with."""
+    return f"{scores['psnr_y']:.2f} dB / {scores['ssim_y']:.4f}"
+
+
 def evaluate_folder(
     restore: Callable[[Image], Image], folder: Path, scale: int, bicubic: Variant = "uint8"
 ) -> dict[str, Scores]:

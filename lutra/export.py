@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import torch
 
-from lutra.description import TAP_BITS, ChannelTaps, SampledTaps
-from lutra.layouts import DenseLayout, Layout
+from lutra.artifact import layout_for
+from lutra.description import TAP_BITS, SampledTaps
+from lutra.layouts import Layout
 from lutra.models.interpreter import LutModel
 from lutra.units import LutUnit, PointwiseNet, Table, TabledNet
 
@@ -60,7 +61,7 @@ def _replaced(model: LutModel, layout: Layout, make: Callable[[TabledNet], Table
     result = with_tap_bits(model, TAP_BITS if sampled else None)
     for unit in result.lut_units():
         if isinstance(unit.function, PointwiseNet):
-            own = DenseLayout(layout.interval) if isinstance(unit.spec.taps, ChannelTaps) else layout
+            own = layout_for(unit.spec, layout)
             device = next(unit.function.parameters()).device
             unit.function = make(TabledNet(unit.function, own, model.description.top_node).to(device))
     return result

@@ -25,8 +25,8 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from lutra.artifact import Artifact, split_table
-from lutra.description import PATTERNS, TAP_BITS, ChannelTaps, Description, SampledTaps
+from lutra.artifact import Artifact, layout_for, split_table
+from lutra.description import PATTERNS, TAP_BITS, Description, SampledTaps
 from lutra.files import write_whole
 from lutra.fixedpoint import adarl_shares, sampling_weights
 from lutra.layouts import DenseLayout, DiagonalLayout, Dimensions, Layout
@@ -70,7 +70,7 @@ def read_tables(paths: Iterable[Path], family: str, scale: int) -> Artifact:
     tensors: dict[str, Array] = {}
     for _, unit in description.units():
         own = {file.part: file for file in files if file.unit == unit.name}
-        functions[unit.name] = DenseLayout(layout.interval) if isinstance(unit.taps, ChannelTaps) else layout
+        functions[unit.name] = layout_for(unit, layout)
         tables = [_table(own[part], entries, unit.values) for part, entries in functions[unit.name].parts]
         tensors |= split_table(unit.name, functions[unit.name], np.concatenate(tables))
         if isinstance(unit.taps, SampledTaps):
@@ -230,7 +230,7 @@ def _describe(files: list[_File], family: str, scale: int, diagonal: bool) -> De
 def _check_complete(files: list[_File], description: Description, layout: Layout) -> None:
     expected = set()
     for _, unit in description.units():
-        own = DenseLayout(layout.interval) if isinstance(unit.taps, ChannelTaps) else layout
+        own = layout_for(unit, layout)
         expected |= {(unit.name, part) for part, _ in own.parts}
         expected |= {(unit.name, "sampler")} if isinstance(unit.taps, SampledTaps) else set()
         expected |= {(unit.name, "adarl")} if unit.previous else set()

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutra import artifact
-from lutra.evaluation import PROTOCOL, score
+from lutra.evaluation import PROTOCOL, caption, score
 from lutra.files import write_whole
 from lutra.imaging.resize import imresize
 from lutra.imaging.sheet import Panel, comparison_sheet
@@ -106,13 +106,10 @@ def _score(images: PackedImages, models: dict[str, Restore]) -> Iterator[Scored]
 
 
 def _panels(scored: Scored, experiment: str) -> list[Panel]:
-    def caption(kind: str) -> str:
-        return f"{scored.scores[kind]['psnr_y']:.2f} dB / {scored.scores[kind]['ssim_y']:.4f}"
-
     return [
         ("LR", "", scored.lr),
-        ("bicubic", caption("bicubic"), scored.restored["bicubic"]),
-        (f"{experiment} (table)", caption("finetuned"), scored.restored["finetuned"]),
+        ("bicubic", caption(scored.scores["bicubic"]), scored.restored["bicubic"]),
+        (f"{experiment} (table)", caption(scored.scores["finetuned"]), scored.restored["finetuned"]),
         ("HR", "PSNR-Y / SSIM-Y", scored.hr),
     ]
 

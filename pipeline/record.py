@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lutra import artifact
+from lutra import artifact, bench
 from lutra.files import write_whole
 from pipeline.params import Params, set_name
 
@@ -94,11 +93,9 @@ def ship(name: str, result: Path, model: Path, licence: str, zoo: Path = ZOO) ->
 
 def machine() -> dict[str, Any]:
     """What this machine is: processor, cores, memory."""
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"^model name\s*:\s*(.*)$", info.read_text(), re.MULTILINE) if info.is_file() else None
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0.0
     return {
-        "processor": found[1] if found else platform.processor(),
+        "processor": bench.machine()["processor"],
         "architecture": platform.machine(),
         "cores": os.cpu_count(),
         "memory_gib": round(memory),

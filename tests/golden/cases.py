@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lutra.artifact import Artifact, split_table
-from lutra.description import TAP_BITS, ChannelTaps, Padding, Rounding, SampledTaps
+from lutra.artifact import Artifact, layout_for, split_table
+from lutra.description import TAP_BITS, Padding, Rounding, SampledTaps
 from lutra.fixedpoint import adarl_shares, sampling_weights
 from lutra.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.models import registry
@@ -58,7 +58,7 @@ def model(name: str) -> Artifact:
     )
     functions, tensors = {}, {}
     for seed, (_, unit) in enumerate(description.units()):
-        functions[unit.name] = DenseLayout(layout.interval) if isinstance(unit.taps, ChannelTaps) else layout
+        functions[unit.name] = layout_for(unit, layout)
         entries = functions[unit.name].entries
         values = (noise(entries * unit.values, seed) % 256 - 128).astype(np.int8).reshape(entries, unit.values)
         tensors |= split_table(unit.name, functions[unit.name], values)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lutra.artifact import Artifact, split_table
-from lutra.description import TAP_BITS, ChannelTaps, Padding, Rounding, SampledTaps
+from lutra.artifact import Artifact, layout_for, split_table
+from lutra.description import TAP_BITS, Padding, Rounding, SampledTaps
 from lutra.fixedpoint import adarl_shares, sampling_weights
 from lutra.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.models import registry
@@ -37,7 +37,7 @@ def random_model(
     functions: dict[str, Layout] = {}
     tensors: dict[str, NDArray[Any]] = {}
     for _, unit in description.units():
-        functions[unit.name] = DenseLayout(layout.interval) if isinstance(unit.taps, ChannelTaps) else layout
+        functions[unit.name] = layout_for(unit, layout)
         values = generator.integers(-128, 128, (functions[unit.name].entries, unit.values), dtype=np.int8)
         tensors |= split_table(unit.name, functions[unit.name], values)
         if isinstance(unit.taps, SampledTaps):
