@@ -18,7 +18,7 @@ from lutra.imaging.files import Refused
 from lutra.imaging.pictures import is_opaque, to_pixels
 
 Pixels = NDArray[np.uint8]
-Run = Callable[[Pixels, int | None], Pixels]
+Run = Callable[[Pixels, int | None, Pixels | None], Pixels]
 
 SLOW = (
     "the compiled engine is not installed, so torch restores, many times slower; "
@@ -61,47 +61,56 @@ class Restorer:
         return self.artifact.description.scale
 
     @overload
-    def restore(self, image: Pixels, *, threads: int | None = None) -> Pixels: ...
+    def restore(self, image: Pixels, *, threads: int | None = None, out: Pixels | None = None) -> Pixels: ...
 
     @overload
     def restore(self, image: Image.Image, *, threads: int | None = None) -> Image.Image: ...
 
-    def restore(self, image: Pixels | Image.Image, *, threads: int | None = None) -> Pixels | Image.Image:
+    def restore(
+        self, image: Pixels | Image.Image, *, threads: int | None = None, out: Pixels | None = None
+    ) -> Pixels | Image.Image:
         """Restore an image, each channel on its own; alpha that is opaque everywhere stays so.
 
         Args:
             image: uint8 (H, W) gray, (H, W, 2) gray and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha, 0..255; or
                 a Pillow image, whose palette or 1-bit pixels are converted first. EXIF orientation is not applied.
             threads: how many to use; None for one per processor. The result does not depend on it.
+            out: for an array, a C-contiguous uint8 array that takes the result and is returned, such as one kept from
+                frame to frame of a video; it shares no memory with `image`.
 
         Returns:
             The same kind: an array of `scale` times the height and width and as many channels, or a Pillow image
             with the ICC profile and EXIF of `image`.
 
         Raises:
-            ValueError: the image has another type, shape or mode, or `threads` is not positive.
+            ValueError: the image or `out` has another type, shape or mode, or `threads` is not positive.
         """
         if threads is not None and threads < 1:
             raise ValueError(f"threads is {threads}, expected at least 1")
         if not isinstance(image, Image.Image):
-            return self._restore(np.asarray(image), threads)
+            return self._restore(np.asarray(image), threads, out)
+        if out is not None:
+            raise ValueError("out is for arrays, and the image is a Pillow image")
         try:
-            restored = Image.fromarray(self._restore(to_pixels(image), threads))
+            restored = Image.fromarray(self._restore(to_pixels(image), threads, None))
         except Refused as refusal:
             raise ValueError(f"image has {refusal}, expected 8 bits, gray or RGB, with or without alpha") from None
         restored.info = {key: image.info[key] for key in ("icc_profile", "exif") if key in image.info}
         return restored
 
-    def _restore(self, pixels: Pixels, threads: int | None) -> Pixels:
+    def _restore(self, pixels: Pixels, threads: int | None, out: Pixels | None) -> Pixels:
         known = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (2, 3, 4))
         if pixels.dtype != np.uint8 or not known or pixels.size == 0:
             found = f"{pixels.dtype} of shape {pixels.shape}"
             raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 2..4), not empty")
+        if out is not None:
+            engine.check_out(out, pixels, self.scale)
         if pixels.ndim == 3 and pixels.shape[2] in (2, 4) and is_opaque(pixels[:, :, -1]):
             # A table may turn a constant 255 into 254, which would let a background shine through.
-            colour = self._run(pixels[:, :, :-1], threads)
-            return np.concatenate([colour, np.full((*colour.shape[:2], 1), 255, np.uint8)], axis=2)
-        return self._run(pixels, threads)
+            colour = self._run(pixels[:, :, :-1], threads, None)
+            opaque = np.full((*colour.shape[:2], 1), 255, np.uint8)
+            return np.concatenate([colour, opaque], axis=2, out=out)
+        return self._run(pixels, threads, out)
 
 
 def _suits_engine(model: Artifact) -> bool:
@@ -112,7 +121,7 @@ def _suits_engine(model: Artifact) -> bool:
 
 def _engine_run(model: Artifact) -> Run:
     compiled = engine.compile(model)
-    return lambda pixels, threads: compiled.restore(pixels, threads=threads)
+    return lambda pixels, threads, out: compiled.restore(pixels, threads=threads, out=out)
 
 
 def _torch_run(model: Artifact, device: str) -> Run:
@@ -134,14 +143,18 @@ def _torch_run(model: Artifact, device: str) -> Run:
         warnings.warn(SLOW, RuntimeWarning, stacklevel=4)
     ready = from_artifact(model).to(place)
 
-    def run(pixels: Pixels, threads: int | None) -> Pixels:
+    def run(pixels: Pixels, threads: int | None, out: Pixels | None) -> Pixels:
         with _torch_lock:
             before = torch.get_num_threads()
             torch.set_num_threads(threads or before)
             try:
-                return ready.restore_image(pixels)
+                restored = ready.restore_image(pixels)
             finally:
                 torch.set_num_threads(before)
+        if out is None:
+            return restored
+        out[...] = restored
+        return out
 
     return run
 

@@ -2,10 +2,9 @@
 #include "engine.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <stdexcept>
-#include <system_error>
-#include <thread>
+
+#include "pool.hpp"
 
 namespace lutra {
 namespace {
@@ -93,19 +92,9 @@ void Engine::restore(const Image& input, const Image& output, int threads) {
     const int width = std::min(input.width, kStripWidth);
     std::vector<std::unique_ptr<Workspace>> workspaces;
     for (std::size_t i = 0; i < count; ++i) workspaces.push_back(take(input.channels, width));
-    std::atomic<std::size_t> next{0};
-    const auto work = [&](Workspace& workspace) {
-        for (std::size_t part; (part = next.fetch_add(1)) < parts.size();)
-            workspace.restore(*kernels_, input, output, parts[part]);
-    };
-    std::vector<std::thread> helpers;
-    try {
-        for (std::size_t i = 1; i < count; ++i) helpers.emplace_back([&, i] { work(*workspaces[i]); });
-    } catch (const std::system_error&) {
-        // No more threads to be had: those that run do the work.
-    }
-    work(*workspaces[0]);
-    for (auto& helper : helpers) helper.join();
+    run_parallel(static_cast<int>(parts.size()), static_cast<int>(count), [&](int part, int worker) {
+        workspaces[worker]->restore(*kernels_, input, output, parts[part]);
+    });
     for (auto& workspace : workspaces) give(std::move(workspace));
 }
 

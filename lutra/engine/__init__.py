@@ -95,15 +95,22 @@ class Engine:
         shape = (height * self.scale, width * self.scale, *image.shape[2:])
         if out is None:
             out = np.empty(shape, np.uint8)
-        elif out.dtype != np.uint8 or out.shape != shape or not out.flags.c_contiguous or not out.flags.writeable:
-            raise ValueError(f"out is {out.dtype} of shape {out.shape}, expected contiguous uint8 {shape}")
-        elif np.may_share_memory(out, image):
-            raise ValueError("out shares memory with the image")
+        else:
+            check_out(out, image, self.scale)
         channels = image.shape[2] if image.ndim == 3 else 1
         planar = np.ascontiguousarray(image).reshape(height, width, channels)
         result = out.reshape(*shape[:2], channels)
         self._core.restore(planar, result, min(threads or _processors(), 1024))
         return out
+
+
+def check_out(out: NDArray[np.uint8], image: NDArray[np.uint8], scale: int) -> None:
+    """Raise ValueError unless `out` is an array that the restored `image` can be written to."""
+    shape = (image.shape[0] * scale, image.shape[1] * scale, *image.shape[2:])
+    if out.dtype != np.uint8 or out.shape != shape or not out.flags.c_contiguous or not out.flags.writeable:
+        raise ValueError(f"out is {out.dtype} of shape {out.shape}, expected contiguous uint8 {shape}")
+    if np.may_share_memory(out, image):
+        raise ValueError("out shares memory with the image")
 
 
 def _processors() -> int:

@@ -64,6 +64,19 @@ def test_opaque_alpha_stays_opaque(restorer: Restorer) -> None:
     assert np.array_equal(gray[:, :, 0], restorer.restore(image[:, :, 2])) and (gray[:, :, 1] == 255).all()
 
 
+@pytest.mark.parametrize("alpha", [None, 77, 255])
+def test_results_go_where_they_are_asked_to(restorer: Restorer, alpha: int | None) -> None:
+    image = noise(6, 5, 3 if alpha is None else 4)
+    image[:, :, 3:] = alpha or 0
+    out = np.empty((12, 10, image.shape[2]), np.uint8)
+    assert restorer.restore(image, out=out) is out
+    assert np.array_equal(out, restorer.restore(image))
+    with pytest.raises(ValueError, match=r"out is uint8 of shape \(12, 10\), expected contiguous uint8 \(12, 10, "):
+        restorer.restore(image, out=out[:, :, 0])
+    with pytest.raises(ValueError, match="out is for arrays"):
+        restorer.restore(Image.fromarray(image), out=out)  # type: ignore[call-overload]
+
+
 @pytest.mark.parametrize(
     ("mode", "result"), [("L", "L"), ("LA", "LA"), ("RGB", "RGB"), ("RGBA", "RGBA"), ("1", "L"), ("P", "RGB")]
 )

@@ -1,5 +1,8 @@
 """The engine's interface: shapes, threads, buffers, what it refuses; and that no plan can make the core crash."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -101,6 +104,23 @@ def test_one_engine_serves_many_threads(runner: engine.Engine) -> None:
     for worker in workers:
         worker.join()
     assert all(np.array_equal(one, expected[i]) for i in range(8) for one in found[i])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_starts_threads_of_its_own(runner: engine.Engine) -> None:
+    """In a process of its own: pytest's may hold threads that a fork would warn of."""
+    code = """
+import os, sys, numpy as np
+from lutra import engine
+from tests.unit.engine.engine_models import DenseLayout, random_image, random_model
+runner, image = engine.compile(random_model("mulut", 2, {}, DenseLayout(6))), random_image(90, 40, 3)
+expected = runner.restore(image, threads=3)
+child = os.fork()
+if not child:
+    os._exit(not np.array_equal(runner.restore(image, threads=3), expected))
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_level_is_chosen_by_argument_and_by_variable(monkeypatch: pytest.MonkeyPatch) -> None:
