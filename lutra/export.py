@@ -27,7 +27,7 @@ def to_tables(model: LutModel, layout: Layout) -> LutModel:
         layout: how the tables store their nodes.
     """
     with torch.no_grad():
-        return _replaced(model, layout, lambda net: Table(net.layout, net.table()))
+        return _replaced(model, layout, lambda net: Table(net.layout, net.quantised()))
 
 
 def through_tables(model: LutModel, layout: Layout) -> LutModel:

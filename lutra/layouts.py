@@ -46,6 +46,10 @@ class DenseLayout:
         """The arrays a table is stored in: (name, entries)."""
         return (("dense", self.entries),)
 
+    def numbers(self) -> list[int]:
+        """As the compiled core takes it: interval, coarse interval, width, bound axes."""
+        return [self.interval, 0, 0, 0]
+
     def to_json(self) -> dict[str, Any]:
         """As JSON-ready data."""
         return {"kind": "dense", "interval": self.interval}
@@ -118,6 +122,10 @@ class DiagonalLayout:
     def parts(self) -> tuple[tuple[str, int], ...]:
         """The arrays a table is stored in: (name, entries)."""
         return (("diagonal", self.diagonal_entries), ("coarse", nodes_per_axis(self.coarse) ** 4))
+
+    def numbers(self) -> list[int]:
+        """As the compiled core takes it: interval, coarse interval, width, bound axes."""
+        return [self.interval, self.coarse, self.width, self.bound_axes]
 
     def to_json(self) -> dict[str, Any]:
         """As JSON-ready data."""

@@ -14,15 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from lutra.layouts import DenseLayout
-from lutra.lookup.blend import Blend
+from lutra.lookup import lookup
 from lutra.models.interpreter import LutModel
 from lutra.sampling import round_through
-from lutra.simplex import locate
 from lutra.units import Table
 
 
 class MultigridTable(Table):
     """A table whose values are its own plus those of coarser dense grids, interpolated at its nodes."""
+
+    nodes: Tensor
 
     def __init__(self, table: Table, intervals: Sequence[int]) -> None:
         """`intervals`: of the coarser grids, in bits; those that are not coarser than the table's are left out."""
@@ -30,19 +31,16 @@ class MultigridTable(Table):
         device, values = table.values.device, table.values.shape[1]
         layouts = [DenseLayout(bits) for bits in intervals if bits > table.layout.interval]
         self.coarse = nn.ParameterList(torch.zeros(layout.entries, values, device=device) for layout in layouts)
-        # The last node, 256, has no cell of its own: it is read from the end of the last one.
-        nodes = torch.from_numpy(table.layout.nodes()).double().clamp(max=256 - 1e-9)
-        for number, layout in enumerate(layouts):
-            index, weight = locate(layout, nodes)
-            self.register_buffer(f"index_{number}", index.to(device), persistent=False)
-            self.register_buffer(f"weight_{number}", weight.to(device, torch.float32), persistent=False)
+        self.layouts = layouts
+        self.register_buffer(
+            "nodes", torch.from_numpy(table.layout.nodes()).to(device, torch.float32), persistent=False
+        )
 
     def quantised(self) -> Tensor:
         """The sum as it ships: rounded and limited to int8, with a straight-through gradient."""
         total: Tensor = self.values
-        for number, grid in enumerate(self.coarse):
-            index, weight = getattr(self, f"index_{number}"), getattr(self, f"weight_{number}")
-            total = total + Blend.apply(grid, index, weight)  # type: ignore[no-untyped-call]
+        for grid, layout in zip(self.coarse, self.layouts, strict=True):
+            total = total + lookup(self.nodes, grid, layout)
         return round_through(total.clamp(-128, 127))
 
 

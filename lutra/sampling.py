@@ -125,11 +125,16 @@ class AdaRL(nn.Module):
 
     def forward(self, previous: Tensor, current: Tensor) -> Tensor:
         """Both (..., 4); returns mix * previous + (1 - mix) * current."""
+        shares = self.shares()
+        mixed = shares * previous + (1 - shares) * current
+        return mixed if self.tap_bits is None else fixed_point(mixed, self.tap_bits)
+
+    def shares(self) -> Tensor:
+        """The previous group's share of every tap: (4,), 0..1."""
         mix = self.mix.clamp(0, 1)
         if self.tap_bits is None:
-            return mix * previous + (1 - mix) * current
-        mix = mix + (self.quantised().to(mix.dtype) / 2.0**MIX_BITS - mix.detach())
-        return fixed_point(mix * previous + (1 - mix) * current, self.tap_bits)
+            return mix
+        return mix + (self.quantised().to(mix.dtype) / 2.0**MIX_BITS - mix.detach())
 
     def quantised(self) -> Tensor:
         """The share as it ships: (4,) int16, in units of 2^-MIX_BITS."""

@@ -18,7 +18,7 @@ def simplex(taps: Tensor, interval: int) -> tuple[Tensor, Tensor]:
     (SR-LUT, CVPR 2021, section 3.3 and supplement). Vertices that a tie disputes weigh zero.
 
     Args:
-        taps: (..., 4) floating point, 0..255; the weights carry its gradient.
+        taps: (..., 4) floating point, 0..256; the weights carry its gradient.
         interval: bits k of the grid step q = 2^k.
 
     Returns:
@@ -26,9 +26,10 @@ def simplex(taps: Tensor, interval: int) -> tuple[Tensor, Tensor]:
     """
     step = 2**interval
     side = nodes_per_axis(interval)
-    base = torch.div(taps.detach(), step, rounding_mode="floor")
+    # 256 lies in the last cell, as its end.
+    base = torch.div(taps.detach(), step, rounding_mode="floor").clamp(max=side - 2)
     remainder = (taps - base * step) / step
-    ordered, order = remainder.sort(dim=-1, descending=True)
+    ordered, order = remainder.sort(dim=-1, descending=True, stable=True)
     strides = torch.tensor([side**3, side**2, side, 1], device=taps.device)
     start = (base.long() * strides).sum(dim=-1, keepdim=True)
     index = torch.cat([start, start + strides[order].cumsum(dim=-1)], dim=-1)
@@ -39,8 +40,7 @@ def simplex(taps: Tensor, interval: int) -> tuple[Tensor, Tensor]:
 
 @lru_cache(maxsize=16)
 def _directory(layout: DiagonalLayout, device: torch.device) -> Tensor:
-    # A node that the diagonal part lacks is only ever met with weight zero: any entry serves.
-    return torch.from_numpy(layout.directory()).clamp_(min=0).to(device)
+    return torch.from_numpy(layout.directory()).to(device)
 
 
 def locate(layout: Layout, taps: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,9 +60,13 @@ def locate(layout: Layout, taps: Tensor) -> tuple[Tensor, Tensor]:
     distance = (bound[..., 1 : 1 + layout.bound_axes] - bound[..., :1]).abs()
     near = (distance <= layout.width * 2**layout.interval).all(dim=-1, keepdim=True)
     coarse_index, coarse_weight = simplex(taps, layout.coarse)
-    # The directory is read with far points' indices too; torch.where then drops them.
-    diagonal_index = _directory(layout, taps.device)[index]
+    # The directory is read with far points' indices too; torch.where then drops them. A vertex that the diagonal part
+    # lacks weighs zero; for the gradient's sake, the one before it in the walk takes its place.
+    found = _directory(layout, taps.device)[index]
+    walk = [found[..., 0].clamp(min=0)]
+    for vertex in range(1, 5):
+        walk.append(torch.where(found[..., vertex] < 0, walk[-1], found[..., vertex]))
     return (
-        torch.where(near, diagonal_index, coarse_index + layout.diagonal_entries),
+        torch.where(near, torch.stack(walk, dim=-1), coarse_index + layout.diagonal_entries),
         torch.where(near, weight, coarse_weight),
     )

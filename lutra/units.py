@@ -95,10 +95,10 @@ class TabledNet(nn.Module):
 
     def forward(self, taps: Tensor) -> Tensor:
         """Taps (..., 4) in 0..255 to interpolated values (..., V) in levels."""
-        return lookup(taps, self.table(), self.layout)
+        return lookup(taps, self.quantised(), self.layout)
 
-    def table(self) -> Tensor:
-        """The table's values, whole levels with a straight-through gradient: (entries, V)."""
+    def quantised(self) -> Tensor:
+        """The values of the table that the network is now, with a straight-through gradient: (entries, V)."""
         return round_through(self.network(self.nodes))
 
 

@@ -15,6 +15,17 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 PARAMETERS = ("pipeline/params.py",)  # holds the defaults of whatever params.yaml leaves out
 IMAGES = ("pipeline/datasets.py", "lutra/imaging/files.py", "lutra/imaging/resize.py")
+LOOKUPS = (  # compiled, as far as training runs them
+    "lutra/_core/__init__.py",
+    "lutra/_core/bind_ensemble.cpp",
+    "lutra/_core/ensemble.cpp",
+    "lutra/_core/ensemble.hpp",
+    "lutra/_core/kernel/ensemble.hpp",
+    "lutra/_core/kernel/ensemble_avx2.hpp",
+    "lutra/_core/kernel/ensemble_avx512.hpp",
+    "lutra/_core/plan.hpp",
+    "lutra/_core/tables.cpp",
+)
 MODEL = (
     "lutra/artifact.py",
     "lutra/description.py",
@@ -26,6 +37,7 @@ MODEL = (
     "lutra/sampling.py",
     "lutra/simplex.py",
     "lutra/units.py",
+    *LOOKUPS,
 )
 FITTING = (
     "pipeline/checkpoint.py",

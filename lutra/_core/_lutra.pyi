@@ -33,4 +33,44 @@ class Engine:
     def scale(self) -> int: ...
     def restore(self, input: NDArray[Any], output: NDArray[Any], threads: int) -> None: ...
 
+class Ensemble:
+    def __init__(
+        self,
+        planes: int,
+        values: int,
+        upscale: int,
+        rotations: int,
+        rounding: int,
+        reflect: bool,
+        tap_bits: int,
+        level: str = "",
+    ) -> None: ...
+    def fixed(self, plane: int, previous: int, offsets: list[tuple[int, int]], layout: list[int]) -> None: ...
+    def sampled(self, plane: int, previous: int, kernel: int, layout: list[int]) -> None: ...
+    def channel(self, planes: list[int], layout: list[int]) -> None: ...
+    def forward(
+        self,
+        planes: list[NDArray[Any]],
+        tables: list[NDArray[Any]],
+        weights: list[NDArray[Any] | None],
+        shares: list[NDArray[Any] | None],
+        out: NDArray[Any],
+        threads: int,
+    ) -> None: ...
+    def backward(
+        self,
+        planes: list[NDArray[Any]],
+        tables: list[NDArray[Any]],
+        weights: list[NDArray[Any] | None],
+        shares: list[NDArray[Any] | None],
+        gradient: NDArray[Any],
+        plane_gradients: list[NDArray[Any] | None],
+        table_gradients: list[NDArray[Any] | None],
+        weight_gradients: list[NDArray[Any] | None],
+        share_gradients: list[NDArray[Any] | None],
+        threads: int,
+    ) -> None: ...
+
+class EnsembleDouble(Ensemble): ...
+
 def levels() -> list[str]: ...

@@ -25,16 +25,6 @@ std::vector<const Kernels*> runnable() {
     return found;
 }
 
-const Kernels* chosen(const std::string& level) {
-    const auto found = runnable();
-    if (level.empty()) return found.back();
-    for (const Kernels* kernels : found)
-        if (level == kernels->name) return kernels;
-    std::string known;
-    for (const Kernels* kernels : found) known += (known.empty() ? "" : ", ") + std::string(kernels->name);
-    throw std::invalid_argument("vector level '" + level + "': this processor has " + known);
-}
-
 // Strips as narrow as the cache likes; bands of rows only as far as threads need work, for their borders are
 // computed twice.
 std::vector<Rectangle> divide(const Plan& plan, const Image& image, int threads) {
@@ -56,13 +46,23 @@ std::vector<Rectangle> divide(const Plan& plan, const Image& image, int threads)
 
 }  // namespace
 
+const Kernels& best_kernels(const std::string& level) {
+    const auto found = runnable();
+    if (level.empty()) return *found.back();
+    for (const Kernels* kernels : found)
+        if (level == kernels->name) return *kernels;
+    std::string known;
+    for (const Kernels* kernels : found) known += (known.empty() ? "" : ", ") + std::string(kernels->name);
+    throw std::invalid_argument("vector level '" + level + "': this processor has " + known);
+}
+
 std::vector<std::string> levels() {
     std::vector<std::string> names;
     for (const Kernels* kernels : runnable()) names.emplace_back(kernels->name);
     return names;
 }
 
-Engine::Engine(Plan plan, const std::string& level) : plan_(std::move(plan)), kernels_(chosen(level)) {
+Engine::Engine(Plan plan, const std::string& level) : plan_(std::move(plan)), kernels_(&best_kernels(level)) {
     if (kernels_->cells) plan_.build_cells();
 }
 

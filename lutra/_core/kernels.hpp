@@ -2,8 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
-#include "plan.hpp"
+#include "ensemble.hpp"
 
 namespace lutra {
 
@@ -46,6 +47,7 @@ struct Kernels {
     void (*run_step)(const StepCall& call);
     void (*split_line)(const std::uint8_t* pixels, int channels, int count, std::uint8_t* const* planes);
     void (*join_line)(const std::uint8_t* const* planes, int channels, int count, std::uint8_t* pixels);
+    const EnsembleKernels<float>* ensemble;  // for training
 };
 
 extern const Kernels portable_kernels;
@@ -53,5 +55,8 @@ extern const Kernels portable_kernels;
 extern const Kernels avx2_kernels;
 extern const Kernels avx512_kernels;
 #endif
+
+// Those of a level by its name; throws std::invalid_argument. Empty: the best that this processor runs.
+const Kernels& best_kernels(const std::string& level = "");
 
 }  // namespace lutra

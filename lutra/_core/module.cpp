@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "bind.hpp"
 #include "engine.hpp"
 
 namespace nb = nanobind;
@@ -57,17 +58,7 @@ class Builder {
                std::array<int, 4> layout, Table table) {
         lutra::Unit unit = start(lutra::TapKind::fixed, previous, shares);
         unit.reads[0] = plane;
-        for (int tap = 0; tap < 4; ++tap) {
-            auto [row, column] = offsets[tap];
-            require(row >= 0 && row <= lutra::kMaxReach && column >= 0 && column <= lutra::kMaxReach,
-                    "plan: an offset out of range");
-            unit.reach = std::max({unit.reach, row, column});
-            for (int rotation = 0; rotation < 4; ++rotation) {
-                unit.row[rotation][tap] = row;
-                unit.column[rotation][tap] = column;
-                lutra::turn(1, row, column);
-            }
-        }
+        lutra::set_offsets(unit, offsets);
         add(std::move(unit), layout, table);
     }
 
@@ -156,6 +147,8 @@ void restore(lutra::Engine& engine, const Input& input, const Output& output, in
 }  // namespace
 
 NB_MODULE(_lutra, module) {
+    // Python keeps plans in caches that live as long as the process.
+    nb::set_leak_warnings(false);
     module.doc() = "The compiled core of lutra.engine";
     nb::class_<Builder>(module, "Builder")
         .def(nb::init<int, int, bool, int, int>(), "planes"_a, "scale"_a, "reflect"_a, "rounding"_a, "tap_bits"_a)
@@ -174,4 +167,5 @@ NB_MODULE(_lutra, module) {
         .def_prop_ro("scale", &lutra::Engine::scale)
         .def("restore", &restore, "input"_a.noconvert(), "output"_a.noconvert(), "threads"_a);
     module.def("levels", &lutra::levels);
+    lutra::bind_ensemble(module);
 }

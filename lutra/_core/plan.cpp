@@ -44,27 +44,6 @@ void set_denominators(Step& step, int tap_bits) {
     step.single_precision = most < 1 << 24 && divisor < 1 << 14;
 }
 
-// The value of a table entry that ends up at each output value when the square of values is turned back.
-void set_turns(Step& step) {
-    const int side = step.upscale, square = side * side;
-    for (int value = 0; value < step.values; ++value) step.turned[0].push_back(value);
-    for (int rotation = 1; rotation < 4; ++rotation) {
-        const auto& before = step.turned[rotation - 1];
-        for (int value = 0; value < step.values; ++value) {
-            const int row = value % square / side, column = value % side;
-            step.turned[rotation].push_back(before[value / square * square + (side - 1 - column) * side + row]);
-        }
-    }
-    for (int rotation = 0; rotation < 4; ++rotation)
-        for (int value = 0; value < std::min(step.values, kLanes); ++value) {
-            const auto from = static_cast<std::uint8_t>(step.turned[rotation][value]);
-            step.turned_row[rotation][value] = from;
-            for (int row = 0; row < 4; ++row)
-                step.turned_quad[rotation][4 * value + row] = static_cast<std::uint8_t>(16 * row + from);
-            step.turned_fifth[4 * value + rotation] = static_cast<std::uint8_t>(16 * rotation + from);
-        }
-}
-
 // A window turned by any rotation lies in rows 0, s, 2s, ... with s = 1 or -1: take them two by two.
 void set_pairs(Unit& unit) {
     const int kernel = unit.kernel, pairs = (kernel + 1) / 2;
@@ -85,6 +64,26 @@ void set_pairs(Unit& unit) {
 }
 
 }  // namespace
+
+void set_turns(Step& step) {
+    const int side = step.upscale, square = side * side;
+    for (int value = 0; value < step.values; ++value) step.turned[0].push_back(value);
+    for (int rotation = 1; rotation < 4; ++rotation) {
+        const auto& before = step.turned[rotation - 1];
+        for (int value = 0; value < step.values; ++value) {
+            const int row = value % square / side, column = value % side;
+            step.turned[rotation].push_back(before[value / square * square + (side - 1 - column) * side + row]);
+        }
+    }
+    for (int rotation = 0; rotation < 4; ++rotation)
+        for (int value = 0; value < std::min(step.values, kLanes); ++value) {
+            const auto from = static_cast<std::uint8_t>(step.turned[rotation][value]);
+            step.turned_row[rotation][value] = from;
+            for (int row = 0; row < 4; ++row)
+                step.turned_quad[rotation][4 * value + row] = static_cast<std::uint8_t>(16 * row + from);
+            step.turned_fifth[4 * value + rotation] = static_cast<std::uint8_t>(16 * rotation + from);
+        }
+}
 
 void Plan::finish() {
     require(!steps.empty() && steps.size() <= 64 && planes.size() <= 256, "too few or too many steps or planes");

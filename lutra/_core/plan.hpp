@@ -2,6 +2,7 @@
 // read-only.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdlib>
@@ -23,6 +24,15 @@ inline void turn(int rotation, int& row, int& column) {
         row = column;
         column = -before;
     }
+}
+
+// The position inside 0..size-1 that continues a plane beyond its border.
+inline int inside(int position, int size, bool reflect) {
+    if (position >= 0 && position < size) return position;
+    if (!reflect || size == 1) return std::clamp(position, 0, size - 1);
+    const int period = 2 * (size - 1);
+    position = (position % period + period) % period;
+    return std::min(position, period - position);
 }
 
 enum class Rounding { exact, lookup, branch };
@@ -107,6 +117,9 @@ struct Step {
     alignas(64) std::array<std::uint8_t, 64> turned_fifth{};
 };
 
+// The value of a table entry that ends up at each output value when the square of values is turned back.
+void set_turns(Step& step);
+
 struct Plane {
     int writer = -1;  // step
     int margin = 0;
@@ -128,9 +141,16 @@ struct Plan {
     void build_cells();
 };
 
-// Check the layout and the number of entries; throws std::invalid_argument.
+// Check the layout and the number of entries, if it is not negative; throws std::invalid_argument.
 void check_layout(const Layout& layout, std::int64_t entries, int values);
-// Rearrange a table's entries, in the order of a model file, so that a grid's steps are constant.
+// How a table's entries lie in memory so that a grid's steps are constant.
+struct Placement {
+    std::vector<std::uint32_t> row;  // of every entry, in the order of a model file
+    std::size_t rows = 0;
+};
+// Decide that and set the unit's grids.
+Placement place_nodes(Unit& unit);
+// Lay a table's entries, in the order of a model file, out accordingly.
 void expand_nodes(Unit& unit, const std::int8_t* entries);
 void expand_cells(Unit& unit);
 

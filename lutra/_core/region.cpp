@@ -9,15 +9,6 @@ namespace {
 
 constexpr int kSlack = 2 * kChunk;  // kernels work on whole chunks and look beyond them
 
-// The position inside 0..size-1 that continues a plane beyond its border.
-int inside(int position, int size, bool reflect) {
-    if (position >= 0 && position < size) return position;
-    if (!reflect || size == 1) return std::clamp(position, 0, size - 1);
-    const int period = 2 * (size - 1);
-    position = (position % period + period) % period;
-    return std::min(position, period - position);
-}
-
 std::ptrdiff_t rounded_up(int size) { return (size + kChunk - 1) / kChunk * kChunk; }
 
 }  // namespace

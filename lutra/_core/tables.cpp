@@ -79,6 +79,8 @@ AlignedArray<T>::AlignedArray(std::size_t size) : size_(size) {
 
 template class AlignedArray<std::int8_t>;
 template class AlignedArray<std::uint8_t>;
+template class AlignedArray<float>;
+template class AlignedArray<double>;
 
 void check_layout(const Layout& layout, std::int64_t entries, int values) {
     const auto fail = [](const std::string& what) { throw std::invalid_argument("plan: " + what); };
@@ -100,13 +102,12 @@ void check_layout(const Layout& layout, std::int64_t entries, int values) {
         }
         expected += fourth_power(side(layout.coarse));
     }
-    if (entries != expected)
+    if (entries >= 0 && entries != expected)
         fail("a table of " + std::to_string(entries) + " entries, expected " + std::to_string(expected));
 }
 
-void expand_nodes(Unit& unit, const std::int8_t* entries) {
+Placement place_nodes(Unit& unit) {
     const Layout& layout = unit.layout;
-    const auto values = static_cast<std::size_t>(unit.values);
     const int positions = side(layout.interval);
     unit.diagonal = layout.coarse != 0;
     Box fine = unit.diagonal ? diagonal_box(layout, positions) : whole_box(layout.interval, positions);
@@ -116,16 +117,26 @@ void expand_nodes(Unit& unit, const std::int8_t* entries) {
         coarse.grid.origin = static_cast<std::uint32_t>(fine.size);
     }
     unit.node = {fine.grid, coarse.grid};
-    // Vector kernels read 16 bytes wherever a row starts.
-    unit.nodes = AlignedArray<std::int8_t>((fine.size + coarse.size) * values + kLanes);
-    const auto copy = [&](const Grid& grid, const std::array<int, 4>& node) {
-        std::memcpy(unit.nodes.data() + position(grid, node) * values, entries, values);
-        entries += values;
+    Placement placement{{}, fine.size + coarse.size};
+    const auto add = [&](const Grid& grid, const std::array<int, 4>& node) {
+        placement.row.push_back(static_cast<std::uint32_t>(position(grid, node)));
     };
     for_each_node(positions, [&](const std::array<int, 4>& node) {
-        if (!unit.diagonal || near_diagonal(node, layout)) copy(fine.grid, node);
+        if (!unit.diagonal || near_diagonal(node, layout)) add(fine.grid, node);
     });
-    if (unit.diagonal) for_each_node(side(layout.coarse), [&](const auto& node) { copy(coarse.grid, node); });
+    if (unit.diagonal) for_each_node(side(layout.coarse), [&](const auto& node) { add(coarse.grid, node); });
+    return placement;
+}
+
+void expand_nodes(Unit& unit, const std::int8_t* entries) {
+    const auto values = static_cast<std::size_t>(unit.values);
+    const Placement placement = place_nodes(unit);
+    // Vector kernels read 16 bytes wherever a row starts.
+    unit.nodes = AlignedArray<std::int8_t>(placement.rows * values + kLanes);
+    for (const std::uint32_t row : placement.row) {
+        std::memcpy(unit.nodes.data() + row * values, entries, values);
+        entries += values;
+    }
 }
 
 void expand_cells(Unit& unit) {

@@ -8,7 +8,6 @@ import numpy as np
 
 from lutra.artifact import Artifact
 from lutra.description import INPUT, OUTPUT, ChannelTaps, FixedTaps, Rounding, SampledTaps, Unit
-from lutra.layouts import DiagonalLayout, Layout
 
 if TYPE_CHECKING:
     from lutra._core._lutra import Builder
@@ -54,7 +53,7 @@ def build(artifact: Artifact, builder: type[Builder]) -> Builder:
 
 def _add(plan: Builder, artifact: Artifact, unit: Unit, numbers: dict[str, int]) -> None:
     table = np.ascontiguousarray(artifact.table(unit.name))
-    layout = _layout(artifact.functions[unit.name])  # type: ignore[arg-type]  # no network: build() checked
+    layout = artifact.functions[unit.name].numbers()  # type: ignore[union-attr]  # no network: build() checked
     if isinstance(unit.taps, ChannelTaps):
         # AdaRL would mix the four planes with themselves.
         plan.channel([numbers[name] for name in unit.reads], layout, table)
@@ -69,10 +68,3 @@ def _add(plan: Builder, artifact: Artifact, unit: Unit, numbers: dict[str, int])
     else:
         weights = np.ascontiguousarray(artifact.tensors[f"{unit.name}.sampler_fixed"])
         plan.sampled(plane, previous, shares, weights, layout, table)
-
-
-def _layout(layout: Layout) -> list[int]:
-    """Interval; then the coarse interval, width and bound axes of DFC, or zeros."""
-    if isinstance(layout, DiagonalLayout):
-        return [layout.interval, layout.coarse, layout.width, layout.bound_axes]
-    return [layout.interval, 0, 0, 0]

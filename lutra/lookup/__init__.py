@@ -1,5 +1,56 @@
-"""Differentiable lookup: taps and a table in, interpolated values out."""
+"""Differentiable lookup: taps and a table in, interpolated values out; chosen among implementations of one meaning."""
 
-from lutra.lookup.reference import lookup
+from __future__ import annotations
 
-__all__ = ["lookup"]
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from torch import Tensor
+
+from lutra.layouts import Layout
+from lutra.lookup import compiled, reference
+
+__all__ = ["Implementation", "chosen", "lookup", "using"]
+
+Implementation = Literal["reference", "compiled"]
+_forced: Implementation | None = None
+
+
+def lookup(taps: Tensor, table: Tensor, layout: Layout) -> Tensor:
+    """Interpolate a table at real or integer points; differentiable in the table and in the taps.
+
+    Args:
+        taps: (..., 4) float32 or float64, 0..256.
+        table: (layout.entries, values) of the same type, in levels (-128..127).
+        layout: how the table's entries are laid out.
+
+    Returns:
+        (..., values), in levels. For integer taps and tables it is exact: every term is a multiple of 1 / q.
+
+    Raises:
+        ValueError: the table's shape does not fit the layout.
+    """
+    if table.ndim != 2 or table.shape[0] != layout.entries:
+        raise ValueError(f"table of shape {tuple(table.shape)}, expected ({layout.entries}, values)")
+    if chosen(taps) == "compiled":
+        return compiled.lookup(taps, table, layout)
+    return reference.lookup(taps, table, layout)
+
+
+def chosen(tensor: Tensor) -> Implementation:
+    """The implementation for the device and type of a tensor: the fastest there is, or the one that `using` names."""
+    if _forced is not None:
+        return _forced
+    return "compiled" if compiled.available() and tensor.device.type == "cpu" else "reference"
+
+
+@contextmanager
+def using(implementation: Implementation) -> Iterator[None]:
+    """Lookups within the block, in the whole process, are of one implementation."""
+    global _forced
+    before, _forced = _forced, implementation
+    try:
+        yield
+    finally:
+        _forced = before

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from lutra.layouts import Layout
-from lutra.lookup.blend import Blend
 from lutra.simplex import locate
 
 
 def lookup(taps: Tensor, table: Tensor, layout: Layout) -> Tensor:
-    """Interpolate a table at real or integer points; differentiable in the table and in the taps.
-
-    Args:
-        taps: (..., 4) float32 or float64, 0..255.
-        table: (layout.entries, values) of the same dtype, in levels (-128..127).
-        layout: how the table's entries are laid out.
-
-    Returns:
-        (..., values), in levels. For integer taps it is exact: every term is a multiple of 1 / q.
-
-    Raises:
-        ValueError: the table's shape does not fit the layout.
-    """
-    if table.ndim != 2 or table.shape[0] != layout.entries:
-        raise ValueError(f"table of shape {tuple(table.shape)}, expected ({layout.entries}, values)")
+    """As `lutra.lookup.lookup`, on any device."""
     index, weight = locate(layout, taps)
-    rows: Tensor = Blend.apply(table, index.reshape(-1, 5), weight.reshape(-1, 5))  # type: ignore[no-untyped-call]
+    rows = embedding_bag(index.reshape(-1, 5), table, per_sample_weights=weight.reshape(-1, 5), mode="sum")
     return rows.reshape(*taps.shape[:-1], table.shape[1])

@@ -9,7 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lutra import lookup
 from lutra.description import INPUT, OUTPUT, Description, Step
+from lutra.lookup import compiled
 from lutra.sampling import round_through
 from lutra.units import LutUnit, PointwiseNet
 
@@ -36,8 +38,8 @@ class LutModel(nn.Module):
             (N, 1, scale * H, scale * W) float; rounded to integers in every model but SR-LUT's network.
         """
         planes = {INPUT: image[:, 0]}
-        for step in self.description.steps:
-            planes.update(self._run(step, planes))
+        for number in range(len(self.description.steps)):
+            planes.update(self._run(number, planes))
         return planes[OUTPUT].unsqueeze(1)
 
     @torch.no_grad()
@@ -63,8 +65,9 @@ class LutModel(nn.Module):
         restored = self.restore(planes.to(device))[:, 0].cpu().numpy()
         return restored[0] if image.ndim == 2 else np.ascontiguousarray(restored.transpose(1, 2, 0))
 
-    def _run(self, step: Step, planes: dict[str, Tensor]) -> dict[str, Tensor]:
-        total = self._sum(step, planes)
+    def _run(self, number: int, planes: dict[str, Tensor]) -> dict[str, Tensor]:
+        step = self.description.steps[number]
+        total = self._sum(number, planes)
         result = total / step.divisor + step.offset
         if self._levels(step):
             result = round_through(result)
@@ -95,8 +98,35 @@ class LutModel(nn.Module):
                 if module is not None:
                     module.requires_grad_(trained)
 
-    def _sum(self, step: Step, planes: dict[str, Tensor]) -> Tensor:
-        """The step's units over its rotations: (N, H, W, planes, upscale, upscale), in levels."""
+    def _sum(self, number: int, planes: dict[str, Tensor]) -> Tensor:
+        """A step's units over its rotations: (N, H, W, planes, upscale, upscale), in levels."""
+        step = self.description.steps[number]
+        fused = lookup.chosen(planes[step.units[0].reads[0]]) == "compiled"
+        units = [self.unit(spec.name) for spec in step.units]
+        if fused and not any(isinstance(unit.function, PointwiseNet) for unit in units):
+            total = self._compiled_sum(number, units, planes)
+            return total.reshape(*total.shape[:3], -1, step.upscale, step.upscale)
+        return self._reference_sum(step, planes)
+
+    def _compiled_sum(self, number: int, units: list[LutUnit], planes: dict[str, Tensor]) -> Tensor:
+        """The same in one call of the compiled core, for units that are all tables: (N, H, W, values)."""
+        functions = [unit.function for unit in units if not isinstance(unit.function, PointwiseNet)]
+        total: Tensor = compiled.ensemble(
+            [planes[name] for name in compiled.planes_of(self.description.steps[number])],
+            [function.quantised() for function in functions],
+            [unit.sampler.weights() for unit in units if unit.sampler is not None],
+            [unit.adarl.shares() for unit in units if unit.adarl is not None],
+            self._plan(number),
+        )
+        return total
+
+    @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+    def _plan(self, number: int) -> str:
+        step, described = self.description.steps[number], self.description
+        layouts = tuple(self.unit(spec.name).function.layout for spec in step.units)
+        return compiled.plan_of(step, layouts, described.rounding, described.padding, described.tap_bits)
+
+    def _reference_sum(self, step: Step, planes: dict[str, Tensor]) -> Tensor:
         rounding = self.description.rounding
         total: Tensor | None = None
         for spec in step.units:

@@ -1,6 +1,7 @@
 // Kernels for processors with AVX2. Everything here is a template over Avx2 or local to this file: the linker
 // must not share these functions with code for other processors.
 #include "avx2.hpp"
+#include "ensemble_avx2.hpp"
 #include "sample_vector.hpp"
 #include "vector.hpp"
 
@@ -11,6 +12,8 @@ void Avx2::sample(const std::uint8_t* const* lines, const Unit& unit, int tap_bi
     sample_pairs<Avx2>(lines, unit, tap_bits, rotation, x, scratch, taps);
 }
 
-const Kernels avx2_kernels{"avx2", true, run_vector<Avx2>, split_line<Avx2>, join_line<Avx2>};
+const EnsembleKernels<float> avx2_ensemble{forward_any<Avx2Floats, float>, backward_any<Avx2Floats, float>};
+const Kernels avx2_kernels{"avx2", true, run_vector<Avx2>, split_line<Avx2>, join_line<Avx2>,
+                               &avx2_ensemble};
 
 }  // namespace lutra

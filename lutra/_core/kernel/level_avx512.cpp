@@ -1,6 +1,7 @@
 // Kernels for processors with AVX-512 (VL, BW, DQ, VBMI, VNNI). Everything here is a template over Avx512 or local to
 // this file: the linker must not share these functions with code for other processors.
 #include "avx512.hpp"
+#include "ensemble_avx512.hpp"
 #include "sample_vector.hpp"
 #include "vector.hpp"
 
@@ -11,6 +12,8 @@ void Avx512::sample(const std::uint8_t* const* lines, const Unit& unit, int tap_
     sample_pairs<Avx512>(lines, unit, tap_bits, rotation, x, scratch, taps);
 }
 
-const Kernels avx512_kernels{"avx512", true, run_vector<Avx512>, split_line<Avx512>, join_line<Avx512>};
+const EnsembleKernels<float> avx512_ensemble{forward_any<Avx512Floats, float>, backward_any<Avx512Floats, float>};
+const Kernels avx512_kernels{"avx512", true, run_vector<Avx512>, split_line<Avx512>, join_line<Avx512>,
+                               &avx512_ensemble};
 
 }  // namespace lutra

@@ -1,4 +1,5 @@
 // Kernels in plain C++, for any processor; compilers make vector code of their loops.
+#include "ensemble.hpp"
 #include "lines.hpp"
 #include "plain.hpp"
 #include "sample_plain.hpp"
@@ -12,6 +13,9 @@ struct Portable {
     }
 };
 
-const Kernels portable_kernels{"portable", false, run_plain<Portable>, split_line<Portable>, join_line<Portable>};
+const EnsembleKernels<float> portable_ensemble{forward_any<Portable, float>, backward_any<Portable, float>};
+const EnsembleKernels<double> portable_ensemble_double{forward_any<Portable, double>, backward_any<Portable, double>};
+const Kernels portable_kernels{"portable", false, run_plain<Portable>, split_line<Portable>, join_line<Portable>,
+                               &portable_ensemble};
 
 }  // namespace lutra

@@ -1,0 +1,112 @@
+// A step of a model as training needs it: sums of lookups over units and rotations, and what their gradients are.
+// Tables and planes are floating point, and come anew with every call.
+#pragma once
+
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "plan.hpp"
+
+namespace lutra {
+
+template <class T>
+struct EnsembleScratch {
+    alignas(64) T taps[4][kChunk];
+    alignas(64) T current[4][kChunk];  // of AdaRL: taps before the mixture
+    alignas(64) T before[4][kChunk];
+    alignas(64) std::uint32_t place[5][kChunk];  // [vertex]: the vertex's row
+    alignas(64) T weight[5][kChunk];
+    alignas(64) std::uint32_t axis[4][kChunk];  // along which the walk leaves each vertex
+    alignas(64) T scale[kChunk];                // cells a level
+    alignas(64) T slope[4][kChunk];             // gradient of the taps
+    alignas(64) T sum[64 * kChunk];
+};
+
+// One unit in one call. What is null is absent, or not asked for.
+template <class T>
+struct EnsembleUnit {
+    const Unit* unit = nullptr;
+    const T* nodes = nullptr;    // rows of `values` numbers, in the kernels' order
+    const T* weights = nullptr;  // of sampled taps: [tap][row][column]
+    const T* shares = nullptr;   // of the previous plane's taps
+    T* node_gradient = nullptr;
+    double* weight_gradient = nullptr;
+    double* share_gradient = nullptr;
+    T* read_gradient[5] = {};  // of the planes read, at the row's first pixel; the previous plane's is the last
+    bool slopes = false;       // whether anything but the nodes wants a gradient
+};
+
+// A row of pixels: lines[plane] points at its first one, in a plane with borders and rows `stride` apart.
+template <class T>
+struct EnsembleRow {
+    const Step* step = nullptr;
+    const T* const* lines = nullptr;
+    std::ptrdiff_t stride = 0;
+    int count = 0;
+};
+
+template <class T>
+struct EnsembleKernels {
+    // out: count x values.
+    void (*forward)(const EnsembleRow<T>&, const std::vector<EnsembleUnit<T>>&, T* out, EnsembleScratch<T>&);
+    void (*backward)(const EnsembleRow<T>&, const EnsembleUnit<T>&, const T* gradient, EnsembleScratch<T>&);
+};
+
+extern const EnsembleKernels<float> portable_ensemble;
+extern const EnsembleKernels<double> portable_ensemble_double;
+#ifdef LUTRA_X86
+extern const EnsembleKernels<float> avx2_ensemble;
+extern const EnsembleKernels<float> avx512_ensemble;
+#endif
+
+// Images side by side: [image][row][column], or with as many numbers a pixel as an entry has.
+struct Extent {
+    std::int64_t images, height, width;
+};
+
+// What a call reads: everything by unit, in order, but the planes.
+template <class T>
+struct EnsembleInput {
+    Extent extent;
+    std::vector<const T*> planes, tables, weights, shares;
+};
+
+// Where a call puts gradients; null where nobody asks. They replace what is there.
+template <class T>
+struct EnsembleGradient {
+    std::vector<T*> planes, tables, weights, shares;
+};
+
+template <class T>
+class Ensemble {
+  public:
+    // A step with its units, without tables; `reflect`: how planes go on beyond their border; `level`: as for Engine,
+    // where there is one for T.
+    Ensemble(Step step, int planes, bool reflect, const std::string& level);
+    ~Ensemble();
+    const Step& step() const { return step_; }
+    int planes() const { return planes_; }
+    std::int64_t entries(int unit) const { return static_cast<std::int64_t>(placements_[unit].row.size()); }
+
+    // out: extent x values. Results do not depend on `threads`, gradients neither.
+    void forward(const EnsembleInput<T>& input, T* out, int threads);
+    void backward(const EnsembleInput<T>& input, const T* gradient, const EnsembleGradient<T>& wanted, int threads);
+
+  private:
+    // A call's planes with borders, and tables in the kernels' order.
+    struct Ready;
+    void prepare(const EnsembleInput<T>& input, int threads, Ready& ready) const;
+    EnsembleRow<T> row(const Ready& ready, std::int64_t number, std::vector<const T*>& lines) const;
+    void fold(const Ready& ready, const std::vector<const T*>& sources, T* wanted, int threads) const;
+
+    Step step_;
+    int planes_;
+    bool reflect_;
+    const EnsembleKernels<T>* kernels_;
+    std::vector<Placement> placements_;
+    std::mutex mutex_;  // of the memory below, which is kept from call to call
+    std::unique_ptr<Ready> ready_;
+};
+
+}  // namespace lutra
