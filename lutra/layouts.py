@@ -21,6 +21,20 @@ def _grid(interval: int) -> NDArray[np.int64]:
     return np.stack(np.unravel_index(np.arange(side**4), (side,) * 4), axis=1).astype(np.int64)
 
 
+def _pairs(nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions in `nodes`, in ascending order of a, b, c, d, of the nodes that are one step apart along one axis."""
+    side = int(nodes.max()) + 1
+    place = np.ravel_multi_index(tuple(nodes.T), (side,) * 4)
+    found = []
+    for axis in range(4):
+        inner = np.flatnonzero(nodes[:, axis] < side - 1)
+        wanted = place[inner] + side ** (3 - axis)
+        match = np.searchsorted(place, wanted).clip(max=len(place) - 1)
+        exists = place[match] == wanted
+        found.append((inner[exists], match[exists]))
+    return np.concatenate([first for first, _ in found]), np.concatenate([second for _, second in found])
+
+
 @dataclass(frozen=True)
 class DenseLayout:
     """Every node of the grid; entry index ((a*L + b)*L + c)*L + d. `interval` is in bits, 3..8."""
@@ -40,6 +54,10 @@ class DenseLayout:
     def nodes(self) -> NDArray[np.int64]:
         """The taps (a, b, c, d) of every entry, 0..256: shape (entries, 4)."""
         return _grid(self.interval) << self.interval
+
+    def edges(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The entries, first and second of each pair, whose nodes are one step apart along one axis."""
+        return _pairs(_grid(self.interval))
 
     @property
     def parts(self) -> tuple[tuple[str, int], ...]:
@@ -109,6 +127,14 @@ class DiagonalLayout:
     def nodes(self) -> NDArray[np.int64]:
         """The taps of every entry, diagonal part first, 0..256: shape (entries, 4)."""
         return np.concatenate([self._diagonal() << self.interval, _grid(self.coarse) << self.coarse])
+
+    def edges(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The entries, first and second of each pair, whose nodes are one step apart in the same part."""
+        diagonal, coarse = _pairs(self._diagonal()), _pairs(_grid(self.coarse))
+        first, second = (
+            np.concatenate([near, far + self.diagonal_entries]) for near, far in zip(diagonal, coarse, strict=True)
+        )
+        return first, second
 
     def directory(self) -> NDArray[np.int64]:
         """Where the diagonal part holds a fine node: index by the node's dense entry index; -1 where it does not."""

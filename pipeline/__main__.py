@@ -165,6 +165,32 @@ def record(
     write_whole(recording.README, recording.readme_with_table(recording.README.read_text()))
 
 
+@app.command("bench-training")
+def bench_training(
+    family: Annotated[list[str] | None, typer.Option(help="Only these; may be repeated.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the figures there too.")
+    ] = None,
+) -> None:
+    """Time whole training steps of every method: some minutes."""
+    import json
+
+    from rich.console import Console
+
+    from lutra.files import write_whole
+    from pipeline import bench_training as benching
+    from pipeline.mistakes import one_of
+
+    for name in family or ():
+        if name not in benching.FAMILIES:
+            raise ValueError(f"--family {name}: expected {one_of(name, list(benching.FAMILIES))}")
+    found = benching.run(family, lambda text: print(text, file=sys.stderr))
+    Console().print(benching.table(found))
+    if json_file is not None:
+        command = "python -m pipeline bench-training"
+        write_whole(json_file, json.dumps({"command": command, **found}, indent=2) + "\n")
+
+
 @app.command("dvc-yaml")
 def dvc_yaml(check: Check = False, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Write dvc.yaml from the declaration of the stages."""

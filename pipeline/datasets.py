@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 
+from lutra import patches
 from lutra.imaging.files import list_images, read_image
 from lutra.imaging.resize import imresize
 from pipeline import mistakes
@@ -145,6 +146,23 @@ class PackedImages:
         return data[start:end].reshape(channels, height * scale, width * scale)
 
 
+def stacked(images: PackedImages, pixels: int = 1 << 18) -> list[tuple[Image, Image]]:
+    """All images' planes, those of one size together up to about so many LR pixels: LR (N, h, w) and HR."""
+    batches: list[tuple[Image, Image]] = []
+    for shape in np.unique(images.shapes, axis=0):
+        alike = np.flatnonzero((images.shapes == shape).all(axis=1))
+        together = max(1, int(pixels // shape.prod()))
+        for start in range(0, len(alike), together):
+            chosen = alike[start : start + together]
+            batches.append(
+                (
+                    np.concatenate([images.lr(index) for index in chosen]),
+                    np.concatenate([images.hr(index) for index in chosen]),
+                )
+            )
+    return batches
+
+
 class PatchSampler:
     """Random patches of one colour plane, flipped and rotated at random.
 
@@ -152,8 +170,8 @@ class PatchSampler:
     global batches.
     """
 
-    def __init__(self, images: PackedImages, patch: int, batch: int, seed: int) -> None:
-        """`patch`: side in LR pixels; `batch`: patches over all processes.
+    def __init__(self, images: PackedImages, patch: int, batch: int, seed: int, threads: int = 1) -> None:
+        """`patch`: side in LR pixels; `batch`: patches over all processes; `threads`: for copying patches.
 
         Raises:
             ValueError: an image is smaller than a patch.
@@ -161,7 +179,7 @@ class PatchSampler:
         for name, (_, height, width) in zip(images.names, images.shapes, strict=True):
             if min(height, width) < patch:
                 raise ValueError(f"{name}: {height}x{width} LR pixels, expected at least the patch of {patch}x{patch}")
-        self.images, self.patch, self.batch, self.seed = images, patch, batch, seed
+        self.images, self.patch, self.batch, self.seed, self.threads = images, patch, batch, seed, threads
         positions = images.shapes[:, 0] * (images.shapes[:, 1] - patch + 1) * (images.shapes[:, 2] - patch + 1)
         self._ends = np.cumsum(positions)
 
@@ -206,14 +224,7 @@ class PatchSampler:
         row: NDArray[np.int64],
         column: NDArray[np.int64],
     ) -> Image:
-        """Every patch as a strided view of the flat array: about twice as fast as one indexing with all positions."""
-        flat, side = np.asarray(data), self.patch * scale  # a memmap's own slicing is slow
         _, heights, widths = self.images.shapes[index].T * scale
         starts = self.images.offsets[index] * scale**2 + (channel * heights + row * scale) * widths + column * scale
-        patches = np.empty((len(turn), side, side), np.uint8)
-        for patch, start, width, way in zip(patches, starts.tolist(), widths.tolist(), turn.tolist(), strict=True):
-            window = flat[start : start + (side - 1) * width + side]
-            view = np.lib.stride_tricks.as_strided(window, (side, side), (width, 1))
-            view = view[:: -1 if way & 1 else 1, :: -1 if way & 2 else 1]
-            patch[:] = view.T if way & 4 else view
-        return patches
+        flat = np.asarray(data)  # a memmap's own slicing is slow
+        return patches.gather(flat, starts, widths, turn, self.patch * scale, self.threads)

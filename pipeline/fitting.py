@@ -53,9 +53,10 @@ def fit(model: LutModel, settings: FitParams, data: Path, resume: Path, fingerpr
         The curve: one row per validation.
     """
     accelerator = Accelerator(mixed_precision="bf16" if settings.precision == "bf16" else "no")
-    sampler = PatchSampler(PackedImages(data / "train"), settings.patch, settings.batch, settings.seed)
+    images = PackedImages(data / "train")
+    sampler = PatchSampler(images, settings.patch, settings.batch, settings.seed, torch.get_num_threads())
     validation = PackedImages(data / "validate")
-    optimizer = torch.optim.Adam(_groups(model, settings.learning_rate))
+    optimizer = torch.optim.Adam(_groups(model, settings.learning_rate), fused=True)
     rates = [group["lr"] for group in optimizer.param_groups]
     prepared, optimizer = accelerator.prepare(model, optimizer)
 
@@ -159,7 +160,7 @@ def _step(
     for part_lr, part_hr in zip(np.split(lr, accumulate), np.split(hr, accumulate), strict=True):
         x = torch.from_numpy(part_lr).to(accelerator.device, torch.float32)
         y = torch.from_numpy(part_hr).to(accelerator.device, torch.float32)
-        loss = ((model(x) - y) / 255).square().mean() / accumulate
+        loss = torch.nn.functional.mse_loss(model(x) / 255, y / 255) / accumulate
         accelerator.backward(loss)
         total += float(accelerator.reduce(loss.detach(), "mean"))
     optimizer.step()

@@ -26,7 +26,7 @@ Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Scale = Annotated[int, Field(ge=1, le=4)]
 Rate = Annotated[float, Field(gt=0, le=1)]
-Steps = Annotated[Count, Field(description="optimiser steps")]
+Steps = Annotated[int, Field(ge=0, description="optimiser steps; 0: none")]
 FirstRate = Annotated[Rate, Field(description="Adam's at the start, in units of the full scale")]
 
 
@@ -165,8 +165,19 @@ class TrainParams(FitParams):
         Field(description="network: trained as such, then exported; table: seen through its table at every step"),
     ] = "network"
     init: Annotated[
-        Literal["interpolation", "random"], Field(description="interpolation, random: what training starts from")
+        Literal["interpolation", "random", "least_squares"],
+        Field(description="what training starts from: interpolation, random, or least_squares (tables, not networks)"),
     ] = "interpolation"
+    iterations: Annotated[Count, Field(description="least_squares: at most so many passes over the images")] = 25
+    smoothness: Annotated[
+        float, Field(gt=0, le=1e6, description="least_squares: weight of neighbouring entries' differences")
+    ] = 2.0
+
+    @model_validator(mode="after")
+    def _least_squares_makes_tables(self) -> Self:
+        if self.init == "least_squares" and self.method != "table":
+            raise ValueError("init: least_squares makes tables: expected method: table")
+        return self
 
 
 class FinetuneParams(FitParams):

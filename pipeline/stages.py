@@ -14,7 +14,14 @@ from typing import Any, Literal
 PROJECT = Path(__file__).resolve().parent.parent
 
 PARAMETERS = ("pipeline/params.py",)  # holds the defaults of whatever params.yaml leaves out
-IMAGES = ("pipeline/datasets.py", "lutra/imaging/files.py", "lutra/imaging/resize.py")
+IMAGES = (
+    "pipeline/datasets.py",
+    "lutra/imaging/files.py",
+    "lutra/imaging/resize.py",
+    "lutra/patches.py",
+    "lutra/_core/__init__.py",
+    "lutra/_core/patches.cpp",
+)
 LOOKUPS = (  # compiled, as far as training runs them
     "lutra/_core/__init__.py",
     "lutra/_core/bind_ensemble.cpp",
@@ -119,7 +126,15 @@ STAGES: tuple[Stage, ...] = (
             "curve": Output("train/{experiment}/curve.csv", "curve"),
         },
         parameters=_of_experiment("family", "scale", "model", "network", "table", "train"),
-        modules=("pipeline/train.py", "lutra/export.py", *PARAMETERS, *IMAGES, *FITTING, *MODEL),
+        modules=(
+            "pipeline/train.py",
+            "lutra/export.py",
+            "lutra/least_squares.py",
+            *PARAMETERS,
+            *IMAGES,
+            *FITTING,
+            *MODEL,
+        ),
         resources=Resources(threads=8, mem_mb=16000, runtime=7200, gpu=1),
     ),
     Stage(

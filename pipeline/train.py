@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from lutra import artifact
+from lutra import artifact, least_squares
 from lutra.description import NetworkSpec
-from lutra.export import through_tables, to_networks
+from lutra.export import through_tables, to_networks, to_tables
 from lutra.models import registry
 from lutra.models.build import build
 from lutra.models.convert import to_artifact
+from lutra.models.interpreter import LutModel
 from pipeline import checkpoint, fitting, provenance, tracking
+from pipeline.datasets import PackedImages, stacked
 from pipeline.params import Experiment, Params
 
 
@@ -25,19 +28,40 @@ def run(params: Params, experiment: str, root: Path) -> None:
     description = registry.describe(block.family, block.scale, block.model.model_dump())
     torch.manual_seed(block.train.seed)
     model = build(description, network_spec(block))
-    if block.train.method == "table":
+    if block.train.init == "least_squares":
+        model = to_tables(model, block.table.layout())
+    elif block.train.method == "table":
         model = through_tables(model, block.table.layout())
     origin = provenance.of_stage("train", params, experiment, data)
     resume = root / "checkpoints" / experiment / "train" / "checkpoint.safetensors"
     with tracking.stage_run(
         params.tracking, stage="train", experiment=experiment, root=root, params=block.model_dump(mode="json")
     ) as log:
+        if block.train.init == "least_squares" and not resume.is_file():
+            model = _least_squares(model, block, data, log)
         curve = fitting.fit(model, block.train, data, resume, fitting.fingerprint_of(origin["inputs"]), log.metrics)
-        artifact.save(out / "network.safetensors", to_artifact(to_networks(model.cpu()), provenance=origin))
+        trained = model.cpu() if block.train.init == "least_squares" else to_networks(model.cpu())
+        artifact.save(out / "network.safetensors", to_artifact(trained, provenance=origin))
         fitting.write_curve(out / "curve.csv", curve)
         checkpoint.remove(resume)
         log.artifact(out / "network.safetensors", "model")
         log.artifact(out / "curve.csv", "curves")
+
+
+def _least_squares(model: LutModel, block: Experiment, data: Path, log: tracking.Run) -> LutModel:
+    """The last step's tables fitted to the training images, stopped by the validation images."""
+
+    def report(progress: least_squares.Progress) -> None:
+        metrics = {"squared_error": progress.error, "val_squared_error": progress.held_out}
+        log.metrics({f"least_squares/{name}": value for name, value in metrics.items()}, progress.iteration)
+        text = ", ".join(f"{name} {value:.2f}" for name, value in metrics.items())
+        print(f"least squares {progress.iteration}/{block.train.iterations}: {text}", file=sys.stderr, flush=True)
+
+    train, validate = (stacked(PackedImages(data / name)) for name in ("train", "validate"))
+    settings = block.train
+    return least_squares.solve(
+        model, train, validate, iterations=settings.iterations, smoothness=settings.smoothness, report=report
+    )
 
 
 def network_spec(block: Experiment) -> NetworkSpec:
@@ -47,6 +71,6 @@ def network_spec(block: Experiment) -> NetworkSpec:
     only nears.
     """
     changes = {key: value for key, value in block.network.model_dump().items() if value is not None}
-    if block.train.init == "interpolation":
+    if block.train.init != "random":
         changes |= {"linear": True, "bound": "clamp"}
     return replace(registry.network_spec(block.family), **changes)

@@ -73,4 +73,12 @@ class Ensemble:
 
 class EnsembleDouble(Ensemble): ...
 
+def gather_patches(
+    data: NDArray[Any],
+    starts: NDArray[Any],
+    strides: NDArray[Any],
+    turns: NDArray[Any],
+    out: NDArray[Any],
+    threads: int,
+) -> None: ...
 def levels() -> list[str]: ...

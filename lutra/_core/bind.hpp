@@ -11,6 +11,7 @@
 namespace lutra {
 
 void bind_ensemble(nanobind::module_& module);
+void bind_patches(nanobind::module_& module);
 
 // Where a unit's taps lie under every rotation; throws nanobind::value_error.
 inline void set_offsets(Unit& unit, const std::array<std::pair<int, int>, 4>& offsets) {

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from lutra.layouts import Layout
@@ -13,7 +16,7 @@ from lutra.lookup import compiled, reference
 
 __all__ = ["Implementation", "chosen", "lookup", "using"]
 
-Implementation = Literal["reference", "compiled"]
+Implementation = Literal["reference", "compiled", "gpu"]
 _forced: Implementation | None = None
 
 
@@ -33,8 +36,13 @@ def lookup(taps: Tensor, table: Tensor, layout: Layout) -> Tensor:
     """
     if table.ndim != 2 or table.shape[0] != layout.entries:
         raise ValueError(f"table of shape {tuple(table.shape)}, expected ({layout.entries}, values)")
-    if chosen(taps) == "compiled":
+    implementation = chosen(taps)
+    if implementation == "compiled":
         return compiled.lookup(taps, table, layout)
+    if implementation == "gpu":
+        from lutra.lookup import gpu  # needs Triton
+
+        return gpu.lookup(taps, table, layout)
     return reference.lookup(taps, table, layout)
 
 
@@ -42,7 +50,16 @@ def chosen(tensor: Tensor) -> Implementation:
     """The implementation for the device and type of a tensor: the fastest there is, or the one that `using` names."""
     if _forced is not None:
         return _forced
-    return "compiled" if compiled.available() and tensor.device.type == "cpu" else "reference"
+    if tensor.device.type == "cpu" and compiled.available():
+        return "compiled"
+    if tensor.device.type == "cuda" and tensor.dtype == torch.float32 and _has_triton():
+        return "gpu"
+    return "reference"
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
 
 
 @contextmanager

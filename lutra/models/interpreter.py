@@ -37,10 +37,14 @@ class LutModel(nn.Module):
         Returns:
             (N, 1, scale * H, scale * W) float; rounded to integers in every model but SR-LUT's network.
         """
+        return self.planes(image, len(self.description.steps))[OUTPUT].unsqueeze(1)
+
+    def planes(self, image: Tensor, steps: int) -> dict[str, Tensor]:
+        """The planes, each (N, H, W), that the first `steps` steps leave of an image (N, 1, H, W), and the image's."""
         planes = {INPUT: image[:, 0]}
-        for number in range(len(self.description.steps)):
+        for number in range(steps):
             planes.update(self._run(number, planes))
-        return planes[OUTPUT].unsqueeze(1)
+        return planes
 
     @torch.no_grad()
     def restore(self, image: Tensor) -> Tensor:
@@ -67,7 +71,7 @@ class LutModel(nn.Module):
 
     def _run(self, number: int, planes: dict[str, Tensor]) -> dict[str, Tensor]:
         step = self.description.steps[number]
-        total = self._sum(number, planes)
+        total = self.sums(number, planes)
         result = total / step.divisor + step.offset
         if self._levels(step):
             result = round_through(result)
@@ -98,8 +102,8 @@ class LutModel(nn.Module):
                 if module is not None:
                     module.requires_grad_(trained)
 
-    def _sum(self, number: int, planes: dict[str, Tensor]) -> Tensor:
-        """A step's units over its rotations: (N, H, W, planes, upscale, upscale), in levels."""
+    def sums(self, number: int, planes: dict[str, Tensor]) -> Tensor:
+        """A step's units summed over its rotations: (N, H, W, planes, upscale, upscale), in levels."""
         step = self.description.steps[number]
         fused = lookup.chosen(planes[step.units[0].reads[0]]) == "compiled"
         units = [self.unit(spec.name) for spec in step.units]

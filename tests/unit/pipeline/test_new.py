@@ -66,7 +66,7 @@ def test_a_block_before_another_key_and_a_new_scale(tmp_path: Path) -> None:
         ("mine", "srlut", ["train.stepz=3"], "did you mean 'steps'"),
         ("mine", "srlut", ["train.steps"], "expected KEY=VALUE"),
         ("mine", "srlut", ["model.stages=3"], "no option 'stages'"),
-        ("mine", "srlut", ["train.steps=0"], "train.steps"),
+        ("mine", "srlut", ["train.steps=-1"], "train.steps"),
         ("mine", "srlut", ["train.steps=[1"], "found no YAML in the value"),
         ("mine", "srlut", ["model=3", "model.pattern=s"], "model holds no keys"),
     ],

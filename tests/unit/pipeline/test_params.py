@@ -43,7 +43,7 @@ def test_defaults_are_filled_in_and_frozen() -> None:
     [
         ("train: {}, fine", "train: {stepz: 3}, fine", ["experiments.one.train.stepz", "'steps'"]),
         ("train: {}, fine", "train: {steps: many}, fine", ["experiments.one.train.steps", "'many'", "whole number"]),
-        ("train: {}, fine", "train: {steps: 0}, fine", ["experiments.one.train.steps", "0"]),
+        ("train: {}, fine", "train: {steps: -1}, fine", ["experiments.one.train.steps", "0"]),
         ("train: {}, fine", "fine", ["experiments.one.train"]),
         ("family: srlut", "family: srlot", ["experiments.one.family", "'srlot'", "srlut"]),
         ("scale: 4", "scale: 3", ["experiments.one.scale", "found 3", "2, 4"]),
