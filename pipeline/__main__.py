@@ -191,6 +191,28 @@ def bench_training(
         write_whole(json_file, json.dumps({"command": command, **found}, indent=2) + "\n")
 
 
+@app.command("bench-methods")
+def bench_methods(
+    scale: Annotated[int, typer.Option(help="Of the prepared images under the root.")] = 4,
+    seconds: Annotated[float, typer.Option(min=1, help="Of training, for every method and system.")] = 120,
+    root: Root = DEFAULT_ROOT,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the scores there.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the curves there, as PNG.")] = None,
+) -> None:
+    """Train SR-LUT and MuLUT by every method for the same time."""
+    import json
+
+    from lutra.files import write_whole
+    from pipeline import bench_methods as benching
+
+    found = benching.run(root / "prepare" / f"x{scale}", seconds, lambda text: print(text, file=sys.stderr, flush=True))
+    if json_file is not None:
+        command = f"python -m pipeline bench-methods --seconds {seconds:g}"
+        write_whole(json_file, json.dumps({"command": command, **found}, indent=1) + "\n")
+    if plot is not None:
+        benching.plot(found, plot)
+
+
 @app.command("dvc-yaml")
 def dvc_yaml(check: Check = False, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Write dvc.yaml from the declaration of the stages."""

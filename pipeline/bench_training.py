@@ -80,13 +80,16 @@ def table(record: Mapping[str, Any]) -> Table:
     caption = f"seconds a step of batch {record['batch']} of {record['patch']}x{record['patch']}, optimiser included"
     caption += f"; threads: {record['threads']}; {record['machine']['processor']}"
     shown = Table("", caption=caption)
-    for heading in ("finetune: reference", "compiled", "ratio", "train: network", "table", "ratio "):
+    for heading in ("finetune: reference", "compiled", "ratio", "train: network", "bf16", "table", "ratio "):
         shown.add_column(heading, justify="right")
     for name, row in record["families"].items():
         finetune = row["finetune_reference_seconds"], row["finetune_compiled_seconds"]
         train = row["train_network_seconds"], row["train_table_seconds"]
         numbers = [f"{finetune[0]:.3f}", f"{finetune[1]:.4f}", f"{row['finetune_speedup']:.1f}"]
-        shown.add_row(name, *numbers, f"{train[0]:.2f}", f"{train[1]:.3f}", f"{row['train_speedup']:.1f}")
+        numbers += [f"{row['train_network_bf16_seconds']:.2f}"]
+        shown.add_row(
+            name, *numbers[:3], f"{train[0]:.2f}", numbers[3], f"{train[1]:.3f}", f"{row['train_speedup']:.1f}"
+        )
     return shown
 
 
@@ -101,6 +104,7 @@ def _measured(family: Family, lr: Tensor, hr: Tensor) -> dict[str, float]:
         "multigrid_compiled": _step(multigrid.spread(tables, (5, 7)), lr, hr, "compiled"),
         "train_table": _step(through_tables(network, DiagonalLayout()), lr, hr, "compiled"),
         "train_network": _step(network, lr, hr, "compiled", PARTS),
+        "train_network_bf16": _step(network, lr, hr, "compiled", PARTS, half=True),
     }
     seconds = _seconds(steps)
     result = {
@@ -113,16 +117,22 @@ def _measured(family: Family, lr: Tensor, hr: Tensor) -> dict[str, float]:
 
 
 def _step(
-    model: LutModel, lr: Tensor, hr: Tensor, implementation: lookup.Implementation, parts: int = 1
+    model: LutModel,
+    lr: Tensor,
+    hr: Tensor,
+    implementation: lookup.Implementation,
+    parts: int = 1,
+    half: bool = False,
 ) -> tuple[Step, int]:
-    """A whole step, and how often to time it."""
+    """A whole step, and how often to time it; `half`: a network's arithmetic in bfloat16."""
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-9, fused=True)  # so slow that nothing changes
 
     def step() -> None:
         with lookup.using(implementation):
             optimizer.zero_grad()
             for x, y in zip(lr.chunk(parts), hr.chunk(parts), strict=True):
-                loss = torch.nn.functional.mse_loss(model(x) / 255, y / 255) / parts
+                with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                    loss = torch.nn.functional.mse_loss(model(x) / 255, y / 255) / parts
                 loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 

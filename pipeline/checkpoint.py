@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Checkpoint:
     fingerprint: of everything the result depends on; a checkpoint of another run is not resumed.
     history: the rows of the curve so far. best: the validation score of `best_state`.
     loss_sum, loss_count: of the steps since the last row.
+    average: the running average of the parameters, empty for none.
     """
 
     fingerprint: str
@@ -37,12 +38,14 @@ class Checkpoint:
     history: list[dict[str, float]]
     loss_sum: float = 0.0
     loss_count: int = 0
+    average: State = field(default_factory=dict)
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write the checkpoint to a temporary name, then rename it."""
     tensors = {f"state.{name}": tensor for name, tensor in checkpoint.state.items()}
     tensors |= {f"best.{name}": tensor for name, tensor in checkpoint.best_state.items()}
+    tensors |= {f"average.{name}": tensor for name, tensor in checkpoint.average.items()}
     for index, slots in checkpoint.optimizer["state"].items():
         tensors |= {f"optimizer.{index}.{slot}": tensor for slot, tensor in slots.items()}
     meta = {
@@ -84,6 +87,7 @@ def load(path: Path, fingerprint: str) -> Checkpoint | None:
         history=list(meta["history"]),
         loss_sum=meta["loss"][0],
         loss_count=meta["loss"][1],
+        average=_part(tensors, "average."),
     )
 
 

@@ -18,12 +18,21 @@ def run(params: Params, experiment: str, root: Path) -> None:
     out = root / "finetune" / experiment
     origin = provenance.of_stage("finetune", params, experiment, data, source)
     resume = root / "checkpoints" / experiment / "finetune" / "checkpoint.safetensors"
+    processes = fitting.processes(block.finetune)
     with tracking.stage_run(
-        params.tracking, stage="finetune", experiment=experiment, root=root, params=block.model_dump(mode="json")
+        fitting.tracked(params.tracking, processes),
+        stage="finetune",
+        experiment=experiment,
+        root=root,
+        params=block.model_dump(mode="json"),
     ) as log:
         model = multigrid.spread(from_artifact(artifact.load(source)), block.finetune.coarse)
         model.train_samplers(block.finetune.samplers)
-        curve = fitting.fit(model, block.finetune, data, resume, fitting.fingerprint_of(origin["inputs"]), log.metrics)
+        curve = fitting.fit(
+            model, block.finetune, data, resume, fitting.fingerprint_of(origin["inputs"]), log.metrics, processes
+        )
+        if not processes.is_main_process:
+            return
         artifact.save(out / "model.safetensors", to_artifact(multigrid.gather(model.cpu()), provenance=origin))
         fitting.write_curve(out / "curve.csv", curve)
         checkpoint.remove(resume)

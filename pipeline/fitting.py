@@ -29,14 +29,34 @@ from lutra.models.interpreter import LutModel
 from lutra.units import LEVELS, Table
 from pipeline import checkpoint
 from pipeline.datasets import PackedImages, PatchSampler
-from pipeline.params import FitParams
+from pipeline.params import FitParams, TrackingParams
 
 Log = Callable[[dict[str, float], int], None]
 Row = dict[str, float]
 
 
-def fit(model: LutModel, settings: FitParams, data: Path, resume: Path, fingerprint: str, log: Log) -> list[Row]:
+def processes(settings: FitParams) -> Accelerator:
+    """The processes that train together: those that `accelerate launch` started, or this one."""
+    return Accelerator(mixed_precision="bf16" if settings.precision == "bf16" else "no")
+
+
+def tracked(tracking: TrackingParams, accelerator: Accelerator) -> TrackingParams:
+    """Where this process logs: nowhere, if it is not the main one."""
+    return tracking if accelerator.is_main_process else TrackingParams(enabled=False)
+
+
+def fit(
+    model: LutModel,
+    settings: FitParams,
+    data: Path,
+    resume: Path,
+    fingerprint: str,
+    log: Log,
+    accelerator: Accelerator | None = None,
+) -> list[Row]:
     """Train a model's parameters and leave in it the state that scored best on the validation images.
+
+    With `settings.average` that is a state of the parameters' running average, which is what is validated.
 
     The state it starts from is scored too, so the result never scores below it. A run that was stopped
     (Ctrl-C, SIGTERM, or a crash) goes on from its last checkpoint and ends exactly where it would have.
@@ -48,11 +68,15 @@ def fit(model: LutModel, settings: FitParams, data: Path, resume: Path, fingerpr
         resume: where the checkpoint is kept while the training lasts.
         fingerprint: of everything the result depends on, but the settings of the machine.
         log: called with metrics and the step they belong to.
+        accelerator: of `processes`; None for this process alone. All get the same result, and the same as one would
+            from the same batches, but for the order of sums.
 
     Returns:
         The curve: one row per validation.
     """
-    accelerator = Accelerator(mixed_precision="bf16" if settings.precision == "bf16" else "no")
+    accelerator = accelerator or processes(settings)
+    if accelerator.num_processes > 1:
+        _say(accelerator, f"{accelerator.num_processes} processes, {accelerator.device.type}")
     images = PackedImages(data / "train")
     sampler = PatchSampler(images, settings.patch, settings.batch, settings.seed, torch.get_num_threads())
     validation = PackedImages(data / "validate")
@@ -63,11 +87,13 @@ def fit(model: LutModel, settings: FitParams, data: Path, resume: Path, fingerpr
     point = checkpoint.load(resume, fingerprint)
     if point:
         model.load_state_dict(point.state)
+        point.average = {name: tensor.to(accelerator.device) for name, tensor in point.average.items()}
         optimizer.load_state_dict(point.optimizer)
         _say(accelerator, f"resuming at step {point.step} of {settings.steps}")
     else:
         state, score = checkpoint.copy_state(model), validate(model, validation)
         point = checkpoint.Checkpoint(fingerprint, 0, state, state, optimizer.state_dict(), score, [])
+        point.average = _trained(model) if settings.average else {}
         _record(point, {"step": 0, "val_psnr_y": score}, log, accelerator, settings.steps)
 
     since, counted = time.monotonic(), point.step
@@ -78,12 +104,17 @@ def fit(model: LutModel, settings: FitParams, data: Path, resume: Path, fingerpr
                 group["lr"] = rate * factor
             lr, hr = sampler.batch_at(step, accelerator.process_index, accelerator.num_processes)
             loss = _step(accelerator, prepared, optimizer, lr, hr, settings.accumulate)
+            # Young averages forget their start sooner.
+            past = min(settings.average, (step + 1) / (step + 10))
+            for name, tensor in point.average.items():
+                tensor.lerp_(model.get_parameter(name).detach(), 1 - past)
             point.loss_sum, point.loss_count, point.step = point.loss_sum + loss, point.loss_count + 1, step + 1
             last = point.step == settings.steps
             if last or point.step % settings.validate_every == 0:
-                score = validate(model, validation)
-                if score > point.best:
-                    point.best, point.best_state = score, checkpoint.copy_state(model)
+                with _averaged(model, point.average):
+                    score = validate(model, validation)
+                    if score > point.best:
+                        point.best, point.best_state = score, checkpoint.copy_state(model)
                 speed = (point.step - counted) / (time.monotonic() - since)
                 row = {"step": point.step, "loss": point.loss_sum / point.loss_count, "val_psnr_y": score}
                 _record(point, row, log, accelerator, settings.steps, speed)
@@ -138,6 +169,24 @@ def _groups(model: LutModel, rate: float) -> list[dict[str, Any]]:
         {"params": [p for p in trained if id(p) not in tables], "lr": rate},
     ]
     return [group for group in groups if group["params"]]
+
+
+def _trained(model: LutModel) -> checkpoint.State:
+    """Copies of the parameters that are trained."""
+    return {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+
+
+@contextmanager
+def _averaged(model: LutModel, average: checkpoint.State) -> Iterator[None]:
+    """Within the block the model's parameters are those of the average; without one, it stays as it is."""
+    kept = {name: model.get_parameter(name).data for name in average}
+    for name, tensor in average.items():
+        model.get_parameter(name).data = tensor
+    try:
+        yield
+    finally:
+        for name, tensor in kept.items():
+            model.get_parameter(name).data = tensor
 
 
 def _cosine(progress: float, floor: float) -> float:

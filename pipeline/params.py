@@ -141,6 +141,9 @@ class FitParams(_Section):
     patch: Annotated[int, Field(ge=4, le=1024, description="side of a patch, LR pixels")] = 48
     learning_rate: FirstRate = 1e-3
     final_learning_rate: Annotated[Rate, Field(description="at the end, reached along a cosine")] = 1e-4
+    average: Annotated[
+        float, Field(ge=0, lt=1, description="share of the past in the running average that is validated; 0: none")
+    ] = 0.999
     precision: Annotated[Literal["fp32", "bf16"], Field(description="fp32, bf16: of a network's arithmetic")] = "fp32"
     accumulate: Annotated[Count, Field(description="parts a batch is computed in, to need less memory")] = 1
     validate_every: Annotated[Count, Field(description="steps between validations; the best state is kept")] = 50
@@ -173,6 +176,11 @@ class TrainParams(FitParams):
         float, Field(gt=0, le=1e6, description="least_squares: weight of neighbouring entries' differences")
     ] = 2.0
 
+    @property
+    def makes_tables(self) -> bool:
+        """Whether the result is tables at once: those of least squares, or of an untrained start."""
+        return self.init == "least_squares" or (self.method == "table" and self.steps == 0)
+
     @model_validator(mode="after")
     def _least_squares_makes_tables(self) -> Self:
         if self.init == "least_squares" and self.method != "table":
@@ -183,14 +191,15 @@ class TrainParams(FitParams):
 class FinetuneParams(FitParams):
     """Training of the exported tables' values."""
 
-    steps: Steps = 300
+    steps: Steps = 2000
+    batch: Annotated[Count, Field(description="patches a step, all processes together")] = 32
     learning_rate: FirstRate = 0.02
-    final_learning_rate: Annotated[Rate, Field(description="at the end, reached along a cosine")] = 0.002
+    final_learning_rate: Annotated[Rate, Field(description="at the end, reached along a cosine")] = 0.0005
     coarse: Annotated[
         tuple[Annotated[int, Field(ge=4, le=8)], ...],
         Strict(False),
         Field(description="intervals, bits, of coarser grids that are trained along and added to the table"),
-    ] = (6,)
+    ] = (5, 6, 7)
     samplers: Annotated[bool, Field(description="autolut: train the samplers and AdaRL's shares too")] = False
 
 

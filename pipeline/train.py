@@ -1,4 +1,4 @@
-"""Stage train: fit the network whose units will become tables."""
+"""Stage train: fit the network whose units will become tables; or the tables that finetuning starts from."""
 
 from __future__ import annotations
 
@@ -21,26 +21,39 @@ from pipeline.params import Experiment, Params
 
 
 def run(params: Params, experiment: str, root: Path) -> None:
-    """Train one experiment's network and write network.safetensors and curve.csv."""
+    """Train one experiment's network and write network.safetensors and curve.csv.
+
+    Without a network to train (`TrainParams.makes_tables`) the file holds tables already, and export keeps them.
+    """
     block = params.experiment(experiment)
     data = root / "prepare" / f"x{block.scale}"
     out = root / "train" / experiment
     description = registry.describe(block.family, block.scale, block.model.model_dump())
     torch.manual_seed(block.train.seed)
     model = build(description, network_spec(block))
-    if block.train.init == "least_squares":
+    tables = block.train.makes_tables
+    if tables:
         model = to_tables(model, block.table.layout())
     elif block.train.method == "table":
         model = through_tables(model, block.table.layout())
     origin = provenance.of_stage("train", params, experiment, data)
     resume = root / "checkpoints" / experiment / "train" / "checkpoint.safetensors"
+    processes = fitting.processes(block.train)
     with tracking.stage_run(
-        params.tracking, stage="train", experiment=experiment, root=root, params=block.model_dump(mode="json")
+        fitting.tracked(params.tracking, processes),
+        stage="train",
+        experiment=experiment,
+        root=root,
+        params=block.model_dump(mode="json"),
     ) as log:
         if block.train.init == "least_squares" and not resume.is_file():
             model = _least_squares(model, block, data, log)
-        curve = fitting.fit(model, block.train, data, resume, fitting.fingerprint_of(origin["inputs"]), log.metrics)
-        trained = model.cpu() if block.train.init == "least_squares" else to_networks(model.cpu())
+        curve = fitting.fit(
+            model, block.train, data, resume, fitting.fingerprint_of(origin["inputs"]), log.metrics, processes
+        )
+        if not processes.is_main_process:
+            return
+        trained = model.cpu() if tables else to_networks(model.cpu())
         artifact.save(out / "network.safetensors", to_artifact(trained, provenance=origin))
         fitting.write_curve(out / "curve.csv", curve)
         checkpoint.remove(resume)

@@ -21,6 +21,8 @@ struct EnsembleScratch {
     alignas(64) T scale[kChunk];                // cells a level
     alignas(64) T slope[4][kChunk];             // gradient of the taps
     alignas(64) T sum[64 * kChunk];
+    // Gradients of sampling weights, of one row, in lanes that are added up at its end; zero between rows.
+    alignas(64) T sampling[4 * kMaxReach * kMaxReach][kLanes];
 };
 
 // One unit in one call. What is null is absent, or not asked for.

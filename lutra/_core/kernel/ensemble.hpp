@@ -28,6 +28,19 @@ struct Lattice {
           stride{grid.coefficient[0], grid.coefficient[1], grid.coefficient[2], grid.coefficient[3]} {}
 };
 
+// As many numbers as an entry has values, in the compiler's own vectors.
+template <class T>
+struct Lanes {
+    typedef T type __attribute__((vector_size(kLanes * sizeof(T))));
+
+    static type load(const T* from) {
+        type lanes;
+        std::memcpy(&lanes, from, sizeof(lanes));
+        return lanes;
+    }
+    static void store(T* to, const type& lanes) { std::memcpy(to, &lanes, sizeof(lanes)); }
+};
+
 inline int rounded_up_to_lanes(int count) { return (count + kLanes - 1) / kLanes * kLanes; }
 
 }  // namespace detail
@@ -137,31 +150,43 @@ void to_fixed_point(int bits, int count, T* taps) {
     for (int i = 0; i < count; ++i) taps[i] = std::floor(taps[i] * up + T(0.5)) * down;
 }
 
+// Calls visit(number, offset) for every pixel of a turned window; the offset is from the pixel at its corner.
+template <class Visit>
+void for_each_in_window(const Unit& unit, int rotation, std::ptrdiff_t stride, Visit visit) {
+    int number = 0;
+    for (int row = 0; row < unit.kernel; ++row)
+        for (int column = 0; column < unit.kernel; ++column) {
+            int dy = row, dx = column;
+            turn(rotation, dy, dx);
+            visit(number++, dy * stride + dx);
+        }
+}
+
 // One plane's taps: fixed offsets or weighted means of a window.
 template <class Simd, class T>
 void take_taps(const EnsembleRow<T>& row, const EnsembleUnit<T>& call, int plane, int rotation, int x, int count,
                T (*taps)[kChunk]) {
+    using Lanes = detail::Lanes<T>;
     const Unit& unit = *call.unit;
     const T* line = row.lines[plane] + x;
-    for (int tap = 0; tap < 4; ++tap) {
-        if (unit.taps == TapKind::fixed) {
+    if (unit.taps == TapKind::fixed) {
+        for (int tap = 0; tap < 4; ++tap) {
             const T* from = line + unit.row[rotation][tap] * row.stride + unit.column[rotation][tap];
             for (int i = 0; i < count; ++i) taps[tap][i] = from[i];
-            continue;
         }
-        T sum[kChunk] = {};
-        const T* weight = call.weights + tap * unit.kernel * unit.kernel;
-        for (int y = 0; y < unit.kernel; ++y)
-            for (int z = 0; z < unit.kernel; ++z) {
-                int dy = y, dx = z;
-                turn(rotation, dy, dx);
-                const T* from = line + dy * row.stride + dx;
-                const T w = *weight++;
-                for (int i = 0; i < count; ++i) sum[i] += w * from[i];
-            }
-        if (row.step->tap_bits >= 0) to_fixed_point<Simd>(row.step->tap_bits, count, sum);
-        std::memcpy(taps[tap], sum, sizeof(sum));
+        return;
     }
+    const int square = unit.kernel * unit.kernel;
+    for (int i = 0; i < count; i += kLanes) {
+        typename Lanes::type sum[4] = {};
+        for_each_in_window(unit, rotation, row.stride, [&](int number, std::ptrdiff_t offset) {
+            const auto pixels = Lanes::load(line + offset + i);
+            for (int tap = 0; tap < 4; ++tap) sum[tap] += call.weights[tap * square + number] * pixels;
+        });
+        for (int tap = 0; tap < 4; ++tap) Lanes::store(taps[tap] + i, sum[tap]);
+    }
+    if (row.step->tap_bits >= 0)
+        for (int tap = 0; tap < 4; ++tap) to_fixed_point<Simd>(row.step->tap_bits, count, taps[tap]);
 }
 
 // Fills scratch.taps, and current and before where AdaRL mixes.
@@ -253,46 +278,49 @@ void spread_rows(const Step& step, const EnsembleUnit<T>& call, const T* gradien
     }
 }
 
-// From the taps' gradient to that of one plane and of its sampling weights, both times `share`.
+// From the taps' gradient, times `share`, to that of one plane and, lane by lane in scratch, of its sampling weights.
 template <class Simd, class T>
 void spread_taps(const EnsembleRow<T>& row, const EnsembleUnit<T>& call, int plane, int read, const T* share,
-                 int rotation, int x, int count, const EnsembleScratch<T>& scratch) {
+                 int rotation, int x, int count, EnsembleScratch<T>& scratch) {
+    using Lanes = detail::Lanes<T>;
     const Unit& unit = *call.unit;
-    T* to_plane = call.read_gradient[read];
-    for (int tap = 0; tap < 4; ++tap) {
-        T slope[kChunk] = {};
-        for (int i = 0; i < count; ++i) slope[i] = scratch.slope[tap][i] * share[tap];
-        if (unit.taps == TapKind::fixed) {
-            if (!to_plane) continue;
-            T* to = to_plane + x + unit.row[rotation][tap] * row.stride + unit.column[rotation][tap];
-            for (int i = 0; i < count; ++i) to[i] += slope[i];
-            continue;
+    T* to_plane = call.read_gradient[read] ? call.read_gradient[read] + x : nullptr;
+    alignas(64) T slope[4][kChunk] = {};
+    for (int tap = 0; tap < 4; ++tap)
+        for (int i = 0; i < count; ++i) slope[tap][i] = scratch.slope[tap][i] * share[tap];
+    if (unit.taps == TapKind::fixed) {
+        if (!to_plane) return;
+        for (int tap = 0; tap < 4; ++tap) {
+            T* to = to_plane + unit.row[rotation][tap] * row.stride + unit.column[rotation][tap];
+            for (int i = 0; i < count; ++i) to[i] += slope[tap][i];
         }
-        const int square = unit.kernel * unit.kernel;
-        for (int position = 0; position < square; ++position) {
-            int dy = position / unit.kernel, dx = position % unit.kernel;
-            turn(rotation, dy, dx);
-            const std::ptrdiff_t offset = x + dy * row.stride + dx;
-            if (to_plane) {
-                const T w = call.weights[tap * square + position];
-                for (int i = 0; i < count; ++i) to_plane[offset + i] += w * slope[i];
-            }
-            if (call.weight_gradient) {
-                const T* from = row.lines[plane] + offset;
-                T part[kLanes] = {};  // lane by lane, for the compiler may not reorder a sum
-                for (int i = 0; i < kChunk; i += kLanes)
-                    for (int k = 0; k < kLanes; ++k) part[k] += slope[i + k] * from[i + k];
-                T sum = 0;
-                for (const T p : part) sum += p;
-                call.weight_gradient[tap * square + position] += static_cast<double>(sum);
-            }
-        }
+        return;
     }
+    const int square = unit.kernel * unit.kernel, lanes = detail::rounded_up_to_lanes(count);
+    const T* line = row.lines[plane] + x;
+    for_each_in_window(unit, rotation, row.stride, [&](int number, std::ptrdiff_t offset) {
+        if (to_plane)
+            // Beyond `count` the slopes are zero.
+            for (int i = 0; i < lanes; i += kLanes) {
+                auto sum = Lanes::load(to_plane + offset + i);
+                for (int tap = 0; tap < 4; ++tap)
+                    sum += call.weights[tap * square + number] * Lanes::load(slope[tap] + i);
+                Lanes::store(to_plane + offset + i, sum);
+            }
+        if (call.weight_gradient)
+            for (int tap = 0; tap < 4; ++tap) {
+                T* to = scratch.sampling[tap * square + number];
+                auto sum = Lanes::load(to);
+                for (int i = 0; i < lanes; i += kLanes)
+                    sum += Lanes::load(slope[tap] + i) * Lanes::load(line + offset + i);
+                Lanes::store(to, sum);
+            }
+    });
 }
 
 template <class Simd, class T>
 void spread_all_taps(const EnsembleRow<T>& row, const EnsembleUnit<T>& call, int rotation, int x, int count,
-                     const EnsembleScratch<T>& scratch) {
+                     EnsembleScratch<T>& scratch) {
     const Unit& unit = *call.unit;
     if (unit.taps == TapKind::channel) {
         for (int tap = 0; tap < 4; ++tap)
@@ -356,6 +384,12 @@ void backward_row(const EnsembleRow<T>& row, const EnsembleUnit<T>& call, const 
             spread_all_taps<Simd>(row, call, rotation, x, count, scratch);
         }
     }
+    if (!call.weight_gradient) return;
+    for (int i = 0; i < 4 * call.unit->kernel * call.unit->kernel; ++i)
+        for (T& lane : scratch.sampling[i]) {
+            call.weight_gradient[i] += static_cast<double>(lane);
+            lane = 0;
+        }
 }
 
 template <class Simd, class T, class Visit>
