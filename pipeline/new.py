@@ -19,15 +19,21 @@ from pipeline.params import Experiment, Params, ParamsError, parse
 Preset = Literal["quick", "published"]
 
 _FIT: dict[Preset, dict[str, dict[str, Any]]] = {
-    # some minutes on two cores, from interpolation
+    # minutes on two cores: tables from interpolation, or from least squares where that is all there is to it
     "quick": {
-        "train": {"method": "table", "steps": 40, "batch": 16, "learning_rate": 0.002, "validate_every": 20},
-        "finetune": {"steps": 300, "learning_rate": 0.02, "final_learning_rate": 0.002, "validate_every": 50},
+        "train": {"method": "table", "steps": 0},
+        "finetune": {"steps": 3000, "learning_rate": 0.02, "final_learning_rate": 0.0005, "validate_every": 250},
     },
     # MuLUT's recipe (ECCV 2022, section 4.1), which the later systems share; days on two cores
     "published": {
         "train": {"init": "random", "steps": 200_000, "batch": 32, "validate_every": 2000, "checkpoint_every": 2000},
-        "finetune": {"steps": 2000, "batch": 32, "learning_rate": 0.0001, "final_learning_rate": 0.0001, "coarse": []},
+        "finetune": {
+            "steps": 2000,
+            "learning_rate": 0.0001,
+            "final_learning_rate": 0.0001,
+            "coarse": [],
+            "average": 0.0,
+        },
     },
 }
 
@@ -79,6 +85,8 @@ def _values(family: str, preset: Preset, scale: int, overrides: Sequence[str]) -
     values: dict[str, Any] = {"family": family, "scale": scale}
     values |= {key: {} for key in ("model", "network", "table", "evaluate")}
     values |= {section: dict(keys) for section, keys in _FIT[preset].items()}
+    if preset == "quick" and family == "srlut":
+        values["train"]["init"] = "least_squares"
     for override in overrides:
         keys, equals, value = override.partition("=")
         if not equals or not keys:

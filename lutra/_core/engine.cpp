@@ -92,9 +92,8 @@ void Engine::restore(const Image& input, const Image& output, int threads) {
     const int width = std::min(input.width, kStripWidth);
     std::vector<std::unique_ptr<Workspace>> workspaces;
     for (std::size_t i = 0; i < count; ++i) workspaces.push_back(take(input.channels, width));
-    run_parallel(static_cast<int>(parts.size()), static_cast<int>(count), [&](int part, int worker) {
-        workspaces[worker]->restore(*kernels_, input, output, parts[part]);
-    });
+    run_parallel(static_cast<int>(parts.size()), static_cast<int>(count),
+                 [&](int part, int worker) { workspaces[worker]->restore(*kernels_, input, output, parts[part]); });
     for (auto& workspace : workspaces) give(std::move(workspace));
 }
 

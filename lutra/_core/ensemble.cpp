@@ -43,12 +43,12 @@ struct Ensemble<T>::Ready {
     Extent extent{};
     int reach = 0;
     std::ptrdiff_t stride = 0, plane_size = 0;
-    std::vector<AlignedArray<T>> planes, nodes;                                // by plane, by unit
-    std::vector<AlignedArray<T>> node_gradients;                               // by unit and part
-    std::vector<std::array<AlignedArray<T>, 5>> read_gradients;                // by unit and plane read
-    std::vector<std::vector<double>> weight_gradients, share_gradients;        // by unit and part
-    std::vector<const T*> tables;                                              // in the kernels' order
-    std::vector<std::unique_ptr<EnsembleScratch<T>>> scratch;                  // by thread
+    std::vector<AlignedArray<T>> planes, nodes;                          // by plane, by unit
+    std::vector<AlignedArray<T>> node_gradients;                         // by unit and part
+    std::vector<std::array<AlignedArray<T>, 5>> read_gradients;          // by unit and plane read
+    std::vector<std::vector<double>> weight_gradients, share_gradients;  // by unit and part
+    std::vector<const T*> tables;                                        // in the kernels' order
+    std::vector<std::unique_ptr<EnsembleScratch<T>>> scratch;            // by thread
 };
 
 template <class T>
@@ -70,7 +70,7 @@ Ensemble<T>::~Ensemble() = default;
 
 template <class T>
 void Ensemble<T>::prepare(const EnsembleInput<T>& input, int threads, Ready& ready) const {
-    const auto [images, height, width] = input.extent;
+    const std::int64_t images = input.extent.images, height = input.extent.height, width = input.extent.width;
     const int reach = step_.reach;
     ready.extent = input.extent;
     ready.reach = reach;
@@ -109,8 +109,7 @@ void Ensemble<T>::prepare(const EnsembleInput<T>& input, int threads, Ready& rea
 template <class T>
 EnsembleRow<T> Ensemble<T>::row(const Ready& ready, std::int64_t number, std::vector<const T*>& lines) const {
     const std::int64_t height = ready.extent.height, image = number / height, y = number % height;
-    const std::ptrdiff_t first =
-        (image * (height + 2 * ready.reach) + y + ready.reach) * ready.stride + ready.reach;
+    const std::ptrdiff_t first = (image * (height + 2 * ready.reach) + y + ready.reach) * ready.stride + ready.reach;
     lines.resize(static_cast<std::size_t>(planes_));
     for (int plane = 0; plane < planes_; ++plane) lines[plane] = ready.planes[plane].data() + first;
     return {&step_, lines.data(), ready.stride, static_cast<int>(ready.extent.width)};
@@ -140,7 +139,7 @@ void Ensemble<T>::backward(const EnsembleInput<T>& input, const T* gradient, con
     const std::lock_guard lock(mutex_);
     Ready& ready = *ready_;
     prepare(input, threads, ready);
-    const auto [images, height, width] = input.extent;
+    const std::int64_t images = input.extent.images, height = input.extent.height, width = input.extent.width;
     const auto units = step_.units.size();
     const auto values = static_cast<std::size_t>(step_.values);
     std::int64_t bytes = 0;
@@ -179,7 +178,8 @@ void Ensemble<T>::backward(const EnsembleInput<T>& input, const T* gradient, con
         if (wanted.tables[unit]) {
             const std::size_t size = placements_[unit].rows * values;
             // The first part's gradient is added up where it is wanted, if the order is the same.
-            call.node_gradient = part == 0 && !one.diagonal ? wanted.tables[unit] : room(ready.node_gradients[task], size);
+            call.node_gradient =
+                part == 0 && !one.diagonal ? wanted.tables[unit] : room(ready.node_gradients[task], size);
             std::fill_n(call.node_gradient, size, T(0));
         }
         if (wanted.weights[unit]) {
@@ -212,14 +212,18 @@ void Ensemble<T>::backward(const EnsembleInput<T>& input, const T* gradient, con
     });
 
     for (std::size_t unit = 0; unit < units; ++unit) {
-        const auto of_part = [&](int part) { return unit * static_cast<std::size_t>(parts) + static_cast<std::size_t>(part); };
+        const auto of_part = [&](int part) {
+            return unit * static_cast<std::size_t>(parts) + static_cast<std::size_t>(part);
+        };
         if (T* to = wanted.tables[unit]) {
             const Placement& placement = placements_[unit];
             const bool diagonal = step_.units[unit].diagonal;
             const int pieces = 4 * threads;
             run_parallel(pieces, threads, [&](int piece, int) {
-                const auto begin = static_cast<std::size_t>(part_begin(static_cast<std::int64_t>(placement.row.size()), pieces, piece));
-                const auto end = static_cast<std::size_t>(part_begin(static_cast<std::int64_t>(placement.row.size()), pieces, piece + 1));
+                const auto begin = static_cast<std::size_t>(
+                    part_begin(static_cast<std::int64_t>(placement.row.size()), pieces, piece));
+                const auto end = static_cast<std::size_t>(
+                    part_begin(static_cast<std::int64_t>(placement.row.size()), pieces, piece + 1));
                 for (int part = diagonal ? 0 : 1; part < parts; ++part) {
                     const T* from = ready.node_gradients[of_part(part)].data();
                     if (!diagonal) {
@@ -260,9 +264,9 @@ void Ensemble<T>::backward(const EnsembleInput<T>& input, const T* gradient, con
 // Adds up gradients of a plane with borders; what fell on a border belongs to the pixel that it repeats.
 template <class T>
 void Ensemble<T>::fold(const Ready& ready, const std::vector<const T*>& sources, T* wanted, int threads) const {
-    const auto [images, height, width] = ready.extent;
+    const std::int64_t images = ready.extent.images, height = ready.extent.height, width = ready.extent.width;
     const int reach = ready.reach;
-    run_parallel(static_cast<int>(images), threads, [&, height = height, width = width](int image, int) {
+    run_parallel(static_cast<int>(images), threads, [&](int image, int) {
         T* to = wanted + image * height * width;
         std::fill_n(to, height * width, T(0));
         for (const T* source : sources) {

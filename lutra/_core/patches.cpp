@@ -21,7 +21,8 @@ void gather_patches(const Bytes& data, const Numbers& starts, const Numbers& str
                     const Patches& out, int threads) {
     const auto size = static_cast<std::int64_t>(data.shape(0)), side = static_cast<std::int64_t>(out.shape(1));
     const std::size_t count = out.shape(0);
-    if (starts.shape(0) != count || strides.shape(0) != count || turns.shape(0) != count || out.shape(2) != out.shape(1))
+    if (starts.shape(0) != count || strides.shape(0) != count || turns.shape(0) != count ||
+        out.shape(2) != out.shape(1))
         throw nb::value_error("patches: lists of different lengths, or patches that are not square");
     if (threads < 1 || threads > 1024 || count > (1u << 30)) throw nb::value_error("patches: threads out of range");
     for (std::size_t i = 0; i < count; ++i) {

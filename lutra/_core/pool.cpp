@@ -38,6 +38,8 @@ void spin_until(Condition condition) {
 
 // One call of run_parallel.
 struct Job {
+    Job(int count, const std::function<void(int, int)>& function) : work(function), tasks(count) {}
+
     const std::function<void(int, int)>& work;
     const int tasks;
     std::atomic<int> next{0};
@@ -108,7 +110,7 @@ class Pool {
 
     std::mutex mutex_;
     std::condition_variable wake_, done_;
-    std::deque<Job*> wanted_;  // once for every helper that a job has room for
+    std::deque<Job*> wanted_;              // once for every helper that a job has room for
     std::atomic<std::size_t> waiting_{0};  // how many, for threads that look without the mutex
     int workers_ = 0;
 };
@@ -134,7 +136,7 @@ Pool& pool() {
 }  // namespace
 
 void run_parallel(int tasks, int threads, const std::function<void(int, int)>& work) {
-    Job job{work, tasks};
+    Job job(tasks, work);
     const int helpers = std::min(tasks, threads) - 1;
     if (helpers > 0)
         pool().run(job, helpers);

@@ -120,8 +120,8 @@ void find_vertices(const Unit& unit, int count, EnsembleScratch<T>& at) {
                 to_b += (axis == 1) - back;
                 to_c += (axis == 2) - back;
                 to_d += (axis == 3) - back;
-                const bool lacks = near & ((std::abs(to_b) > most_b) | (std::abs(to_c) > most_c) |
-                                           (std::abs(to_d) > most_d));
+                const bool lacks =
+                    near & ((std::abs(to_b) > most_b) | (std::abs(to_c) > most_c) | (std::abs(to_d) > most_d));
                 return lacks ? before : place;
             };
             const std::uint32_t q1 = walk(x1, p0, p1), q2 = walk(x2, q1, p2), q3 = walk(x3, q2, p3);

@@ -13,7 +13,6 @@ void Avx2::sample(const std::uint8_t* const* lines, const Unit& unit, int tap_bi
 }
 
 const EnsembleKernels<float> avx2_ensemble{forward_any<Avx2Floats, float>, backward_any<Avx2Floats, float>};
-const Kernels avx2_kernels{"avx2", true, run_vector<Avx2>, split_line<Avx2>, join_line<Avx2>,
-                               &avx2_ensemble};
+const Kernels avx2_kernels{"avx2", true, run_vector<Avx2>, split_line<Avx2>, join_line<Avx2>, &avx2_ensemble};
 
 }  // namespace lutra

@@ -13,7 +13,7 @@ void Avx512::sample(const std::uint8_t* const* lines, const Unit& unit, int tap_
 }
 
 const EnsembleKernels<float> avx512_ensemble{forward_any<Avx512Floats, float>, backward_any<Avx512Floats, float>};
-const Kernels avx512_kernels{"avx512", true, run_vector<Avx512>, split_line<Avx512>, join_line<Avx512>,
-                               &avx512_ensemble};
+const Kernels avx512_kernels{"avx512",        true, run_vector<Avx512>, split_line<Avx512>, join_line<Avx512>,
+                             &avx512_ensemble};
 
 }  // namespace lutra

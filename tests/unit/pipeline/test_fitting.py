@@ -105,6 +105,32 @@ def test_the_result_is_the_best_state(data: Path, tmp_path: Path) -> None:
     assert fitting.validate(model, fitting.PackedImages(data / "validate")) == best >= start
 
 
+def test_without_steps_a_model_stays_as_it_is(data: Path, tmp_path: Path) -> None:
+    model = to_tables(network(), LAYOUT)
+    before = checkpoint.copy_state(model)
+    none = SETTINGS.model_copy(update={"steps": 0})
+    (row,) = fitting.fit(model, none, data, tmp_path / "c.safetensors", "f", silent)
+    assert row["step"] == 0 and row["val_psnr_y"] > 0
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_what_is_validated_is_the_running_average(data: Path, tmp_path: Path) -> None:
+    """With a constant rate and noise, the average scores better than where the steps happen to end."""
+    noisy = SETTINGS.model_copy(
+        update={"steps": 80, "validate_every": 80, "learning_rate": 0.05, "final_learning_rate": 0.05}
+    )
+    plain = noisy.model_copy(update={"average": 0.0})
+    scores = []
+    for settings in (noisy, plain):
+        model = to_tables(network(), LAYOUT)
+        curve = fitting.fit(model, settings, data, tmp_path / "c.safetensors", "f", silent)
+        scores.append(curve[-1]["val_psnr_y"])
+        assert fitting.validate(model, fitting.PackedImages(data / "validate")) == max(
+            row["val_psnr_y"] for row in curve
+        )
+    assert scores[0] > scores[1]
+
+
 def test_training_improves_on_interpolation(data: Path, tmp_path: Path) -> None:
     longer = SETTINGS.model_copy(update={"steps": 60, "validate_every": 20})
     curve = fitting.fit(network(), longer, data, tmp_path / "c.safetensors", "f", silent)
