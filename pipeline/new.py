@@ -21,12 +21,20 @@ Preset = Literal["quick", "published"]
 _FIT: dict[Preset, dict[str, dict[str, Any]]] = {
     # minutes on two cores: tables from interpolation, or from least squares where that is all there is to it
     "quick": {
-        "train": {"method": "table", "steps": 0},
+        "train": {},
         "finetune": {"steps": 3000, "learning_rate": 0.02, "final_learning_rate": 0.0005, "validate_every": 250},
     },
     # MuLUT's recipe (ECCV 2022, section 4.1), which the later systems share; days on two cores
     "published": {
-        "train": {"init": "random", "steps": 200_000, "batch": 32, "validate_every": 2000, "checkpoint_every": 2000},
+        "train": {
+            "method": "network",
+            "init": "random",
+            "steps": 200_000,
+            "batch": 32,
+            "average": 0.0,
+            "validate_every": 2000,
+            "checkpoint_every": 2000,
+        },
         "finetune": {
             "steps": 2000,
             "learning_rate": 0.0001,

@@ -166,7 +166,8 @@ class TrainParams(FitParams):
     method: Annotated[
         Literal["network", "table"],
         Field(description="network: trained as such, then exported; table: seen through its table at every step"),
-    ] = "network"
+    ] = "table"
+    steps: Steps = 0
     init: Annotated[
         Literal["interpolation", "random", "least_squares"],
         Field(description="what training starts from: interpolation, random, or least_squares (tables, not networks)"),

@@ -106,7 +106,7 @@ def table(results: Path = RESULTS) -> str:
     """The README's table: a row for each recorded experiment."""
     rows: list[dict[str, Any]] = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
     rows = [row for row in rows if "experiment" in row]
-    sets = sorted({name for row in rows for name in row["metrics"]["bicubic"]}, key=lambda name: (len(name), name))
+    sets = sorted({name for row in rows for name in row["metrics"]["bicubic"]}, key=_order)
     lines = ["| model | trained on | minutes | table KiB | " + " | ".join(sets) + " |"]
     lines.append("|---|---|---:|---:|" + "---|" * len(sets))
     first = rows[0]["metrics"]["bicubic"] if rows else {}
@@ -117,6 +117,12 @@ def table(results: Path = RESULTS) -> str:
         cells += [f"{row['metrics']['table_bytes'] / 1024:.0f}", *(_cell(scores.get(name)) for name in sets)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _order(name: str) -> tuple[int, str]:
+    """As papers order the benchmark sets; others come after them."""
+    known = ("Set5", "Set14", "B100", "Urban100", "Manga109")
+    return known.index(name) if name in known else len(known), name
 
 
 def readme_with_table(text: str, results: Path = RESULTS) -> str:

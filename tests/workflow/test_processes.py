@@ -23,7 +23,7 @@ experiments:
     model: {{patterns: sd}}
     network: {{width: 4}}
     table: {{interval: 5, dfc: {{interval: 6}}}}
-    train: {{steps: 3, batch: 4, patch: 12, validate_every: 2}}
+    train: {{method: network, steps: 3, batch: 4, patch: 12, validate_every: 2}}
     finetune: {{steps: 4, batch: 4, patch: 12, validate_every: 2}}
     evaluate: {{}}
 """

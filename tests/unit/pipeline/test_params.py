@@ -83,3 +83,8 @@ def test_yaml_that_cannot_be_read_is_one_line_too(text: str) -> None:
 def test_garbage_is_never_worse_than_a_params_error(content: bytes) -> None:
     with pytest.raises(ParamsError):
         params.parse(content, "params.yaml")
+
+
+def test_the_recipes_of_the_shipped_models_are_valid() -> None:
+    recipes = params.load(params.PROJECT / "results" / "recipes.yaml")
+    assert {"srlut-x4", "mulut-dfc-x4", "spf-light-dfc-x4"} <= recipes.experiments.keys()
