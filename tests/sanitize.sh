@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the engine with the address and undefined-behaviour sanitizers and runs its tests: tests/sanitize.sh [PYTHON]
+# Builds the core with the address and undefined-behaviour sanitizers and runs its tests: tests/sanitize.sh [PYTHON]
 set -eu
 python=$(command -v "${1:-python}")
 case $python in /*) ;; *) python=$PWD/$python ;; esac
@@ -15,7 +15,15 @@ cp -r "$root/lutra" "$root/tests" "$root/pyproject.toml" "$build/tree"
 rm -f "$build"/tree/lutra/_core/_lutra*.so
 cp "$build"/cmake/_lutra*.so "$build/tree/lutra/_core"
 cd "$build/tree"
+# An editable installation would find the module that it installed, whatever the path says.
+cat > sitecustomize.py <<'END'
+import sys
+
+sys.meta_path = [finder for finder in sys.meta_path if "Redirecting" not in type(finder).__name__]
+END
+export PYTHONPATH=$build/tree
 # The sanitizer's library comes first, as Python itself is not built with it; Python never frees everything.
 export LD_PRELOAD="$(c++ -print-file-name=libasan.so) $(c++ -print-file-name=libubsan.so) $(c++ -print-file-name=libstdc++.so)"
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
-exec "$python" -m pytest tests/unit/engine -q -p no:cacheprovider
+"$python" -c 'import lutra._core._lutra as core; assert "build/sanitize/tree" in core.__file__, core.__file__'
+exec "$python" -m pytest tests/unit/engine tests/unit/lookup/test_compiled.py tests/unit/test_patches.py -q -p no:cacheprovider

@@ -299,14 +299,19 @@ void spread_taps(const EnsembleRow<T>& row, const EnsembleUnit<T>& call, int pla
     const int square = unit.kernel * unit.kernel, lanes = detail::rounded_up_to_lanes(count);
     const T* line = row.lines[plane] + x;
     for_each_in_window(unit, rotation, row.stride, [&](int number, std::ptrdiff_t offset) {
-        if (to_plane)
-            // Beyond `count` the slopes are zero.
-            for (int i = 0; i < lanes; i += kLanes) {
+        if (to_plane) {
+            // Not a number beyond `count`: it may be another part's, which another thread adds to.
+            int i = 0;
+            for (; i + kLanes <= count; i += kLanes) {
                 auto sum = Lanes::load(to_plane + offset + i);
                 for (int tap = 0; tap < 4; ++tap)
                     sum += call.weights[tap * square + number] * Lanes::load(slope[tap] + i);
                 Lanes::store(to_plane + offset + i, sum);
             }
+            for (; i < count; ++i)
+                for (int tap = 0; tap < 4; ++tap)
+                    to_plane[offset + i] += call.weights[tap * square + number] * slope[tap][i];
+        }
         if (call.weight_gradient)
             for (int tap = 0; tap < 4; ++tap) {
                 T* to = scratch.sampling[tap * square + number];

@@ -137,6 +137,18 @@ def test_threads_change_nothing() -> None:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
+def test_parts_that_lie_side_by_side_keep_out_of_each_other() -> None:
+    """Rows are no multiple of a vector: what a thread writes beyond its own last one would get lost now and then."""
+    model = model_of("autolut", 1, {"base": "spflut", "kernel": 3}, DiagonalLayout())
+    image = torch.from_numpy(random_image(64 * 2, 3, 1).reshape(64, 1, 2, 3).astype(np.float32))
+    torch.set_num_threads(1)
+    _, expected = run(model, image, "compiled")
+    torch.set_num_threads(4)
+    for _ in range(30):
+        _, gradients = run(model, image, "compiled")
+        assert all(torch.equal(a, b) for a, b in zip(gradients, expected, strict=True))
+
+
 @pytest.mark.parametrize("level", ["portable", "avx2", "avx512"])
 @layouts
 def test_levels_agree(level: str, layout: Layout) -> None:
