@@ -11,6 +11,9 @@ Padding = Literal["replicate", "reflect"]
 Rounding = Literal["exact", "lookup", "branch"]
 Bound = Literal["clamp", "tanh"]
 
+ROUNDINGS: tuple[str, ...] = get_args(Rounding)
+"""In the order of the compiled core's numbers for them."""
+
 PATTERNS: dict[str, tuple[Offset, Offset, Offset, Offset]] = {
     "s": ((0, 0), (0, 1), (1, 0), (1, 1)),
     "d": ((0, 0), (0, 2), (2, 0), (2, 2)),

@@ -84,9 +84,8 @@ def solve(
         rho, before = _dot(residual, preconditioned), rho
         direction = [p + rho / before * d for p, d in zip(preconditioned, direction, strict=True)]
         held = check.error([s + c for s, c in zip(start, change, strict=True)])
-        error -= (
-            step * before / problem.values / problem.step.divisor**2
-        )  # what conjugate gradients gain, smoothness included
+        # What conjugate gradients gain, the smoothness term included.
+        error -= step * before / problem.values / problem.step.divisor**2
         report(Progress(iteration, error, held))
         if held < best_error:
             best, best_error, best_iteration = change, held, iteration

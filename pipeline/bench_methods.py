@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from lutra.models.build import build
 from lutra.models.interpreter import LutModel
 from lutra.units import LEVELS, Table
 from pipeline.datasets import PackedImages, PatchSampler, stacked
-from pipeline.fitting import validate
+from pipeline.fitting import cosine, validate
 
 BATCH, PATCH = 32, 48
 POINTS = 8
@@ -130,7 +129,7 @@ def _curve(
                 return
         start = time.perf_counter()
         for group in optimizer.param_groups:
-            group["lr"] = rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * min(1.0, spent / seconds))))
+            group["lr"] = rate * cosine(min(1.0, spent / seconds), floor=0.05)
         lr, hr = (torch.from_numpy(part).float() for part in sampler.batch_at(step))
         loss = torch.nn.functional.mse_loss(model(lr) / 255, hr / 255)
         optimizer.zero_grad()

@@ -99,7 +99,7 @@ def fit(
     since, counted = time.monotonic(), point.step
     with _stop_requests() as stopping, _progress(accelerator, settings.steps, point) as update:
         for step in range(point.step, settings.steps):
-            factor = _cosine(step / settings.steps, settings.final_learning_rate / settings.learning_rate)
+            factor = cosine(step / settings.steps, settings.final_learning_rate / settings.learning_rate)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
             lr, hr = sampler.batch_at(step, accelerator.process_index, accelerator.num_processes)
@@ -189,7 +189,8 @@ def _averaged(model: LutModel, average: checkpoint.State) -> Iterator[None]:
             model.get_parameter(name).data = tensor
 
 
-def _cosine(progress: float, floor: float) -> float:
+def cosine(progress: float, floor: float) -> float:
+    """The share of the first rate that is left at a progress of 0..1, down to `floor`."""
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
 
 

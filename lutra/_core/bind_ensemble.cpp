@@ -120,7 +120,7 @@ class EnsembleBinding {
                              const Maybe<In<T, 2>>& weights, const Maybe<In<T, 1>>& shares, int threads) {
         if (!ensemble_) {
             require(!step_.units.empty(), "ensemble: it has no units");
-            ensemble_ = std::make_unique<Ensemble<T>>(step_copy(), planes_, reflect_, level_);
+            ensemble_ = std::make_unique<Ensemble<T>>(std::move(step_), planes_, reflect_, level_);
         }
         const auto& units = ensemble_->step().units;
         require(threads >= 1 && threads <= 1024, "threads out of range");
@@ -156,13 +156,6 @@ class EnsembleBinding {
             input.shares.push_back(mixed ? shares[i]->data() : nullptr);
         }
         return input;
-    }
-
-    Step step_copy() {
-        Step step = std::move(step_);
-        step_ = {};
-        step_.values = step.values;
-        return step;
     }
 
     static bool empty(const EnsembleInput<T>& input) {

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lutra.artifact import Artifact
-from lutra.description import INPUT, OUTPUT, ChannelTaps, FixedTaps, Rounding, SampledTaps, Unit
+from lutra.description import INPUT, OUTPUT, ROUNDINGS, ChannelTaps, FixedTaps, SampledTaps, Unit
 
 if TYPE_CHECKING:
     from lutra._core._lutra import Builder
-
-ROUNDINGS: tuple[str, ...] = get_args(Rounding)
 
 
 def build(artifact: Artifact, builder: type[Builder]) -> Builder:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from lutra.description import ChannelTaps, FixedTaps, Padding, Rounding, Step
+from lutra.description import ROUNDINGS, ChannelTaps, FixedTaps, Padding, Rounding, Step
 from lutra.layouts import Layout
 
 try:
@@ -24,8 +24,6 @@ except ImportError:  # built without a compiler
 
 ROW = 64
 """Points to a row, where points are no image: as many as the core takes at once."""
-
-ROUNDINGS: tuple[str, ...] = get_args(Rounding)
 
 
 def available() -> bool:
@@ -130,6 +128,11 @@ def _(
     return planes[0].new_empty((*planes[0].shape, tables[0].shape[1]))
 
 
+def _results(inputs: Sequence[Tensor], wanted: Sequence[bool]) -> list[Tensor]:
+    """Room for the gradients of the inputs that want one; nothing for the others."""
+    return [x.new_empty(x.shape if want else 0) for x, want in zip(inputs, wanted, strict=True)]
+
+
 @torch.library.custom_op("lutra::ensemble_backward", mutates_args=(), device_types="cpu")
 def ensemble_backward(
     gradient: Tensor,
@@ -142,8 +145,7 @@ def ensemble_backward(
 ) -> list[Tensor]:
     """The gradients of `ensemble`'s tensors, planes first, that `wanted` asks for; of the others an empty tensor."""
     built, sampled, shared = _built(plan, gradient.dtype)
-    inputs = [*planes, *tables, *samplers, *shares]
-    results = [x.new_empty(x.shape if want else 0) for x, want in zip(inputs, wanted, strict=True)]
+    results = _results([*planes, *tables, *samplers, *shares], wanted)
     outputs = iter([result.numpy() if want else None for result, want in zip(results, wanted, strict=True)])
     built.backward(
         [_array(plane) for plane in planes],
@@ -170,8 +172,7 @@ def _(
     plan: str,
     wanted: Sequence[bool],
 ) -> list[Tensor]:
-    inputs = [*planes, *tables, *samplers, *shares]
-    return [x.new_empty(x.shape if want else 0) for x, want in zip(inputs, wanted, strict=True)]
+    return _results([*planes, *tables, *samplers, *shares], wanted)
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -7,14 +7,14 @@ their last bits may differ from run to run.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_args
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from lutra.layouts import DiagonalLayout, Layout, layout_from_json, nodes_per_axis
+from lutra.layouts import DenseLayout, DiagonalLayout, Dimensions, Layout
 
 POINTS = 64
 """Points that a program handles."""
@@ -165,16 +165,14 @@ def _constants(layout: Layout, values: int) -> dict[str, int]:
 
 
 def _diagonal_entries(layout: Layout) -> int:
-    return layout.entries - nodes_per_axis(layout.coarse) ** 4 if isinstance(layout, DiagonalLayout) else 0
+    return layout.diagonal_entries if isinstance(layout, DiagonalLayout) else 0
 
 
 def _layout(numbers: list[int]) -> Layout:
     interval, coarse, width, axes = numbers
     if not coarse:
-        return layout_from_json({"kind": "dense", "interval": interval})
-    dimensions = ("xy", "xyz", "xyzt")[axes - 1]
-    fields = {"interval": interval, "width": width, "coarse": coarse, "dimensions": dimensions}
-    return layout_from_json({"kind": "diagonal", **fields})
+        return DenseLayout(interval)
+    return DiagonalLayout(interval, width, coarse, get_args(Dimensions)[axes - 1])
 
 
 @torch.library.custom_op("lutra::lookup", mutates_args=())
