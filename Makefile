@@ -11,10 +11,10 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check ui clean
+.PHONY: help setup run run-all results test check ui clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
 
 setup: $(READY)  ## make .venv and install what the project needs, at the versions of constraints.txt
 
@@ -27,13 +27,19 @@ $(READY): pyproject.toml constraints.txt CMakeLists.txt $(shell find lutra/_core
 		-e '.[train,pipeline,cluster,dev]'
 	@touch $@
 
-run: setup  ## the main job: photographs in, measured tables out (DVC, into runs/dvc)
+run: setup  ## the main job: photographs in, measured super-resolution tables out (DVC, into runs/dvc)
+	@$(BIN)/dvc repro report@x4
+	@$(MAKE) --no-print-directory results
+
+run-all: setup  ## the same for all tasks: denoising, deblocking and deblurring too
 	@$(BIN)/dvc repro
+	@$(MAKE) --no-print-directory results
+
+results:
+	@for report in runs/dvc/report/*/report.md; do echo; cat $$report; done
 	@echo
-	@cat runs/dvc/report/report.md
-	@echo
-	@echo "Compared in a picture:   runs/dvc/report/comparison.png"
-	@echo "Images side by side:     $$(echo runs/dvc/evaluate/*/sheets)"
+	@echo "Compared in pictures:    $$(echo runs/dvc/report/*/comparison.png)"
+	@echo "Images side by side:     $$(echo runs/dvc/evaluate/*/*/sheets)"
 	@echo "Parameters and curves:   make ui"
 
 test: setup  ## the tests

@@ -27,5 +27,5 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        rules.report.output,
+        expand(rules.report.output, task=sorted({block.task for block in SETTINGS.experiments.values()})),
     localrule: True

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialise
 
-from lutra.description import MIX_BITS, WEIGHT_BITS, ChannelTaps, Description, NetworkSpec, SampledTaps, Unit
+from lutra.description import MIX_BITS, TASKS, WEIGHT_BITS, ChannelTaps, Description, NetworkSpec, SampledTaps, Unit
 from lutra.files import write_whole
 from lutra.layouts import DenseLayout, Layout, layout_from_json
 
 FORMAT = 1
-TASKS = ("sr",)
 
 Function = Layout | NetworkSpec
 Array = NDArray[Any]
@@ -35,6 +34,7 @@ class Artifact:
     tensors: arrays by name; `expected_tensors` lists them.
     provenance: where it came from (data, recipe, commit, versions, or the published files it was read from).
     metrics: measured figures, {kind: {data set: {metric: value}}}.
+    options: of the task it was trained for, such as {"sigma": 25}, as `lutra.protocols.of` takes them; the scale apart.
     """
 
     description: Description
@@ -43,6 +43,7 @@ class Artifact:
     task: str = "sr"
     provenance: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that names, types and shapes are those the description asks for; raises ValueError."""
@@ -156,6 +157,7 @@ def save(path: str | os.PathLike[str], artifact: Artifact) -> None:
         "task": artifact.task,
         "provenance": dict(artifact.provenance),
         "metrics": dict(artifact.metrics),
+        "options": dict(artifact.options),
     }
     content = serialise(dict(artifact.tensors), {"lutra": json.dumps(header, sort_keys=True)})
     write_whole(Path(path), content)
@@ -204,7 +206,8 @@ def _header(metadata: Mapping[str, str] | None) -> dict[str, Any]:
 
 
 def _fields(header: dict[str, Any]) -> dict[str, Any]:
-    for key in ("functions", "provenance", "metrics"):
+    header.setdefault("options", {})  # files of earlier versions have none
+    for key in ("functions", "provenance", "metrics", "options"):
         if not isinstance(header.get(key), dict):
             raise ValueError(f"metadata field '{key}' is {header.get(key)!r}, expected an object")
     return {
@@ -213,6 +216,7 @@ def _fields(header: dict[str, Any]) -> dict[str, Any]:
         "task": header.get("task"),
         "provenance": header["provenance"],
         "metrics": header["metrics"],
+        "options": header["options"],
     }
 
 

@@ -22,7 +22,6 @@ from rich.table import Table
 import lutra
 from lutra import engine
 from lutra.artifact import Artifact, layout_for, split_table
-from lutra.compare import common_scale
 from lutra.description import TAP_BITS, SampledTaps
 from lutra.fixedpoint import adarl_shares, sampling_weights
 from lutra.imaging.colour import rgb_to_y, to_three_channels
@@ -218,6 +217,15 @@ def table(record: Mapping[str, Any]) -> Table:
         numbers = f"{row['milliseconds']:.2f}", f"{row['megapixels_per_second']:.1f}", f"{row['ratio']:.2f}"
         shown.add_row(row["name"], *numbers, str(row["runs"]))
     return shown
+
+
+def common_scale(models: Mapping[str, Artifact]) -> int:
+    """The scale of all the models; raises ValueError where they differ, or it is 1: nothing would be enlarged."""
+    scales = {name: model.description.scale for name, model in models.items()}
+    if len(set(scales.values())) != 1 or 1 in scales.values():
+        found = ", ".join(f"{name} x{scale}" for name, scale in scales.items())
+        raise ValueError(f"models to compare: found {found}, expected one scale for all, at least 2")
+    return next(iter(scales.values()))
 
 
 def machine() -> dict[str, Any]:

@@ -94,7 +94,7 @@ def models() -> None:
     """List the models that come with the library."""
     from lutra import zoo
 
-    table = Table("name", "task", "scale", "bytes", "Set5, dB", "licence")
+    table = Table("name", "task", "scale", "bytes", "score", "licence")
     for name, path in zoo.models().items():
         table.add_row(name, *zoo.facts(path))
     _print(table)
@@ -108,7 +108,8 @@ def info(model: Model) -> None:
     loaded = _load(model)
     description = loaded.description
     options = ", ".join(f"{key} {value}" for key, value in description.options.items())
-    print(f"{description.family} x{description.scale} ({options}), task {loaded.task}")
+    task = " ".join([loaded.task, *(f"{key} {value}" for key, value in loaded.options.items())])
+    print(f"{description.family} x{description.scale} ({options}), task {task}")
     print(f"padding {description.padding}, rounding {description.rounding}, sees {description.radius} pixels around")
     if description.tap_bits is not None:
         print(f"sampled taps in fixed point of {description.tap_bits} fractional bits")
@@ -149,27 +150,53 @@ def export(
 @app.command()
 def evaluate(
     model: Model,
-    data: Annotated[Path, typer.Option(help="A folder of HR images.")],
-    output: Annotated[Path | None, typer.Option("--json", help="Write the scores to this file too.")] = None,
-    bicubic: Annotated[Literal["uint8", "double"], typer.Option(help="Which of MATLAB's variants makes LR.")] = "uint8",
+    data: Annotated[str, typer.Option(help="A folder of clean images, or the name of a set in $LUTRA_DATA or data/.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A folder for scores.csv, scores.json and sheets.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the scores to this file too.")] = None,
+    sheets: Annotated[int, typer.Option(min=0, help="With -o: how many of the best and of the worst are drawn.")] = 2,
+    pairs: Annotated[bool, typer.Option(help="Restore the set's own degraded images.")] = False,
+    bicubic: Annotated[
+        Literal["uint8", "double"] | None, typer.Option(help="sr: which of MATLAB's variants makes LR.")
+    ] = None,
+    sigma: Annotated[float | None, typer.Option(help="denoise, deblur: of the noise, in place of the model's.")] = None,
+    quality: Annotated[int | None, typer.Option(help="deblock: of JPEG, in place of the model's.")] = None,
+    length: Annotated[float | None, typer.Option(help="deblur: of the camera's path, pixels.")] = None,
+    lpips: Annotated[bool, typer.Option(help="Measure LPIPS too (pip install 'lutra[lpips]').")] = False,
 ) -> None:
-    """Degrade HR images, restore them, and score the result by the field's protocol."""
-    from lutra.evaluation import PROTOCOL, evaluate_folder, mean
+    """Degrade clean images as the model's task says, restore them, and score the result by the field's protocol."""
+    from lutra import evaluation, protocols
     from lutra.files import write_whole
+    from lutra.imaging.folders import find_images
+    from lutra.imaging.perceptual import lpips_measure
     from lutra.restoring import Restorer
 
     loaded = _load(model)
-    scores = evaluate_folder(Restorer(loaded).restore, data, loaded.description.scale, bicubic)
-    protocol = PROTOCOL.format(scale=loaded.description.scale, bicubic=bicubic)
-    table = Table("image", "PSNR-Y, dB", "SSIM-Y", caption=protocol)
-    for name, row in [*scores.items(), ("mean", mean(scores))]:
-        table.add_row(name, f"{row['psnr_y']:.4f}", f"{row['ssim_y']:.5f}")
+    given = {"bicubic": bicubic, "sigma": sigma, "quality": quality, "length": length}
+    options = {key: value for key, value in given.items() if value is not None}
+    protocol = evaluation.protocol_of(loaded, options, pairs=pairs)
+    folder = evaluation.find_folder(data)
+    restore = Restorer(loaded).restore
+    more = {"lpips": lpips_measure()} if lpips else {}
+    entries = find_images(folder, protocol.scale, pairs=pairs)
+    scores = {found.name: found.scores for found in evaluation.evaluate(restore, entries, protocol, more)}
+    means, label = protocols.mean(scores), Path(model.partition("#")[0]).name
+    table = Table("image", *(protocols.LABELS[measure] for measure in means), caption=protocol.text)
+    for name, row in [*scores.items(), ("mean", means)]:
+        table.add_row(
+            name, *(f"{value:.4f}" if "psnr" in measure else f"{value:.5f}" for measure, value in row.items())
+        )
     _print(table)
+    result = {"model": label, "data": folder.resolve().name, "mean": means, "images": scores, "protocol": protocol.text}
+    text = json.dumps(result, indent=2) + "\n"
+    if json_file is not None:
+        write_whole(json_file, text)
     if output is not None:
-        means, name = mean(scores), data.resolve().name
-        label = Path(model.partition("#")[0]).name
-        result = {"model": label, "data": name, "mean": means, "images": scores, "protocol": protocol}
-        write_whole(output, json.dumps(result, indent=2) + "\n")
+        write_whole(output / "scores.json", text)
+        write_whole(output / "scores.csv", evaluation.table(scores))
+        for path in evaluation.draw_extremes(restore, entries, protocol, scores, label, output, sheets):
+            print(path)
 
 
 @app.command()
@@ -198,12 +225,14 @@ def bench(
 
 @app.command()
 def compare(
-    image: Annotated[Path, typer.Argument(help="An HR image.")],
+    image: Annotated[Path, typer.Argument(help="A clean (HR) image.")],
     models: Annotated[list[str], typer.Option("--model", "-m", help=f"{_MODEL}. Repeat it for several.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The sheet to write, such as sheet.png.")],
-    crop: Annotated[str | None, typer.Option(help="The region to zoom, in HR pixels: TOP,LEFT,HEIGHT,WIDTH.")] = None,
+    crop: Annotated[
+        str | None, typer.Option(help="The region to zoom, in pixels of the image: TOP,LEFT,HEIGHT,WIDTH.")
+    ] = None,
 ) -> None:
-    """Degrade an HR image, restore it with bicubic and every model, and draw a labelled sheet."""
+    """Degrade a clean image as the models' task says, restore it with every model, and draw a labelled sheet."""
     import numpy as np
 
     from lutra import compare as comparison

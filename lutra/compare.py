@@ -11,45 +11,36 @@ from PIL import Image as PillowImage
 
 from lutra import artifact, sources
 from lutra.artifact import Artifact
-from lutra.evaluation import caption, score
-from lutra.imaging.resize import Variant, imresize, modcrop
-from lutra.imaging.sheet import Crop, Panel, comparison_sheet
+from lutra.evaluation import Evaluated, protocol_of, sheet
+from lutra.imaging.sheet import Crop
+from lutra.protocols import Protocol
 from lutra.restoring import Restorer
 
 Image = NDArray[np.uint8]
 
 
 def draw(
-    hr: Image,
-    models: Mapping[str, Artifact],
-    *,
-    title: str = "",
-    crop: Crop | None = None,
-    bicubic: Variant = "uint8",
+    clean: Image, models: Mapping[str, Artifact], *, title: str = "", crop: Crop | None = None
 ) -> PillowImage.Image:
-    """Degrade an HR image, restore it with bicubic and every model, and draw LR, the results and HR.
+    """Degrade a clean image, restore it with every model, and draw input, baseline, results and clean image.
 
     Args:
-        hr: (H, W) or (H, W, 3) uint8; cropped to a multiple of the scale.
-        models: by label, all of one scale, shown in this order.
+        clean: (H, W) or (H, W, 3) uint8; cropped to a multiple of the scale.
+        models: by label, all of one task and scale, shown in this order.
         title: the label of the whole image, to which the scale is added.
-        crop: the region that is zoomed, in pixels of HR; by default where the results differ most.
-        bicubic: which variant of MATLAB's bicubic makes LR.
+        crop: the region that is zoomed, in pixels of the clean image; by default where the results differ most.
 
     Raises:
-        ValueError: the models differ in scale, nothing installed runs one of them, the image is too small to score,
-            or the crop is not within it.
+        ValueError: the models differ in task or scale, nothing installed runs one of them, the image is too small to
+            score, or the crop is not within it.
     """
-    scale = common_scale(models)
-    hr = modcrop(hr, scale)
-    lr = imresize(hr, 1 / scale, bicubic)
-    restored = {"bicubic": imresize(lr, scale)}
-    restored |= {label: Restorer(model).restore(lr) for label, model in models.items()}
-    panels: list[Panel] = [("LR", "", lr)]
-    for label, image in restored.items():
-        panels.append((label, caption(score(image, hr, scale)), image))
-    panels.append(("HR", "PSNR-Y / SSIM-Y", hr))
-    return comparison_sheet(panels, title=f"{title}, x{scale}".removeprefix(", "), crop=crop)
+    protocol = common_protocol(models)
+    target = protocol.target(clean)
+    degraded = protocol.input(target, 0)
+    restored = {label: Restorer(model).restore(degraded) for label, model in models.items()}
+    evaluated = Evaluated(title, degraded, target, degraded, {})
+    scale = f", x{protocol.scale}" if protocol.scale > 1 else ""
+    return sheet(evaluated, restored, protocol, title=f"{title}{scale}".removeprefix(", "), crop=crop)
 
 
 def load_labelled(models: Sequence[str]) -> dict[str, Artifact]:
@@ -72,13 +63,19 @@ def load_labelled(models: Sequence[str]) -> dict[str, Artifact]:
     return {label: artifact.load(path) for label, path in zip(labels, paths, strict=True)}
 
 
-def common_scale(models: Mapping[str, Artifact]) -> int:
-    """The scale of all the models; raises ValueError where they differ, or it is 1: nothing would be enlarged."""
-    scales = {name: model.description.scale for name, model in models.items()}
-    if len(set(scales.values())) != 1 or 1 in scales.values():
-        found = ", ".join(f"{name} x{scale}" for name, scale in scales.items())
-        raise ValueError(f"models to compare: found {found}, expected one scale for all, at least 2")
-    return next(iter(scales.values()))
+def common_protocol(models: Mapping[str, Artifact]) -> Protocol:
+    """The protocol of all the models; raises ValueError where they differ in task, options or scale."""
+    found = {name: protocol_of(model) for name, model in models.items()}
+    first = next(iter(found.values()))
+    if any(protocol != first for protocol in found.values()) or (first.task == "sr" and first.scale == 1):
+        shown = ", ".join(f"{name} {_said(models[name])}" for name in found)
+        raise ValueError(f"models to compare: found {shown}, expected one task and scale for all, sr of at least x2")
+    return first
+
+
+def _said(model: Artifact) -> str:
+    options = "".join(f" {name} {value}" for name, value in model.options.items())
+    return f"{model.task} x{model.description.scale}{options}"
 
 
 def parse_crop(text: str) -> Crop:

@@ -14,6 +14,9 @@ Bound = Literal["clamp", "tanh"]
 ROUNDINGS: tuple[str, ...] = get_args(Rounding)
 """In the order of the compiled core's numbers for them."""
 
+TASKS = ("sr", "denoise", "deblock", "deblur")
+"""What a model may be trained for; what each means is in `lutra.protocols`."""
+
 PATTERNS: dict[str, tuple[Offset, Offset, Offset, Offset]] = {
     "s": ((0, 0), (0, 1), (1, 0), (1, 1)),
     "d": ((0, 0), (0, 2), (2, 0), (2, 2)),

@@ -1,60 +1,170 @@
-"""Scoring by the field's super-resolution protocol: degrade HR images, restore them, compare."""
+"""Scoring a model by its task's protocol: degrade clean images, restore them, compare."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import csv
+import io
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as PillowImage
 
-from lutra.imaging.files import list_images, read_image
-from lutra.imaging.metrics import psnr_y, ssim_y
-from lutra.imaging.resize import Variant, imresize, modcrop
+from lutra import protocols
+from lutra.artifact import Artifact
+from lutra.files import write_whole
+from lutra.imaging.files import read_image
+from lutra.imaging.folders import Entry
+from lutra.imaging.sheet import Crop, Panel, comparison_sheet
+from lutra.protocols import Protocol, Scores
 
-PROTOCOL = (
-    "LR: MATLAB bicubic x1/{scale} ({bicubic} variant) of HR cropped to a multiple of {scale}; PSNR and SSIM on Y "
-    "(BT.601, 16..235) of uint8 RGB, {scale} border pixels cut for PSNR, none for SSIM (11x11 Gaussian, sigma 1.5, "
-    "valid region); mean over images"
-)
 Image = NDArray[np.uint8]
-Scores = dict[str, float]
+Restore = Callable[[Image], Image]
+Measures = Mapping[str, Callable[[Image, Image], float]]
+"""Measures beyond the protocol's, by name: from restored and clean image to a number."""
 
 
-def score(restored: Image, hr: Image, scale: int) -> Scores:
-    """PSNR-Y in dB, `scale` border pixels cut, and SSIM-Y of a restored image; both (H, W) or (H, W, 3) uint8."""
-    return {"psnr_y": psnr_y(restored, hr, scale), "ssim_y": ssim_y(restored, hr)}
+@dataclass(frozen=True)
+class Evaluated:
+    """One image: what was restored from what, and the scores."""
+
+    name: str
+    input: Image
+    target: Image
+    restored: Image
+    scores: Scores
 
 
-def caption(scores: Scores) -> str:
-    """Both scores in a line, as pictures are labelled with."""
-    return f"{scores['psnr_y']:.2f} dB / {scores['ssim_y']:.4f}"
-
-
-def evaluate_folder(
-    restore: Callable[[Image], Image], folder: Path, scale: int, bicubic: Variant = "uint8"
-) -> dict[str, Scores]:
-    """Scores of every HR image in a folder, by name.
+def protocol_of(model: Artifact, options: Mapping[str, object] | None = None, *, pairs: bool = False) -> Protocol:
+    """The protocol of the task that a model was trained for.
 
     Args:
-        restore: from LR (H, W) or (H, W, 3) uint8 to the same, `scale` times larger.
-        folder: HR images.
-        scale: upscaling factor; 1 scores the restoration of the image itself.
-        bicubic: which variant of MATLAB's bicubic makes LR.
+        model: says its task, the task's options and its scale.
+        options: in place of the model's own, such as {"sigma": 50}.
+        pairs: whether inputs are the image set's own.
 
     Raises:
-        ValueError: there is no image, or one is damaged or of an unknown kind; names the file.
+        ValueError: an option that the task needs is neither in the model nor given, or the task does not have it.
     """
-    scores = {}
-    for path in list_images(folder):
-        hr = modcrop(read_image(path), scale)
-        lr = imresize(hr, 1 / scale, bicubic) if scale > 1 else hr
-        scores[path.name] = score(restore(lr), hr, scale)
-    return scores
+    found = dict(model.options) | dict(options or {})
+    if model.task == "sr":
+        found["scale"] = model.description.scale
+    return protocols.of(model.task, found, pairs=pairs)
 
 
-def mean(scores: Mapping[str, Scores]) -> Scores:
-    """The mean over images of every measure."""
-    measures = next(iter(scores.values()))
-    return {measure: fmean(row[measure] for row in scores.values()) for measure in measures}
+def find_folder(data: str) -> Path:
+    """The folder of an image set: a folder, or a name in $LUTRA_DATA, else in the folder `data` here.
+
+    Raises FileNotFoundError that says where it was looked for.
+    """
+    if Path(data).exists():
+        return Path(data)
+    home = Path(os.environ.get("LUTRA_DATA") or "data")
+    if not (home / data).is_dir():
+        raise FileNotFoundError(
+            f"{data}: no such folder, nor {home / data}; `python -m pipeline fetch` brings sets there"
+        )
+    return home / data
+
+
+def evaluate(
+    restore: Restore, entries: Sequence[Entry], protocol: Protocol, more: Measures | None = None
+) -> Iterator[Evaluated]:
+    """Degrade, restore and score images, one after the other.
+
+    Args:
+        restore: from input (H, W) or (H, W, 3) uint8 to the same, `protocol.scale` times larger.
+        entries: the images; their places decide their random degradations.
+        protocol: of the task.
+        more: further measures.
+
+    Raises:
+        ValueError: an image is damaged, of an unknown kind or has no fitting input; names the file.
+    """
+    for number, entry in enumerate(entries):
+        yield evaluate_one(restore, entry, number, protocol, more)
+
+
+def evaluate_one(
+    restore: Restore, entry: Entry, number: int, protocol: Protocol, more: Measures | None = None
+) -> Evaluated:
+    """As `evaluate`, the one image with that number in its set."""
+    target = protocol.target(read_image(entry.target))
+    own = read_image(entry.input) if protocol.pairs and entry.input else None
+    try:
+        degraded = protocol.input(target, number, own)
+        restored = restore(degraded)
+        scores = protocol.score(restored, target)
+        scores |= {name: measure(restored, target) for name, measure in (more or {}).items()}
+    except ValueError as error:
+        raise ValueError(f"{entry.target}: {error}") from None
+    return Evaluated(entry.name, degraded, target, restored, scores)
+
+
+def sheet(
+    evaluated: Evaluated, restored: Mapping[str, Image], protocol: Protocol, title: str = "", crop: Crop | None = None
+) -> PillowImage.Image:
+    """A labelled sheet of input, baseline, restorations and clean image, with their scores.
+
+    Args:
+        evaluated: gives input and clean image.
+        restored: by label, in the order shown.
+        protocol: of the task.
+        title: the label of the whole image.
+        crop: the region that is zoomed, in pixels of the clean image; by default where the results differ most.
+    """
+    first, last = protocol.names
+    panels: list[Panel] = [(first, "", evaluated.input)] if protocol.scale > 1 else []
+    shown = {protocol.baseline_name: protocol.baseline(evaluated.input), **restored}
+    panels += [
+        (name, protocol.caption(protocol.score(image, evaluated.target)), image) for name, image in shown.items()
+    ]
+    panels.append((last, protocol.legend, evaluated.target))
+    return comparison_sheet(panels, title=title, crop=crop)
+
+
+def draw_extremes(
+    restore: Restore,
+    entries: Sequence[Entry],
+    protocol: Protocol,
+    scores: Mapping[str, Scores],
+    label: str,
+    folder: Path,
+    count: int,
+) -> Iterator[Path]:
+    """Draw sheets of the images that score best and worst: best-1-NAME.png and so on.
+
+    Args:
+        restore, entries, protocol: as of `evaluate`, which gave the `scores`.
+        label: what the restoration is called.
+        folder: where to write.
+        count: how many of either; no image is drawn twice.
+
+    Yields:
+        The files, as they are written.
+    """
+    order = sorted(range(len(entries)), key=lambda number: -scores[entries[number].name][protocol.main])
+    best = order[: min(count, (len(order) + 1) // 2)]
+    worst = [number for number in order[::-1][:count] if number not in best]
+    for kind, numbers in (("best", best), ("worst", worst)):
+        for place, number in enumerate(numbers, 1):
+            found = evaluate_one(restore, entries[number], number, protocol)
+            picture = io.BytesIO()
+            sheet(found, {label: found.restored}, protocol, title=found.name).save(picture, format="PNG")
+            path = folder / f"{kind}-{place}-{Path(found.name).stem}.png"
+            write_whole(path, picture.getvalue())
+            yield path
+
+
+def table(scores: Mapping[str, Scores]) -> str:
+    """CSV of the scores: a row an image, then their mean."""
+    text = io.StringIO()
+    columns = list(next(iter(scores.values())))
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", *columns])
+    for name, row in [*scores.items(), ("mean", protocols.mean(scores))]:
+        writer.writerow([name, *(f"{row[column]:.6f}" for column in columns)])
+    return text.getvalue()

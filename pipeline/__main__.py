@@ -58,20 +58,20 @@ def _load(path: Path) -> "Params":
 
 @app.command()
 def prepare(
-    scale: Annotated[int | None, typer.Option(help="Scale to prepare for.")] = None,
-    experiment: Annotated[str | None, typer.Option(help="Experiment whose scale to prepare for.")] = None,
+    task: Annotated[str | None, typer.Option(help="Name of a block under `tasks:`.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="Experiment whose task to prepare for.")] = None,
     root: Root = DEFAULT_ROOT,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Decode, check and pack the images of one scale."""
-    if (scale is None) == (experiment is None):
-        raise ValueError("prepare takes either --scale or --experiment")
+    """Decode, check, degrade and pack the images of one task."""
+    if (task is None) == (experiment is None):
+        raise ValueError("prepare takes either --task or --experiment")
     loaded = _load(params)
-    chosen = loaded.experiment(experiment).scale if experiment is not None else scale
+    chosen = loaded.experiment(experiment).task if experiment is not None else task
     assert chosen is not None
     from pipeline.prepare import run
 
-    run(loaded, scale=chosen, root=root)
+    run(loaded, task=chosen, root=root)
 
 
 @app.command()
@@ -112,15 +112,19 @@ def evaluate(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFi
 
 @app.command()
 def report(
+    task: Annotated[str | None, typer.Option(help="Name of a block under `tasks:`; else all of them.")] = None,
     experiment: Annotated[list[str] | None, typer.Option(help="Restrict the report to these.")] = None,
     root: Root = DEFAULT_ROOT,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Write one table and one picture over all experiments."""
+    """Write one table and one picture over the experiments of a task."""
     loaded = _load(params)
     from pipeline.report import run
 
-    run(loaded, root, experiment or None)
+    used = {loaded.experiment(name).task for name in experiment or loaded.experiments}
+    for name in [task] if task is not None else sorted(used):
+        mine = [one for one in experiment or () if task is not None or loaded.experiments[one].task == name]
+        run(loaded, root, name, mine or None)
 
 
 @app.command()
@@ -130,7 +134,7 @@ def new(
     preset: Annotated[
         Literal["quick", "published"], typer.Option(help="Minutes on two cores, or the papers' recipe.")
     ] = "quick",
-    scale: Annotated[int, typer.Option(help="Upscaling factor, 1 to 4.")] = 4,
+    task: Annotated[str, typer.Option(help="Name of a block under `tasks:`.")] = "x4",
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Such as train.steps=100; may be repeated.")
     ] = None,
@@ -139,8 +143,43 @@ def new(
     """Add an experiment's documented block to params.yaml."""
     from pipeline.new import add_experiment
 
-    add_experiment(params, name, family, preset, scale, overrides or ())
+    add_experiment(params, name, family, preset, task, overrides or ())
     print(f"added experiments.{name} to {params}; `dvc repro` or `snakemake --cores 2` runs it")
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="Of a set in data/catalogue.yaml.")],
+    origin: Annotated[
+        Path | None, typer.Option("--from", metavar="DIR_OR_ARCHIVE", help="Your own copy, in place of a download.")
+    ] = None,
+) -> None:
+    """Bring an image set to data/NAME: download it, or copy it from where you have it."""
+    from pipeline.fetch import fetch as bring
+
+    bring(name, origin, say=lambda text: print(text, file=sys.stderr, flush=True))
+
+
+data = typer.Typer(help="The image sets.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+
+@data.command("list")
+def list_data(
+    decode: Annotated[bool, typer.Option(help="Decode every image, to find broken ones.")] = True,
+) -> None:
+    """Say which image sets are here, with their counts, sizes, licences and broken files."""
+    from rich.console import Console
+
+    from pipeline import inventory
+
+    rows = inventory.listing(decode=decode)
+    Console(width=None if sys.stdout.isatty() else 140).print(inventory.table(rows))
+    problems = [problem for row in rows for problem in row.problems]
+    for problem in problems:
+        print(problem)
+    if problems:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -193,7 +232,7 @@ def bench_training(
 
 @app.command("bench-methods")
 def bench_methods(
-    scale: Annotated[int, typer.Option(help="Of the prepared images under the root.")] = 4,
+    task: Annotated[str, typer.Option(help="Of the prepared images under the root.")] = "x4",
     seconds: Annotated[float, typer.Option(min=1, help="Of training, for every method and system.")] = 120,
     root: Root = DEFAULT_ROOT,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the scores there.")] = None,
@@ -205,7 +244,7 @@ def bench_methods(
     from lutra.files import write_whole
     from pipeline import bench_methods as benching
 
-    found = benching.run(root / "prepare" / f"x{scale}", seconds, lambda text: print(text, file=sys.stderr, flush=True))
+    found = benching.run(root / "prepare" / task, seconds, lambda text: print(text, file=sys.stderr, flush=True))
     if json_file is not None:
         command = f"python -m pipeline bench-methods --seconds {seconds:g}"
         write_whole(json_file, json.dumps({"command": command, **found}, indent=1) + "\n")
@@ -218,8 +257,7 @@ def dvc_yaml(check: Check = False, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Write dvc.yaml from the declaration of the stages."""
     from pipeline import dvcfile, stages
 
-    data = _load(params).data
-    text = dvcfile.text(stages.source_folders([data.train, *data.evaluate]))
+    text = dvcfile.text(stages.source_folders(_load(params).image_sets()))
     _generate(Path("dvc.yaml"), text, "dvc-yaml", check)
 
 

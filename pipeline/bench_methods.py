@@ -18,9 +18,10 @@ from lutra.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.models import registry
 from lutra.models.build import build
 from lutra.models.interpreter import LutModel
+from lutra.protocols import Protocol, super_resolution
 from lutra.units import LEVELS, Table
-from pipeline.datasets import PackedImages, PatchSampler, stacked
 from pipeline.fitting import cosine, validate
+from pipeline.packed import PackedImages, PatchSampler, stacked
 
 BATCH, PATCH = 32, 48
 POINTS = 8
@@ -68,13 +69,14 @@ def run(data: Path, seconds: float, report: Callable[[str], None] = print) -> di
         "curves": system -> method -> [seconds, steps, PSNR-Y in dB] rows; "machine".
     """
     images, held_out = PackedImages(data / "train"), PackedImages(data / "validate")
+    protocol = super_resolution(images.scale)
     curves: dict[str, dict[str, list[list[float]]]] = {}
     for system, (family, layout) in SYSTEMS.items():
         spec = replace(registry.network_spec(family), linear=True, bound="clamp")
         curves[system] = {}
         for name, method in METHODS.items():
             rows = []
-            for row in _curve(family, spec, layout, method, images, held_out, seconds):
+            for row in _curve(family, spec, layout, method, images, held_out, protocol, seconds):
                 rows.append([round(value, 4) for value in row])
                 report(f"{system}, {name}: {row[0]:.0f} s, {row[1]} steps, {row[2]:.3f} dB")
             curves[system][name] = rows
@@ -82,7 +84,7 @@ def run(data: Path, seconds: float, report: Callable[[str], None] = print) -> di
         torch.manual_seed(0)
         model = to_tables(build(registry.describe(family, images.scale, {}), spec), layout)
         solved = least_squares.solve(model, stacked(images), stacked(held_out))
-        solution = [time.perf_counter() - start, 0.0, validate(solved, held_out)]
+        solution = [time.perf_counter() - start, 0.0, validate(solved, held_out, protocol)]
         report(f"{system}, least squares: {solution[0]:.0f} s, {solution[2]:.3f} dB")
         curves[system]["least squares"] = [[round(value, 4) for value in solution]]
     machine = bench.machine() | {"threads": torch.get_num_threads()}
@@ -112,6 +114,7 @@ def _curve(
     method: Method,
     images: PackedImages,
     held_out: PackedImages,
+    protocol: Protocol,
     seconds: float,
 ) -> Iterator[tuple[float, int, float]]:
     torch.manual_seed(0)
@@ -123,15 +126,15 @@ def _curve(
     spent, step, due = 0.0, 0, 0.0
     while True:
         if spent >= due:
-            yield spent, step, validate(method.finish(model, layout), held_out)
+            yield spent, step, validate(method.finish(model, layout), held_out, protocol)
             due += seconds / POINTS
             if spent >= seconds:
                 return
         start = time.perf_counter()
         for group in optimizer.param_groups:
             group["lr"] = rate * cosine(min(1.0, spent / seconds), floor=0.05)
-        lr, hr = (torch.from_numpy(part).float() for part in sampler.batch_at(step))
-        loss = torch.nn.functional.mse_loss(model(lr) / 255, hr / 255)
+        degraded, target = (torch.from_numpy(part).float() for part in sampler.batch_at(step))
+        loss = torch.nn.functional.mse_loss(model(degraded) / 255, target / 255)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -1,6 +1,6 @@
 """dvc.yaml, generated from the declaration of the stages: the same commands for `dvc repro`, into runs/dvc.
 
-Stages that run once per experiment or per scale become `foreach` groups over params.yaml, so that DVC picks
+Every stage becomes a `foreach` group over params.yaml, so that DVC picks
 up a new block without this file being written again. Only folders of images named under `data:` are spelled out.
 """
 
@@ -15,12 +15,11 @@ from pipeline.stages import STAGES, Stage
 ROOT = "runs/dvc"
 HEADER = "# Generated from pipeline/stages.py by `python -m pipeline dvc-yaml`: change it there.\n\n"
 
-_FOREACH = {"scale": "${data.scales}", "experiment": "${experiments}"}
+_FOREACH = {"task": "${tasks}", "experiment": "${experiments}"}
 _TARGET = {
-    # `foreach` over a list names its value `item`; over a mapping it names `key` and `item`
-    "scale": {"scale": "${item}"},
-    "experiment": {"experiment": "${key}", "scale": "${item.scale}"},
-    "root": {},
+    # `foreach` over a mapping names `key` and `item`
+    "task": {"task": "${key}"},
+    "experiment": {"experiment": "${key}", "task": "${item.task}"},
 }
 
 
@@ -45,10 +44,10 @@ def _entry(stage: Stage, folders: Sequence[str]) -> dict[str, Any]:
         "params": [key.format(**target) for key in stage.parameters],
         "outs": [path for path, kind in outputs if kind in ("file", "folder")],
         "metrics": [path for path, kind in outputs if kind == "metrics"],
-        "plots": [{path: {"x": "step", "y": "val_psnr_y"}} for path, kind in outputs if kind == "curve"],
+        "plots": [{path: {"x": "step", "y": "val_psnr"}} for path, kind in outputs if kind == "curve"],
     }
     entry = {key: value for key, value in entry.items() if value}
-    return {"foreach": _FOREACH[stage.per], "do": entry} if stage.per in _FOREACH else entry
+    return {"foreach": _FOREACH[stage.per], "do": entry}
 
 
 def _deps(stage: Stage, target: dict[str, str], folders: Sequence[str]) -> list[str]:

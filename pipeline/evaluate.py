@@ -1,4 +1,4 @@
-"""Stage evaluate: score bicubic, network, exported and finetuned table by one protocol, and draw comparison sheets."""
+"""Stage evaluate: score the input, network, exported and finetuned table by the task's protocol, and draw sheets."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutra import artifact
-from lutra.evaluation import PROTOCOL, caption, score
+from lutra.evaluation import Evaluated, sheet
 from lutra.files import write_whole
 from lutra.imaging.resize import imresize
-from lutra.imaging.sheet import Panel, comparison_sheet
+from lutra.protocols import Protocol
 from lutra.restoring import Restorer
 from pipeline import tracking
-from pipeline.datasets import PackedImages
 from pipeline.fitting import interleaved
+from pipeline.packed import PackedImages
 from pipeline.params import Params
 
-KINDS = ("bicubic", "network", "exported", "finetuned")
+KINDS = ("network", "exported", "finetuned")
 Image = NDArray[np.uint8]
 Restore = Callable[[Image], Image]
 Scores = dict[str, dict[str, float]]
-"""Of one image: {kind: {"psnr_y": dB, "ssim_y": 0..1}}."""
+"""Of one image: {kind: {measure: value}}; the kinds are the protocol's baseline and `KINDS`."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,18 @@ class Scored:
     """One evaluation image with its restorations by every kind, and their scores."""
 
     name: str
-    lr: Image
-    hr: Image
+    input: Image
+    target: Image
     restored: dict[str, Image]
     scores: Scores
 
 
 def run(params: Params, experiment: str, root: Path) -> None:
     """Evaluate one experiment and write metrics.json, images.csv and sheets/."""
-    block = params.experiment(experiment)
-    data = root / "prepare" / f"x{block.scale}" / "evaluate"
-    out = root / "evaluate" / experiment
+    block, task = params.experiment(experiment), params.task_of(experiment)
+    protocol = task.protocol()
+    data = root / "prepare" / block.task / "evaluate"
+    out = root / "evaluate" / block.task / experiment
     files = {
         "network": root / "train" / experiment / "network.safetensors",
         "exported": root / "export" / experiment / "model.safetensors",
@@ -56,28 +57,31 @@ def run(params: Params, experiment: str, root: Path) -> None:
     }
     artifacts = {kind: artifact.load(path) for kind, path in files.items()}
     models: dict[str, Restore] = {kind: Restorer(loaded).restore for kind, loaded in artifacts.items()}
+    settings = block.model_dump(mode="json") | {"protocol": protocol.text}
     with tracking.stage_run(
-        params.tracking, stage="evaluate", experiment=experiment, root=root, params=block.model_dump(mode="json")
+        params.tracking, stage="evaluate", experiment=experiment, root=root, params=settings
     ) as log:
         rows: dict[str, dict[str, Scores]] = {}
         sheets = _empty(out / "sheets")
         for folder in sorted(path for path in data.iterdir() if path.is_dir()):
             rows[folder.name] = {}
-            for number, scored in enumerate(_score(PackedImages(folder), models)):
+            for number, scored in enumerate(_score(PackedImages(folder), models, protocol)):
                 rows[folder.name][scored.name] = scored.scores
                 if number < block.evaluate.sheets:
-                    title = f"{scored.name}, x{block.scale}"
-                    sheet = comparison_sheet(_panels(scored, experiment), title=title)
-                    write_whole(sheets / f"{folder.name}-{Path(scored.name).stem}.png", _png(sheet))
+                    write_whole(
+                        sheets / f"{folder.name}-{Path(scored.name).stem}.png", _sheet(scored, experiment, protocol)
+                    )
         metrics = _summary(rows) | {
             "family": block.family,
-            "scale": block.scale,
+            "task": task.task,
+            "options": task.options,
+            "measures": list(protocol.measures),
             "table_bytes": artifacts["finetuned"].table_bytes,
-            "protocol": PROTOCOL.format(scale=block.scale, bicubic=params.data.bicubic),
+            "protocol": protocol.text,
         }
         write_whole(out / "images.csv", _csv(rows))
         write_whole(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-        log.metrics(_flat(metrics) | _speed(models["finetuned"], block.scale))
+        log.metrics(_flat(metrics) | _speed(models["finetuned"], protocol.scale))
         log.artifact(out / "metrics.json")
         log.artifact(files["finetuned"], "model")
         log.artifact(sheets, "sheets")
@@ -96,58 +100,59 @@ def _speed(restore: Restore, scale: int) -> dict[str, float]:
     return {"ms_per_1280x720_frame": min(times)}
 
 
-def _score(images: PackedImages, models: dict[str, Restore]) -> Iterator[Scored]:
+def _score(images: PackedImages, models: dict[str, Restore], protocol: Protocol) -> Iterator[Scored]:
     for index, name in enumerate(images.names):
-        lr, hr = interleaved(images.lr(index)), interleaved(images.hr(index))
-        restored = {"bicubic": imresize(lr, images.scale)}
-        restored |= {kind: model(lr) for kind, model in models.items()}
-        scores = {kind: score(image, hr, images.scale) for kind, image in restored.items()}
-        yield Scored(name, lr, hr, restored, scores)
+        degraded, target = interleaved(images.input(index)), interleaved(images.target(index))
+        restored = {protocol.baseline_name: protocol.baseline(degraded)}
+        restored |= {kind: model(degraded) for kind, model in models.items()}
+        scores = {kind: protocol.score(image, target) for kind, image in restored.items()}
+        yield Scored(name, degraded, target, restored, scores)
 
 
-def _panels(scored: Scored, experiment: str) -> list[Panel]:
-    return [
-        ("LR", "", scored.lr),
-        ("bicubic", caption(scored.scores["bicubic"]), scored.restored["bicubic"]),
-        (f"{experiment} (table)", caption(scored.scores["finetuned"]), scored.restored["finetuned"]),
-        ("HR", "PSNR-Y / SSIM-Y", scored.hr),
-    ]
+def _sheet(scored: Scored, experiment: str, protocol: Protocol) -> bytes:
+    evaluated = Evaluated(scored.name, scored.input, scored.target, scored.restored["finetuned"], {})
+    scale = f", x{protocol.scale}" if protocol.scale > 1 else ""
+    shown = {f"{experiment} (table)": evaluated.restored}
+    return _png(sheet(evaluated, shown, protocol, title=f"{scored.name}{scale}"))
+
+
+def _kinds(rows: dict[str, dict[str, Scores]]) -> list[str]:
+    return list(next(iter(next(iter(rows.values())).values())))
 
 
 def _summary(rows: dict[str, dict[str, Scores]]) -> dict[str, object]:
-    """{kind: {set: {metric: mean over images}}}."""
+    """{kind: {set: {measure: mean over images}}}."""
     return {
         kind: {
             name: {
-                metric: round(fmean(scores[kind][metric] for scores in images.values()), 6)
-                for metric in ("psnr_y", "ssim_y")
+                measure: round(fmean(scores[kind][measure] for scores in images.values()), 6)
+                for measure in next(iter(images.values()))[kind]
             }
             for name, images in rows.items()
         }
-        for kind in KINDS
+        for kind in _kinds(rows)
     }
 
 
 def _flat(metrics: dict[str, object]) -> dict[str, float]:
     """Metric names that sort by set, then measure: `samples/psnr_y_finetuned`."""
     flat = {"table_bytes": float(str(metrics["table_bytes"]))}
-    for kind in KINDS:
-        sets = metrics[kind]
-        assert isinstance(sets, dict)
-        for name, values in sets.items():
-            flat |= {f"{name}/{metric}_{kind}": value for metric, value in values.items()}
+    for kind, sets in metrics.items():
+        if isinstance(sets, dict) and kind != "options":
+            for name, values in sets.items():
+                flat |= {f"{name}/{measure}_{kind}": value for measure, value in values.items()}
     return flat
 
 
 def _csv(rows: dict[str, dict[str, Scores]]) -> str:
     text = io.StringIO()
-    columns = [f"{kind}_{metric}" for kind in KINDS for metric in ("psnr_y", "ssim_y")]
+    first = next(iter(next(iter(rows.values())).values()))
+    columns = [(kind, measure) for kind, values in first.items() for measure in values]
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["set", "image", *columns])
+    writer.writerow(["set", "image", *(f"{kind}_{measure}" for kind, measure in columns)])
     for name, images in rows.items():
         for image, scores in images.items():
-            values = [f"{scores[kind][metric]:.6f}" for kind in KINDS for metric in ("psnr_y", "ssim_y")]
-            writer.writerow([name, image, *values])
+            writer.writerow([name, image, *(f"{scores[kind][measure]:.6f}" for kind, measure in columns)])
     return text.getvalue()
 
 

@@ -20,8 +20,9 @@ def run(params: Params, experiment: str, root: Path) -> None:
     with tracking.stage_run(
         params.tracking, stage="export", experiment=experiment, root=root, params=block.model_dump(mode="json")
     ) as log:
-        model = to_tables(from_artifact(artifact.load(network)), block.table.layout())
-        tables = to_artifact(model, provenance=origin)
+        trained = artifact.load(network)
+        model = to_tables(from_artifact(trained), block.table.layout())
+        tables = to_artifact(model, task=trained.task, options=trained.options, provenance=origin)
         artifact.save(out, tables)
         log.metrics({"table_bytes": tables.table_bytes})
         log.artifact(out, "model")

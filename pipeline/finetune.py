@@ -13,7 +13,7 @@ from pipeline.params import Params
 def run(params: Params, experiment: str, root: Path) -> None:
     """Finetune one experiment's tables and write model.safetensors and curve.csv."""
     block = params.experiment(experiment)
-    data = root / "prepare" / f"x{block.scale}"
+    task, data = params.task_of(experiment), root / "prepare" / block.task
     source = root / "export" / experiment / "model.safetensors"
     out = root / "finetune" / experiment
     origin = provenance.of_stage("finetune", params, experiment, data, source)
@@ -28,12 +28,12 @@ def run(params: Params, experiment: str, root: Path) -> None:
     ) as log:
         model = multigrid.spread(from_artifact(artifact.load(source)), block.finetune.coarse)
         model.train_samplers(block.finetune.samplers)
-        curve = fitting.fit(
-            model, block.finetune, data, resume, fitting.fingerprint_of(origin["inputs"]), log.metrics, processes
-        )
+        fingerprint = fitting.fingerprint_of(origin["inputs"])
+        curve = fitting.fit(model, block.finetune, data, task.protocol(), resume, fingerprint, log.metrics, processes)
         if not processes.is_main_process:
             return
-        artifact.save(out / "model.safetensors", to_artifact(multigrid.gather(model.cpu()), provenance=origin))
+        tables = multigrid.gather(model.cpu())
+        artifact.save(out / "model.safetensors", to_artifact(tables, **task.labels, provenance=origin))
         fitting.write_curve(out / "curve.csv", curve)
         checkpoint.remove(resume)
         log.artifact(out / "model.safetensors", "model")

@@ -24,11 +24,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from lutra.files import write_whole
-from lutra.imaging.metrics import psnr_y
 from lutra.models.interpreter import LutModel
+from lutra.protocols import Protocol
 from lutra.units import LEVELS, Table
 from pipeline import checkpoint
-from pipeline.datasets import PackedImages, PatchSampler
+from pipeline.packed import PackedImages, PatchSampler
 from pipeline.params import FitParams, TrackingParams
 
 Log = Callable[[dict[str, float], int], None]
@@ -49,6 +49,7 @@ def fit(
     model: LutModel,
     settings: FitParams,
     data: Path,
+    protocol: Protocol,
     resume: Path,
     fingerprint: str,
     log: Log,
@@ -65,6 +66,7 @@ def fit(
         model: what to train; parameters that do not require a gradient stay as they are.
         settings: steps, batch, rates and intervals of the stage.
         data: the prepared folder, with `train` and `validate`.
+        protocol: of the task; its main measure decides which state is the best.
         resume: where the checkpoint is kept while the training lasts.
         fingerprint: of everything the result depends on, but the settings of the machine.
         log: called with metrics and the step they belong to.
@@ -91,10 +93,10 @@ def fit(
         optimizer.load_state_dict(point.optimizer)
         _say(accelerator, f"resuming at step {point.step} of {settings.steps}")
     else:
-        state, score = checkpoint.copy_state(model), validate(model, validation)
+        state, score = checkpoint.copy_state(model), validate(model, validation, protocol)
         point = checkpoint.Checkpoint(fingerprint, 0, state, state, optimizer.state_dict(), score, [])
         point.average = _trained(model) if settings.average else {}
-        _record(point, {"step": 0, "val_psnr_y": score}, log, accelerator, settings.steps)
+        _record(point, {"step": 0, "val_psnr": score}, log, accelerator, settings.steps)
 
     since, counted = time.monotonic(), point.step
     with _stop_requests() as stopping, _progress(accelerator, settings.steps, point) as update:
@@ -102,8 +104,8 @@ def fit(
             factor = cosine(step / settings.steps, settings.final_learning_rate / settings.learning_rate)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
-            lr, hr = sampler.batch_at(step, accelerator.process_index, accelerator.num_processes)
-            loss = _step(accelerator, prepared, optimizer, lr, hr, settings.accumulate)
+            degraded, target = sampler.batch_at(step, accelerator.process_index, accelerator.num_processes)
+            loss = _step(accelerator, prepared, optimizer, degraded, target, settings.accumulate)
             # Young averages forget their start sooner.
             past = min(settings.average, (step + 1) / (step + 10))
             for name, tensor in point.average.items():
@@ -112,11 +114,11 @@ def fit(
             last = point.step == settings.steps
             if last or point.step % settings.validate_every == 0:
                 with _averaged(model, point.average):
-                    score = validate(model, validation)
+                    score = validate(model, validation, protocol)
                     if score > point.best:
                         point.best, point.best_state = score, checkpoint.copy_state(model)
                 speed = (point.step - counted) / (time.monotonic() - since)
-                row = {"step": point.step, "loss": point.loss_sum / point.loss_count, "val_psnr_y": score}
+                row = {"step": point.step, "loss": point.loss_sum / point.loss_count, "val_psnr": score}
                 _record(point, row, log, accelerator, settings.steps, speed)
                 point.loss_sum, point.loss_count = 0.0, 0
                 since, counted = time.monotonic(), point.step
@@ -131,13 +133,10 @@ def fit(
     return point.history
 
 
-def validate(model: LutModel, images: PackedImages) -> float:
-    """Mean PSNR-Y in dB of the restored images, `scale` border pixels cut."""
-    scores = [
-        psnr_y(model.restore_image(interleaved(images.lr(index))), interleaved(images.hr(index)), images.scale)
-        for index in range(len(images))
-    ]
-    return float(np.mean(scores))
+def validate(model: LutModel, images: PackedImages, protocol: Protocol) -> float:
+    """Mean of the protocol's main measure, a PSNR in dB, over the restored images."""
+    pairs = ((interleaved(images.input(index)), interleaved(images.target(index))) for index in range(len(images)))
+    return float(np.mean([protocol.rank(model.restore_image(degraded), target) for degraded, target in pairs]))
 
 
 def interleaved(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -148,7 +147,7 @@ def interleaved(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def write_curve(path: Path, rows: list[Row]) -> None:
     """Write the curve as CSV, whole or not at all."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, ["step", "loss", "val_psnr_y"], lineterminator="\n")
+    writer = csv.DictWriter(text, ["step", "loss", "val_psnr"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_whole(path, text.getvalue())
@@ -198,18 +197,19 @@ def _step(
     accelerator: Accelerator,
     model: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
-    lr: NDArray[np.uint8],
-    hr: NDArray[np.uint8],
+    degraded: NDArray[np.uint8],
+    target: NDArray[np.uint8],
     accumulate: int,
 ) -> float:
     """One optimiser step on one batch, in `accumulate` parts of equal size; returns the mean squared error."""
-    if len(lr) % accumulate:
-        raise ValueError(f"train.accumulate is {accumulate}, which does not divide a process's batch of {len(lr)}")
+    if len(degraded) % accumulate:
+        batch = len(degraded)
+        raise ValueError(f"train.accumulate is {accumulate}, which does not divide a process's batch of {batch}")
     optimizer.zero_grad()
     total = 0.0
-    for part_lr, part_hr in zip(np.split(lr, accumulate), np.split(hr, accumulate), strict=True):
-        x = torch.from_numpy(part_lr).to(accelerator.device, torch.float32)
-        y = torch.from_numpy(part_hr).to(accelerator.device, torch.float32)
+    for part, clean in zip(np.split(degraded, accumulate), np.split(target, accumulate), strict=True):
+        x = torch.from_numpy(part).to(accelerator.device, torch.float32)
+        y = torch.from_numpy(clean).to(accelerator.device, torch.float32)
         loss = torch.nn.functional.mse_loss(model(x) / 255, y / 255) / accumulate
         accelerator.backward(loss)
         total += float(accelerator.reduce(loss.detach(), "mean"))
@@ -266,7 +266,7 @@ def _progress(
         )
 
         def update(now: checkpoint.Checkpoint, loss: float) -> None:
-            score = now.history[-1]["val_psnr_y"]
+            score = now.history[-1]["val_psnr"]
             bar.update(task, completed=now.step, loss=loss, score=score, best=now.best)
 
         yield update

@@ -55,7 +55,7 @@ def add_experiment(
     name: str,
     family: str,
     preset: Preset = "quick",
-    scale: int = 4,
+    task: str = "x4",
     overrides: Sequence[str] = (),
 ) -> Experiment:
     """Add an experiment's block to a file of parameters; the file changes whole or not at all.
@@ -65,7 +65,7 @@ def add_experiment(
         name: of the new experiment: small letters, digits and dashes.
         family: srlut, mulut, spflut or autolut.
         preset: quick (some minutes on two cores) or published (the papers' recipe).
-        scale: upscaling factor; added to `data.scales` when missing.
+        task: a name under `tasks:`; one such as x2, denoise25, deblock10 or deblur is added there when missing.
         overrides: "train.steps=100": keys within the block, with values in YAML.
 
     Returns:
@@ -78,19 +78,21 @@ def add_experiment(
     known = parse(text.encode(), str(path))
     if name in known.experiments:
         raise ParamsError(f"{path}: experiments.{name} exists already: choose another name, or change it there")
-    values = _values(family, preset, scale, overrides)
-    block = _checked(known, name, values, scale, path)
-    if scale not in known.data.scales:
-        text = _with_scale(text, [*known.data.scales, scale], path)
-    text = _with_block(text, "\n".join(_lines(name, block)) + "\n")
+    values = _values(family, preset, task, overrides)
+    added = {} if task in known.tasks else usual_task(task)
+    block = _checked(known, name, values, {task: added} if added else {}, path)
+    if added:
+        keys = ", ".join(f"{key}: {_scalar(value)}" for key, value in added.items())
+        text = _with_block(text, "tasks", f"  {task}: {{{keys}}}\n")
+    text = _with_block(text, "experiments", "\n".join(_lines(name, block)) + "\n")
     if not _holds(text, name, block):
         raise ParamsError(f"{path}: its layout is not one that a block can be added to; add experiments.{name} by hand")
     write_whole(path, text)
     return block
 
 
-def _values(family: str, preset: Preset, scale: int, overrides: Sequence[str]) -> dict[str, Any]:
-    values: dict[str, Any] = {"family": family, "scale": scale}
+def _values(family: str, preset: Preset, task: str, overrides: Sequence[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {"family": family, "task": task}
     values |= {key: {} for key in ("model", "network", "table", "evaluate")}
     values |= {section: dict(keys) for section, keys in _FIT[preset].items()}
     if preset == "quick" and family == "srlut":
@@ -113,12 +115,22 @@ def _values(family: str, preset: Preset, scale: int, overrides: Sequence[str]) -
     return values
 
 
-def _checked(known: Params, name: str, values: dict[str, Any], scale: int, path: Path) -> Experiment:
-    """The block with its defaults filled in, checked as part of the whole file."""
+def usual_task(name: str) -> dict[str, Any]:
+    """What a task of that name usually is, as params.yaml has it; nothing for a name that says nothing."""
+    if name == "deblur":
+        return {"task": "deblur"}
+    match = re.fullmatch(r"(x|denoise|deblock)([1-9][0-9]*)", name)
+    option = {"x": "scale", "denoise": "sigma", "deblock": "quality"}
+    return {"task": "sr" if match[1] == "x" else match[1], option[match[1]]: int(match[2])} if match else {}
+
+
+def _checked(
+    known: Params, name: str, values: dict[str, Any], tasks: dict[str, dict[str, Any]], path: Path
+) -> Experiment:
+    """The block with its defaults filled in, checked as part of the whole file with the tasks that it adds."""
     whole = known.model_dump(mode="json")
+    whole["tasks"] |= tasks
     whole["experiments"][name] = values
-    if scale not in whole["data"]["scales"]:
-        whole["data"]["scales"] = [*whole["data"]["scales"], scale]
     try:
         return Params.model_validate(whole).experiments[name]
     except ValidationError as error:
@@ -157,23 +169,15 @@ def _scalar(value: Any) -> str:
     return str(value) if plain else json.dumps(value)
 
 
-def _with_block(text: str, block: str) -> str:
-    """The text with the block at the end of `experiments:`."""
+def _with_block(text: str, key: str, block: str) -> str:
+    """The text with the block at the end of `key:`, after an empty line where blocks there are of several lines."""
     lines = text.splitlines(keepends=True)
-    start = next((number for number, line in enumerate(lines) if re.match(r"experiments\s*:", line)), len(lines) - 1)
+    start = next((number for number, line in enumerate(lines) if re.match(rf"{key}\s*:", line)), len(lines) - 1)
     end = next((number for number in range(start + 1, len(lines)) if re.match(r"[^\s#]", lines[number])), len(lines))
     while end > start + 1 and (not lines[end - 1].strip() or lines[end - 1].startswith("#")):
         end -= 1  # what stands above the next key belongs to it
     head = "".join(lines[:end])
-    head = re.sub(r"^(experiments\s*:)\s*\{\s*\}", r"\1", head, flags=re.MULTILINE)
+    head = re.sub(rf"^({key}\s*:)\s*\{{\s*\}}", r"\1", head, flags=re.MULTILINE)
     head += "" if head.endswith("\n") else "\n"
-    return head + ("\n" if end > start + 1 else "") + block + "".join(lines[end:])
-
-
-def _with_scale(text: str, scales: Sequence[int], path: Path) -> str:
-    changed, count = re.subn(
-        r"^(  +scales\s*:\s*)\[[0-9, ]*\]", rf"\g<1>{list(scales)}", text, count=1, flags=re.MULTILINE
-    )
-    if not count:
-        raise ParamsError(f"{path}: add {scales[-1]} to data.scales first")
-    return changed
+    apart = "\n" if end > start + 1 and block.count("\n") > 1 else ""
+    return head + apart + block + "".join(lines[end:])

@@ -6,12 +6,23 @@ schema that Snakemake and editors check the file against.
 
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
-from lutra.description import PATTERNS
+from lutra import protocols
+from lutra.description import PATTERNS, TASKS
 from lutra.files import write_whole
 from lutra.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.models.registry import FAMILIES, describe
@@ -30,6 +41,20 @@ Steps = Annotated[int, Field(ge=0, description="optimiser steps; 0: none")]
 FirstRate = Annotated[Rate, Field(description="Adam's at the start, in units of the full scale")]
 
 
+def _both_ends(value: Any) -> Any:
+    """A number as the range that holds it alone."""
+    return [value, value] if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+_NUMBER = {"type": "number", "minimum": 0}
+_Range = Annotated[
+    tuple[float, float],
+    Strict(False),
+    BeforeValidator(_both_ends),
+    WithJsonSchema({"anyOf": [_NUMBER, {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}]}),
+]
+
+
 class ParamsError(ValueError):
     """A mistake in params.yaml: one line that names the file, the key, what was found and what was expected."""
 
@@ -38,37 +63,102 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+class DeadLeavesParams(_Section):
+    """The synthetic image set `deadleaves`: occluding random shapes in the colours of photographs."""
+
+    images: Annotated[Count, Field(description="how many")] = 400
+    size: Annotated[int, Field(ge=32, le=2048, description="side of an image, pixels")] = 256
+    colours: Annotated[Text, Field(description="the image set that they take their colours from")] = "photos"
+    least_radius: Annotated[float, Field(gt=0, le=500, description="of the smallest shapes, pixels")] = 2.5
+    most_radius: Annotated[float, Field(gt=0, le=2000, description="of the largest shapes, pixels")] = 200.0
+    exponent: Annotated[float, Field(gt=1, le=6, description="how fast shapes get rarer with their radius")] = 3.0
+    seed: Annotated[int, Field(ge=0, lt=2**32, description="of everything random")] = 0
+
+    @model_validator(mode="after")
+    def _can_be_drawn(self) -> Self:
+        if self.colours == "deadleaves":
+            raise ValueError("colours: found the synthetic set itself, expected photographs")
+        if self.least_radius >= self.most_radius:
+            raise ValueError(f"least_radius: found {self.least_radius:g}, expected less than {self.most_radius:g}")
+        return self
+
+
 with warnings.catch_warnings():
     # the key is called `validate`, which hides a deprecated method of pydantic's that nobody calls
     warnings.filterwarnings("ignore", message='Field name "validate"', category=UserWarning)
 
     class DataParams(_Section):
-        """The images. All keys are required, because DVC watches them one by one."""
+        """The images; a task may name its own in place of `train` and `evaluate`."""
 
         train: Annotated[Text, Field(description="a name in data/catalogue.yaml, or a folder of images")]
+        mix: Annotated[
+            tuple[Text, ...], Strict(False), Field(description="further sets to train on, such as deadleaves")
+        ] = ()
         evaluate: Annotated[
             tuple[Text, ...],
             Strict(False),  # YAML has lists, no tuples
             Field(min_length=1, description="names or folders, each scored on its own"),
         ]
         validate: Annotated[  # type: ignore[assignment]
-            Count, Field(description="images held out of training, evenly spaced, to choose the best state")
+            Count, Field(description="images of train held out, evenly spaced, to choose the best state")
         ]
-        bicubic: Annotated[
-            Literal["uint8", "double"], Field(description="which of MATLAB's two roundings makes the LR images")
-        ]
-        scales: Annotated[
-            tuple[Scale, ...],
-            Strict(False),
-            Field(min_length=1, description="upscaling factors to prepare; every experiment's must be listed"),
-        ]
+        deadleaves: Annotated[DeadLeavesParams, Field(description="the synthetic set of that name")] = (
+            DeadLeavesParams()
+        )
 
         @model_validator(mode="after")
         def _each_once(self) -> Self:
-            for key, values in (("evaluate", self.evaluate), ("scales", self.scales)):
+            for key, values in (("evaluate", self.evaluate), ("mix", (self.train, *self.mix))):
                 if len(set(values)) < len(values):
                     raise ValueError(f"{key}: found {list(values)}, expected each once")
             return self
+
+
+class TaskParams(_Section):
+    """What is restored: a degradation, images and, by them, a protocol. An option of another task is refused."""
+
+    task: Annotated[Literal[TASKS], Field(description=", ".join(TASKS))]  # type: ignore[valid-type]
+    scale: Annotated[Scale | None, Field(description="sr: upscaling factor")] = None
+    bicubic: Annotated[
+        Literal["uint8", "double"] | None, Field(description="sr: which of MATLAB's two roundings makes LR; uint8")
+    ] = None
+    sigma: Annotated[
+        _Range | None, Field(description="denoise, deblur: of the noise, levels; denoise: or [least, most]")
+    ] = None
+    quality: Annotated[_Range | None, Field(description="deblock: of JPEG, 1 to 100, or [least, most]")] = None
+    length: Annotated[
+        _Range | None, Field(description="deblur: of the camera's path, pixels, or [least, most]; [5, 15]")
+    ] = None
+    pairs: Annotated[bool, Field(description="inputs are the sets' own degraded images, not made here")] = False
+    train: Annotated[Text | None, Field(description="in place of data.train")] = None
+    evaluate: Annotated[tuple[Text, ...] | None, Strict(False), Field(description="in place of data.evaluate")] = None
+
+    @model_validator(mode="after")
+    def _is_a_task(self) -> Self:
+        self.protocol()
+        return self
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Of the task, as `protocols.of` takes them."""
+        given = {key: getattr(self, key) for key in ("scale", "bicubic", "sigma", "quality", "length")}
+        plain = {key: value for key, value in given.items() if value is not None}
+        return {key: _plain(value) if isinstance(value, tuple) else value for key, value in plain.items()}
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """What a model is marked with: `task`, and its `options` but the scale, which the model knows."""
+        return {"task": self.task, "options": {key: value for key, value in self.options.items() if key != "scale"}}
+
+    def protocol(self) -> protocols.Protocol:
+        """How inputs are made and results are scored."""
+        return protocols.of(self.task, self.options, pairs=self.pairs)
+
+
+def _plain(ends: tuple[float, float]) -> float | list[float]:
+    """A range as it is written: one number where both ends are the same, whole numbers without a dot."""
+    least, most = (int(end) if end == int(end) else end for end in ends)
+    return least if least == most else [least, most]
 
 
 class TrackingParams(_Section):
@@ -214,7 +304,7 @@ class Experiment(_Section):
     """One model from training to scores. All sections are required (`{}` will do), because DVC watches each."""
 
     family: Annotated[Literal[tuple(FAMILIES)], Field(description=", ".join(FAMILIES))]  # type: ignore[valid-type]
-    scale: Annotated[Scale, Field(description="upscaling factor")]
+    task: Annotated[Text, Field(description="a name under tasks: what is restored, of which images")]
     model: Annotated[ModelParams, Field(description="options of the family; null: its default")]
     network: Annotated[NetworkParams, Field(description="of each unit; becomes a table")]
     table: Annotated[TableParams, Field(description="how each unit is stored")]
@@ -222,36 +312,60 @@ class Experiment(_Section):
     finetune: Annotated[FinetuneParams, Field(description="of the tables' values")]
     evaluate: Annotated[EvaluateParams, Field(description="besides the scores")]
 
-    @model_validator(mode="after")
-    def _sections_fit_together(self) -> Self:
-        try:
-            describe(self.family, self.scale, self.model.model_dump())
-        except ValueError as error:
-            raise ValueError(f"model: {error}") from None
-        return self
-
 
 class Params(_Section):
     """All of params.yaml."""
 
     data: Annotated[DataParams, Field(description="the images")]
+    tasks: Annotated[dict[Name, TaskParams], Field(description="what is restored, by name")]
     tracking: Annotated[TrackingParams, Field(description="where runs are logged")] = TrackingParams()
     experiments: Annotated[dict[Name, Experiment], Field(description="one block per experiment, by name")]
 
     @model_validator(mode="after")
-    def _scales_prepared(self) -> Self:
+    def _experiments_fit_their_tasks(self) -> Self:
         for name, block in self.experiments.items():
-            if block.scale not in self.data.scales:
-                found = f"found {block.scale}, expected one of data.scales ({', '.join(map(str, self.data.scales))})"
-                raise ValueError(f"experiments.{name}.scale: {found}: add it there")
+            if block.task not in self.tasks:
+                known = mistakes.one_of(block.task, list(self.tasks))
+                raise ValueError(f"experiments.{name}.task: found {block.task!r}, expected {known}")
+            try:
+                describe(block.family, self.tasks[block.task].protocol().scale, block.model.model_dump())
+            except ValueError as error:
+                raise ValueError(f"experiments.{name}.model: {error}") from None
         return self
 
     def experiment(self, name: str) -> Experiment:
         """The block called `name`; ValueError with the known names if there is none."""
-        if name not in self.experiments:
-            known = mistakes.one_of(name, list(self.experiments))
-            raise ValueError(f"experiments: found no experiment {name!r}, expected {known}")
-        return self.experiments[name]
+        return _named("experiment", name, self.experiments)
+
+    def task(self, name: str) -> TaskParams:
+        """The task called `name`; ValueError with the known names if there is none."""
+        return _named("task", name, self.tasks)
+
+    def task_of(self, experiment: str) -> TaskParams:
+        """What the experiment of that name restores."""
+        return self.tasks[self.experiment(experiment).task]
+
+    def train_sets(self, task: str) -> tuple[str, ...]:
+        """The image sets that a task trains on; validation images are held out of the first."""
+        return (self.tasks[task].train or self.data.train, *self.data.mix)
+
+    def evaluate_sets(self, task: str) -> tuple[str, ...]:
+        """The image sets that a task is evaluated on."""
+        return self.tasks[task].evaluate or self.data.evaluate
+
+    def image_sets(self) -> list[str]:
+        """Every image set that is read."""
+        used = {name for task in self.tasks for name in (*self.train_sets(task), *self.evaluate_sets(task))}
+        return sorted(used | ({self.data.deadleaves.colours} if "deadleaves" in used else set()))
+
+
+Block = TypeVar("Block")
+
+
+def _named(kind: str, name: str, blocks: Mapping[str, Block]) -> Block:
+    if name not in blocks:
+        raise ValueError(f"{kind}s: found no {kind} {name!r}, expected {mistakes.one_of(name, list(blocks))}")
+    return blocks[name]
 
 
 def set_name(name: str) -> str:
@@ -286,7 +400,8 @@ def json_schema() -> str:
     """The JSON schema of params.yaml (draft 2020-12), as text."""
     schema: dict[str, Any] = Params.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["properties"]["experiments"]["additionalProperties"] = False
+    for blocks in ("tasks", "experiments"):
+        schema["properties"][blocks]["additionalProperties"] = False
     for section in (schema, *schema["$defs"].values()):
         for key in section["properties"].values():
             # Snakemake writes a schema's defaults into its configuration, which is then not the file's any more

@@ -1,4 +1,4 @@
-"""Stage prepare: decode, check and crop the images, make LR by MATLAB's bicubic, pack both for memory-mapping."""
+"""Stage prepare: decode, check, crop and degrade the images of a task, pack both for memory-mapping."""
 
 from __future__ import annotations
 
@@ -19,36 +19,41 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from lutra.imaging.resize import imresize, modcrop
+from lutra.imaging.degrade import SEED
+from lutra.protocols import Protocol
 from pipeline import tracking
 from pipeline.datasets import Source, resolve
 from pipeline.params import Params, set_name
 
 Image = NDArray[np.uint8]
 LEAST = 8
-"""Smallest side of an LR image, in pixels, that is accepted."""
+"""Smallest side of an input image, in pixels, that is accepted."""
+TRAIN_SEED = 1
+"""Of the degradations of training images; protocols use another."""
 
 
-def run(params: Params, *, scale: int, root: Path) -> Path:
-    """Prepare the training, validation and evaluation images of one scale.
+def run(params: Params, *, task: str, root: Path) -> Path:
+    """Prepare the training, validation and evaluation images of one task.
 
     Returns:
-        The prepared folder, root/prepare/x{scale}. It appears whole, in place of what was there.
+        The prepared folder, root/prepare/TASK. It appears whole, in place of what was there.
 
     Raises:
         ValueError, OSError: an image is missing, damaged, too small or of the wrong mode; names the file.
     """
-    out = root / "prepare" / f"x{scale}"
-    temporary = out.with_name(f".x{scale}.{os.getpid()}.tmp")
-    data = params.data
-    sets = _sets(params)
-    with tracking.stage_run(
-        params.tracking, stage="prepare", experiment=f"x{scale}", root=root, params=data.model_dump(mode="json")
-    ) as log:
+    block = params.task(task)
+    protocol = block.protocol()
+    out = root / "prepare" / task
+    temporary = out.with_name(f".{task}.{os.getpid()}.tmp")
+    sets = _sets(params, task)
+    settings = {"data": params.data.model_dump(mode="json"), "task": block.model_dump(mode="json")}
+    with tracking.stage_run(params.tracking, stage="prepare", experiment=task, root=root, params=settings) as log:
         shutil.rmtree(temporary, ignore_errors=True)
         try:
-            parts = {name: _pack(sources, scale, data.bicubic, temporary / name) for name, sources in sets.items()}
-            index = {"scale": scale, "bicubic": data.bicubic, "parts": parts}
+            parts = {name: _pack(sources, protocol, temporary / name) for name, sources in sets.items()}
+            if protocol.degradation.anew and not protocol.pairs:
+                _draw_anew(temporary / "train", block.task, block.options)
+            index = {"task": block.task, "options": block.options, "pairs": block.pairs, "parts": parts}
             (temporary / "index.json").write_text(json.dumps(index, indent=2) + "\n")
             shutil.rmtree(out, ignore_errors=True)
             os.replace(temporary, out)
@@ -59,61 +64,83 @@ def run(params: Params, *, scale: int, root: Path) -> Path:
     return out
 
 
-def _sets(params: Params) -> dict[str, list[Source]]:
+def _sets(params: Params, task: str) -> dict[str, list[Source]]:
     """Folder name -> images: train and validate share one set, evaluation sets have a folder each."""
-    sources = resolve(params.data.train)
+    protocol = params.task(task).protocol()
+
+    def sources(name: str) -> list[Source]:
+        return resolve(name, protocol.scale, pairs=protocol.pairs, leaves=params.data.deadleaves)
+
+    first, *others = params.train_sets(task)
+    images = sources(first)
     held = params.data.validate
-    if held >= len(sources):
-        raise ValueError(f"data.validate: found {held}, expected fewer than the {len(sources)} images of data.train")
-    chosen = {(2 * number + 1) * len(sources) // (2 * held) for number in range(held)}
+    if held >= len(images):
+        raise ValueError(f"data.validate: found {held}, expected fewer than the {len(images)} images of {first}")
+    chosen = {(2 * number + 1) * len(images) // (2 * held) for number in range(held)}
+    train = [image for number, image in enumerate(images) if number not in chosen]
     sets = {
-        "train": [source for number, source in enumerate(sources) if number not in chosen],
-        "validate": [source for number, source in enumerate(sources) if number in chosen],
+        "train": train + [image for name in others for image in sources(name)],
+        "validate": [image for number, image in enumerate(images) if number in chosen],
     }
-    names = [set_name(name) for name in params.data.evaluate]
+    given = params.evaluate_sets(task)
+    names = [set_name(name) for name in given]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ValueError(f"data.evaluate: found two sets called {twice[0]!r}, expected different names")
-    return sets | {f"evaluate/{name}": resolve(given) for name, given in zip(names, params.data.evaluate, strict=True)}
+    return sets | {f"evaluate/{name}": sources(found) for name, found in zip(names, given, strict=True)}
 
 
-def _pack(sources: list[Source], scale: int, bicubic: Any, folder: Path) -> dict[str, Any]:
-    """Write hr.npy, lr.npy and index.json of one set, an image at a time; returns a summary."""
+def _pack(sources: list[Source], protocol: Protocol, folder: Path) -> dict[str, Any]:
+    """Write target.npy, input.npy and index.json of one set, an image at a time; returns a summary."""
     folder.mkdir(parents=True)
     images: list[dict[str, Any]] = []
-    with (folder / "hr.raw").open("wb") as hr_file, (folder / "lr.raw").open("wb") as lr_file:
-        for source, hr, lr in track(
-            _made(sources, scale, bicubic),
+    with (folder / "target.raw").open("wb") as target_file, (folder / "input.raw").open("wb") as input_file:
+        for source, target, degraded in track(
+            _made(sources, protocol, SEED if folder.name != "train" else TRAIN_SEED),
             total=len(sources),
             description=folder.name,
             console=Console(stderr=True),
             disable=not sys.stderr.isatty(),
         ):
-            hr_file.write(_planes(hr).tobytes())
-            lr_file.write(_planes(lr).tobytes())
-            images.append({"name": source.name, "lr_shape": list(_planes(lr).shape)})
-    digests = {f"{name}.npy": _as_npy(folder / f"{name}.raw") for name in ("hr", "lr")}
-    index = {"scale": scale, "images": images, "sha256": digests}
+            target_file.write(_planes(target).tobytes())
+            input_file.write(_planes(degraded).tobytes())
+            images.append({"name": source.name, "input_shape": list(_planes(degraded).shape)})
+    digests = {f"{name}.npy": _as_npy(folder / f"{name}.raw") for name in ("target", "input")}
+    index = {"scale": protocol.scale, "images": images, "sha256": digests}
     (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
-    pixels = sum(int(np.prod(image["lr_shape"][1:])) for image in images) * scale**2
-    return {"images": len(images), "hr_pixels": pixels, "sha256": digests}
+    pixels = sum(int(np.prod(image["input_shape"][1:])) for image in images) * protocol.scale**2
+    return {"images": len(images), "target_pixels": pixels, "sha256": digests}
 
 
-def _made(sources: list[Source], scale: int, bicubic: Any) -> Iterator[tuple[Source, Image, Image]]:
-    """HR and LR of every source, in order, two at a time: decoding and resizing leave Python's lock."""
+def _draw_anew(folder: Path, task: str, options: dict[str, Any]) -> None:
+    """Note in a set's index that training draws its degradation anew for every patch."""
+    path = folder / "index.json"
+    index = json.loads(path.read_text()) | {"drawn_anew": {"task": task, "options": options}}
+    path.write_text(json.dumps(index, indent=1) + "\n")
 
-    def make(source: Source) -> tuple[Source, Image, Image]:
+
+def _made(sources: list[Source], protocol: Protocol, seed: int) -> Iterator[tuple[Source, Image, Image]]:
+    """Clean image and input of every source, in order, two at a time: decoding and resizing leave Python's lock."""
+
+    def make(numbered: tuple[int, Source]) -> tuple[Source, Image, Image]:
+        number, source = numbered
         image = source.read()
-        if min(image.shape[:2]) < LEAST * scale:
+        if min(image.shape[:2]) < LEAST * protocol.scale:
             found = f"{image.shape[1]}x{image.shape[0]} pixels"
-            raise ValueError(f"{source.name}: too small: {found}, expected at least {LEAST * scale} on each side")
-        hr = modcrop(image, scale)
-        return source, hr, imresize(hr, 1 / scale, bicubic) if scale > 1 else hr
+            raise ValueError(
+                f"{source.name}: too small: {found}, expected at least {LEAST * protocol.scale} on each side"
+            )
+        target = protocol.target(image)
+        own = source.read_input() if protocol.pairs and source.read_input else None
+        try:
+            return source, target, protocol.input(target, number, own, seed)
+        except ValueError as error:
+            raise ValueError(f"{source.name}: {error}") from None
 
     # reading changes the filters of warnings for a moment, which two threads may put back in the wrong order
     with warnings.catch_warnings(), ThreadPoolExecutor(2) as pool:
         for start in range(0, len(sources), 4):  # a few at a time, so that memory does not grow with the set
-            yield from pool.map(make, sources[start : start + 4])
+            yield from pool.map(make, list(enumerate(sources))[start : start + 4])
 
 
 def _planes(image: Image) -> Image:

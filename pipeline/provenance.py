@@ -31,7 +31,7 @@ def of_stage(name: str, params: Params, experiment: str, data: Path | None, *fil
     stage = stages.find(name)
     inputs: dict[str, Any] = {
         "stage": name,
-        "parameters": stage.resolved(params, experiment=experiment),
+        "parameters": stage.resolved(params, experiment=experiment, task=params.experiment(experiment).task),
         "code": stages.content_hash(stage.modules)[:16],
         "files": {file.name: _hash(file) for file in files},
     }
@@ -39,9 +39,14 @@ def of_stage(name: str, params: Params, experiment: str, data: Path | None, *fil
         index = data / "index.json"
         if not index.is_file():
             raise FileNotFoundError(f"{index}: not found; run `python -m pipeline prepare` with this root first")
-        inputs["data"] = {"train": set_name(params.data.train), "sha256": _hash(index)[:16]}
+        inputs["data"] = {"train": train_name(params, experiment), "sha256": _hash(index)[:16]}
     versions = {"lutra": lutra.__version__} | {package: version(package) for package in PACKAGES}
     return {"experiment": experiment, "inputs": json.loads(json.dumps(inputs)), "versions": versions}
+
+
+def train_name(params: Params, experiment: str) -> str:
+    """What the images that an experiment trains on are called, such as "photos + deadleaves"."""
+    return " + ".join(set_name(name) for name in params.train_sets(params.experiment(experiment).task))
 
 
 def _hash(path: Path) -> str:

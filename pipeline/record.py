@@ -1,4 +1,4 @@
-"""`python -m pipeline record`: keeps an experiment's figures under results/, and the README's table of them."""
+"""`python -m pipeline record`: keeps an experiment's figures under results/, and the README's tables of them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lutra import artifact, bench
+from lutra import artifact, bench, protocols
+from lutra.description import TASKS
 from lutra.files import write_whole
-from pipeline.params import Params, set_name
+from lutra.protocols import Protocol
+from pipeline.params import Params
+from pipeline.provenance import train_name
 
 PROJECT = Path(__file__).resolve().parent.parent
 RESULTS = PROJECT / "results"
@@ -34,13 +37,13 @@ def record(params: Params, experiment: str, root: Path, command: str, minutes: f
     Raises:
         FileNotFoundError: the experiment was not evaluated under this root.
     """
-    metrics = root / "evaluate" / experiment / "metrics.json"
+    metrics = root / "evaluate" / params.experiment(experiment).task / experiment / "metrics.json"
     if not metrics.is_file():
         raise FileNotFoundError(f"{metrics}: not found; run `python -m pipeline evaluate` with this root first")
     model = artifact.load(root / "finetune" / experiment / "model.safetensors")
     content = {
         "experiment": experiment,
-        "data": {"train": set_name(params.data.train), "images_held_out": params.data.validate},
+        "data": {"train": train_name(params, experiment), "images_held_out": params.data.validate},
         "parameters": params.experiment(experiment).model_dump(mode="json"),
         "metrics": json.loads(metrics.read_text()),
         "training_minutes": minutes,
@@ -69,16 +72,21 @@ def ship(name: str, result: Path, model: Path, licence: str, zoo: Path = ZOO) ->
     path = zoo / f"{name}.safetensors"
     provenance = {**loaded.provenance, "licence": licence}
     artifact.save(path, replace(loaded, provenance=provenance, metrics=scores))
-    rows = [f"| {data} | {_cell(values)} |" for data, values in recorded["metrics"]["finetuned"].items()]
+    protocol = _protocol(recorded)
+    kinds = (protocol.baseline_name, "finetuned")
+    rows = [
+        f"| {data} | " + " | ".join(protocol.caption(recorded["metrics"][kind][data]) for kind in kinds) + " |"
+        for data in recorded["metrics"]["finetuned"]
+    ]
     lines = [
         f"# {name}",
         "",
-        f"Family {loaded.description.family}, x{loaded.description.scale}, {loaded.table_bytes} bytes of tables.",
+        f"{_title(protocol)} by family {loaded.description.family}, {loaded.table_bytes} bytes of tables.",
         f"Trained on {recorded['data']['train']} for {recorded['training_minutes']:.0f} minutes on "
         f"{recorded['machine']['cores']} cores ({recorded['machine']['processor']}).",
         "",
-        "| images | PSNR-Y, dB / SSIM-Y |",
-        "|---|---|",
+        f"| {protocol.legend} | {kinds[0]} | restored |",
+        "|---|---|---|",
         *rows,
         "",
         f"Protocol: {recorded['metrics']['protocol']}.",
@@ -103,20 +111,44 @@ def machine() -> dict[str, Any]:
 
 
 def table(results: Path = RESULTS) -> str:
-    """The README's table: a row for each recorded experiment."""
+    """The README's tables: one for each protocol, with a row for each recorded experiment."""
     rows: list[dict[str, Any]] = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
-    rows = [row for row in rows if "experiment" in row]
-    sets = sorted({name for row in rows for name in row["metrics"]["bicubic"]}, key=_order)
-    lines = ["| model | trained on | minutes | table KiB | " + " | ".join(sets) + " |"]
+    rows = sorted((row for row in rows if "experiment" in row), key=lambda row: TASKS.index(row["metrics"]["task"]))
+    return "\n".join(_table(_protocol(group[0]), group) for group in _by_protocol(rows))
+
+
+def _table(protocol: Protocol, rows: list[dict[str, Any]]) -> str:
+    baseline = protocol.baseline_name
+    sets = sorted({name for row in rows for name in row["metrics"][baseline]}, key=_order)
+    lines = [f"**{_title(protocol)}**, {protocol.legend}", ""]
+    lines.append("| model | trained on | minutes | table KiB | " + " | ".join(sets) + " |")
     lines.append("|---|---|---:|---:|" + "---|" * len(sets))
-    first = rows[0]["metrics"]["bicubic"] if rows else {}
-    lines.append("| bicubic | | | | " + " | ".join(_cell(first.get(name)) for name in sets) + " |")
+    cells = [_cell(protocol, rows[0]["metrics"][baseline].get(name)) for name in sets]
+    lines.append(f"| {baseline} | | | | " + " | ".join(cells) + " |")
     for row in rows:
         scores = row["metrics"]["finetuned"]
         cells = [row["experiment"], row["data"]["train"], f"{row['training_minutes']:.0f}"]
-        cells += [f"{row['metrics']['table_bytes'] / 1024:.0f}", *(_cell(scores.get(name)) for name in sets)]
+        cells += [f"{row['metrics']['table_bytes'] / 1024:.0f}", *(_cell(protocol, scores.get(name)) for name in sets)]
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", f"Protocol: {protocol.text}."]) + "\n"
+
+
+def _by_protocol(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["metrics"]["protocol"], []).append(row)
+    return list(groups.values())
+
+
+def _protocol(recorded: dict[str, Any]) -> Protocol:
+    metrics = recorded["metrics"]
+    return protocols.of(metrics["task"], metrics["options"])
+
+
+def _title(protocol: Protocol) -> str:
+    """A task in words, such as "Super-resolution x4"; the protocol's text says the rest."""
+    title = {"sr": "Super-resolution", "denoise": "Denoising", "deblock": "JPEG deblocking", "deblur": "Deblurring"}
+    return title[protocol.task] + (f" x{protocol.scale}" if protocol.scale > 1 else "")
 
 
 def _order(name: str) -> tuple[int, str]:
@@ -126,10 +158,10 @@ def _order(name: str) -> tuple[int, str]:
 
 
 def readme_with_table(text: str, results: Path = RESULTS) -> str:
-    """The README's text with its table as the results are now."""
+    """The README's text with its tables as the results are now."""
     start, end = text.index(MARKS[0]) + len(MARKS[0]), text.index(MARKS[1])
     return text[:start] + table(results) + text[end:]
 
 
-def _cell(values: dict[str, float] | None) -> str:
-    return f"{values['psnr_y']:.2f} / {values['ssim_y']:.4f}" if values else ""
+def _cell(protocol: Protocol, values: dict[str, float] | None) -> str:
+    return protocol.caption(values).replace(" dB", "") if values else ""

@@ -1,8 +1,8 @@
 """The stages, each declared once: what it reads and writes, and the parameters and code that it depends on.
 
 The Snakemake rules take everything from here, and `python -m pipeline dvc-yaml` writes dvc.yaml from here.
-Paths of inputs and outputs are relative to the root that the stage is run with; `{scale}` and `{experiment}`
-stand for what it is run for. In a stage that runs once per root, `{experiment}` means every experiment.
+Paths of inputs and outputs are relative to the root that the stage is run with; `{task}` and `{experiment}`
+stand for what it is run for. In a stage that runs once per task, `{experiment}` means every experiment of the task.
 """
 
 import hashlib
@@ -14,13 +14,28 @@ from typing import Any, Literal
 PROJECT = Path(__file__).resolve().parent.parent
 
 PARAMETERS = ("pipeline/params.py",)  # holds the defaults of whatever params.yaml leaves out
-IMAGES = (
-    "pipeline/datasets.py",
-    "lutra/imaging/files.py",
+SCORES = (  # protocols
+    "lutra/protocols.py",
+    "lutra/description.py",
+    "lutra/imaging/colour.py",
+    "lutra/imaging/degrade.py",
+    "lutra/imaging/metrics.py",
     "lutra/imaging/resize.py",
+)
+SOURCES = (
+    "data/catalogue.yaml",
+    "pipeline/catalogue.py",
+    "pipeline/datasets.py",
+    "pipeline/deadleaves.py",
+    "lutra/imaging/files.py",
+    "lutra/imaging/folders.py",
+)
+PACKED = (
+    "pipeline/packed.py",
     "lutra/patches.py",
     "lutra/_core/__init__.py",
     "lutra/_core/patches.cpp",
+    *SCORES,
 )
 LOOKUPS = (  # compiled, as far as training runs them
     "lutra/_core/__init__.py",
@@ -49,8 +64,6 @@ MODEL = (
 FITTING = (
     "pipeline/checkpoint.py",
     "pipeline/fitting.py",
-    "lutra/imaging/colour.py",
-    "lutra/imaging/metrics.py",
 )
 
 
@@ -78,7 +91,7 @@ class Stage:
 
     name: str
     summary: str
-    per: Literal["scale", "experiment", "root"]
+    per: Literal["task", "experiment"]
     outputs: Mapping[str, Output]
     parameters: tuple[str, ...]
     modules: tuple[str, ...]
@@ -88,8 +101,7 @@ class Stage:
     @property
     def command(self) -> str:
         """The arguments of `python -m pipeline`, with placeholders: the root, what the stage is run for."""
-        target = "" if self.per == "root" else f" --{self.per} {{{self.per}}}"
-        return f"{self.name}{target} --root {{root}}"
+        return f"{self.name} --{self.per} {{{self.per}}} --root {{root}}"
 
     def resolved(self, params: Any, **target: str) -> dict[str, Any]:
         """The parameters that the stage depends on, defaults filled in, as plain values by dotted path."""
@@ -104,15 +116,15 @@ def _of_experiment(*keys: str) -> tuple[str, ...]:
 STAGES: tuple[Stage, ...] = (
     Stage(
         name="prepare",
-        summary="Decode, check and crop the images, make their low-resolution versions, pack them",
-        per="scale",
-        outputs={"data": Output("prepare/x{scale}", "folder")},
-        parameters=("data.train", "data.evaluate", "data.validate", "data.bicubic"),
+        summary="Decode, check, crop and degrade the images as a task says, and pack both",
+        per="task",
+        outputs={"data": Output("prepare/{task}", "folder")},
+        parameters=("data", "tasks.{task}"),
         modules=(
             "pipeline/prepare.py",
-            "data/catalogue.yaml",
             *PARAMETERS,
-            *IMAGES,
+            *SOURCES,
+            *SCORES,
         ),
         resources=Resources(threads=1, mem_mb=4000, runtime=120),
     ),
@@ -120,18 +132,18 @@ STAGES: tuple[Stage, ...] = (
         name="train",
         summary="Train the network whose units will become tables",
         per="experiment",
-        inputs={"data": "prepare/x{scale}"},
+        inputs={"data": "prepare/{task}"},
         outputs={
             "network": Output("train/{experiment}/network.safetensors"),
             "curve": Output("train/{experiment}/curve.csv", "curve"),
         },
-        parameters=_of_experiment("family", "scale", "model", "network", "table", "train"),
+        parameters=("tasks.{task}", *_of_experiment("family", "task", "model", "network", "table", "train")),
         modules=(
             "pipeline/train.py",
             "lutra/export.py",
             "lutra/least_squares.py",
             *PARAMETERS,
-            *IMAGES,
+            *PACKED,
             *FITTING,
             *MODEL,
         ),
@@ -143,7 +155,7 @@ STAGES: tuple[Stage, ...] = (
         per="experiment",
         inputs={"network": "train/{experiment}/network.safetensors"},
         outputs={"model": Output("export/{experiment}/model.safetensors")},
-        parameters=_of_experiment("family", "scale", "model", "network", "table"),
+        parameters=_of_experiment("family", "task", "model", "network", "table"),
         modules=("pipeline/export.py", "lutra/export.py", *PARAMETERS, *MODEL),
         resources=Resources(threads=4, mem_mb=8000, runtime=60),
     ),
@@ -151,31 +163,31 @@ STAGES: tuple[Stage, ...] = (
         name="finetune",
         summary="Train the exported tables' values as they will be used",
         per="experiment",
-        inputs={"data": "prepare/x{scale}", "model": "export/{experiment}/model.safetensors"},
+        inputs={"data": "prepare/{task}", "model": "export/{experiment}/model.safetensors"},
         outputs={
             "model": Output("finetune/{experiment}/model.safetensors"),
             "curve": Output("finetune/{experiment}/curve.csv", "curve"),
         },
-        parameters=_of_experiment("scale", "table", "finetune"),
-        modules=("pipeline/finetune.py", "lutra/multigrid.py", *PARAMETERS, *IMAGES, *FITTING, *MODEL),
+        parameters=("tasks.{task}", *_of_experiment("task", "table", "finetune")),
+        modules=("pipeline/finetune.py", "lutra/multigrid.py", *PARAMETERS, *PACKED, *FITTING, *MODEL),
         resources=Resources(threads=8, mem_mb=16000, runtime=2880, gpu=1),
     ),
     Stage(
         name="evaluate",
-        summary="Score bicubic, network, exported and finetuned tables, and draw comparison sheets",
+        summary="Score the input, network, exported and finetuned tables, and draw comparison sheets",
         per="experiment",
         inputs={
-            "data": "prepare/x{scale}",
+            "data": "prepare/{task}",
             "network": "train/{experiment}/network.safetensors",
             "exported": "export/{experiment}/model.safetensors",
             "finetuned": "finetune/{experiment}/model.safetensors",
         },
         outputs={
-            "metrics": Output("evaluate/{experiment}/metrics.json", "metrics"),
-            "images": Output("evaluate/{experiment}/images.csv"),
-            "sheets": Output("evaluate/{experiment}/sheets", "folder"),
+            "metrics": Output("evaluate/{task}/{experiment}/metrics.json", "metrics"),
+            "images": Output("evaluate/{task}/{experiment}/images.csv"),
+            "sheets": Output("evaluate/{task}/{experiment}/sheets", "folder"),
         },
-        parameters=("data.bicubic", *_of_experiment("family", "scale", "evaluate")),
+        parameters=("tasks.{task}", *_of_experiment("family", "task", "evaluate")),
         modules=(
             "pipeline/evaluate.py",
             "lutra/evaluation.py",
@@ -184,7 +196,7 @@ STAGES: tuple[Stage, ...] = (
             "lutra/restoring.py",
             "lutra/imaging",
             *PARAMETERS,
-            *IMAGES,
+            *PACKED,
             *FITTING,
             *MODEL,
         ),
@@ -192,15 +204,15 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         name="report",
-        summary="One table and one picture over all experiments",
-        per="root",
+        summary="One table and one picture over all experiments of a task",
+        per="task",
         inputs={
-            "metrics": "evaluate/{experiment}/metrics.json",
-            "sheets": "evaluate/{experiment}/sheets",
+            "metrics": "evaluate/{task}/{experiment}/metrics.json",
+            "sheets": "evaluate/{task}/{experiment}/sheets",
         },
-        outputs={"table": Output("report/report.md"), "picture": Output("report/comparison.png")},
+        outputs={"table": Output("report/{task}/report.md"), "picture": Output("report/{task}/comparison.png")},
         parameters=("experiments",),
-        modules=("pipeline/report.py", "lutra/files.py", *PARAMETERS),
+        modules=("pipeline/report.py", "lutra/files.py", *PARAMETERS, *SCORES),
         resources=Resources(threads=1, mem_mb=2000, runtime=10),
     ),
 )
@@ -227,8 +239,9 @@ def content_hash(modules: Iterable[str], project: Path = PROJECT) -> str:
 
 
 def source_folders(names: Iterable[str], project: Path = PROJECT) -> list[str]:
-    """Of the image sets named in `data:`, those that are folders of the user's, which prepare must watch."""
-    return sorted({name for name in names if (project / name).is_dir()})
+    """The folders of the named image sets, which prepare must watch: those of the user's, and fetched ones."""
+    places = (place for name in set(names) for place in (name, f"data/{name}"))
+    return sorted(place for place in places if (project / place).is_dir())
 
 
 def _files(modules: Iterable[str], project: Path) -> Iterator[str]:

@@ -16,7 +16,7 @@ from lutra.models.build import build
 from lutra.models.convert import to_artifact
 from lutra.models.interpreter import LutModel
 from pipeline import checkpoint, fitting, provenance, tracking
-from pipeline.datasets import PackedImages, stacked
+from pipeline.packed import PackedImages, stacked
 from pipeline.params import Experiment, Params
 
 
@@ -26,9 +26,10 @@ def run(params: Params, experiment: str, root: Path) -> None:
     Without a network to train (`TrainParams.makes_tables`) the file holds tables already, and export keeps them.
     """
     block = params.experiment(experiment)
-    data = root / "prepare" / f"x{block.scale}"
+    task, data = params.task_of(experiment), root / "prepare" / block.task
+    protocol = task.protocol()
     out = root / "train" / experiment
-    description = registry.describe(block.family, block.scale, block.model.model_dump())
+    description = registry.describe(block.family, protocol.scale, block.model.model_dump())
     torch.manual_seed(block.train.seed)
     model = build(description, network_spec(block))
     tables = block.train.makes_tables
@@ -48,13 +49,12 @@ def run(params: Params, experiment: str, root: Path) -> None:
     ) as log:
         if block.train.init == "least_squares" and not resume.is_file():
             model = _least_squares(model, block, data, log)
-        curve = fitting.fit(
-            model, block.train, data, resume, fitting.fingerprint_of(origin["inputs"]), log.metrics, processes
-        )
+        fingerprint = fitting.fingerprint_of(origin["inputs"])
+        curve = fitting.fit(model, block.train, data, protocol, resume, fingerprint, log.metrics, processes)
         if not processes.is_main_process:
             return
         trained = model.cpu() if tables else to_networks(model.cpu())
-        artifact.save(out / "network.safetensors", to_artifact(trained, provenance=origin))
+        artifact.save(out / "network.safetensors", to_artifact(trained, **task.labels, provenance=origin))
         fitting.write_curve(out / "curve.csv", curve)
         checkpoint.remove(resume)
         log.artifact(out / "network.safetensors", "model")

@@ -1,6 +1,6 @@
-"""Image quality as super-resolution papers report it: PSNR, PSNR-Y and SSIM on luma."""
+"""Image quality as the field reports it: PSNR, PSNR-Y, PSNR-B, SSIM of luma and of planes."""
 
-from math import inf, log10
+from math import inf, log2, log10
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,11 +61,52 @@ def ssim_y(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
         ValueError: the images differ in shape, are not as above, or a side is shorter than 11 pixels.
     """
     _check_pair(a, b)
-    height, width = a.shape[:2]
+    return _ssim(_luma(a), _luma(b))
+
+
+def ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    """As `ssim_y`, of one plane as it is: both (H, W) uint8."""
+    _check_pair(a, b)
+    if a.ndim != 2:
+        raise ValueError(f"planes for SSIM: found shape {a.shape}, expected (H, W)")
+    return _ssim(a.astype(np.float64), b.astype(np.float64))
+
+
+def psnr_b(a: NDArray[np.uint8], b: NDArray[np.uint8], block: int = 8) -> float:
+    """PSNR that counts the blocking of `a` as error too (Yim and Bovik, IEEE TIP 2011), in dB.
+
+    Args:
+        a: the restored plane, (H, W) uint8.
+        b: the clean plane.
+        block: side of the blocks, whose edges lie after every `block`-th row and column.
+
+    Raises:
+        ValueError: the planes differ in shape, are no planes or smaller than two blocks.
+    """
+    _check_pair(a, b)
+    if a.ndim != 2 or min(a.shape) < 2 * block:
+        raise ValueError(f"planes for PSNR-B: found shape {a.shape}, expected (H, W) of at least {2 * block}")
+    error = float(np.mean(np.square(a.astype(np.float64) - b))) + _blocking(a.astype(np.float64), block)
+    return 10 * log10(_PEAK**2 / error) if error else inf
+
+
+def _blocking(plane: NDArray[np.float64], block: int) -> float:
+    """The blocking effect factor: how much neighbours differ across edges of blocks, beyond what others differ."""
+    across = [np.square(np.diff(plane, axis=axis)) for axis in (0, 1)]
+    edges = [steps.take(np.arange(block - 1, steps.shape[axis], block), axis) for axis, steps in enumerate(across)]
+    edge_sum, edge_count = sum(float(e.sum()) for e in edges), sum(e.size for e in edges)
+    rest_count = sum(steps.size for steps in across) - edge_count
+    at_edges = edge_sum / edge_count
+    elsewhere = (sum(float(steps.sum()) for steps in across) - edge_sum) / rest_count
+    weight = log2(block) / log2(min(plane.shape))
+    return weight * (at_edges - elsewhere) if at_edges > elsewhere else 0.0
+
+
+def _ssim(luma_a: NDArray[np.float64], luma_b: NDArray[np.float64]) -> float:
+    height, width = luma_a.shape
     if min(height, width) < _WINDOW:
         found = f"{width} x {height} pixels"
         raise ValueError(f"images for SSIM: found {found}, expected {_WINDOW} x {_WINDOW} or more")
-    luma_a, luma_b = _luma(a), _luma(b)
     margin = _WINDOW - 1
     total = 0.0
     for top in range(0, height - margin, _STRIP):

@@ -40,6 +40,7 @@ def to_artifact(
     model: LutModel,
     *,
     task: str = "sr",
+    options: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any] | None = None,
 ) -> Artifact:
@@ -64,7 +65,7 @@ def to_artifact(
         if unit.adarl is not None:
             tensors[f"{spec.name}.adarl"] = _array(unit.adarl.mix)
             tensors[f"{spec.name}.adarl_fixed"] = _array(unit.adarl.quantised())
-    return Artifact(model.description, functions, tensors, task, provenance or {}, metrics or {})
+    return Artifact(model.description, functions, tensors, task, provenance or {}, metrics or {}, options or {})
 
 
 def _tensor(artifact: Artifact, name: str) -> torch.Tensor:

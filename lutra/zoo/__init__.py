@@ -9,6 +9,8 @@ from typing import Any
 from lutra import artifact
 
 FOLDER = Path(__file__).parent
+SETS = ("Set5", "Set12", "classic5")
+"""Whose scores are shown, in this order, whatever else a model was scored on."""
 
 
 def models() -> dict[str, Path]:
@@ -17,18 +19,21 @@ def models() -> dict[str, Path]:
 
 
 def facts(path: Path) -> tuple[str, str, str, str, str]:
-    """Of a model's file: task, scale, bytes, PSNR-Y on Set5 in dB and licence; empty where the file does not say.
+    """Of a model's file: task with its options, scale, bytes, score and licence; empty where the file does not say.
 
-    The licence is the provenance's field `licence`; the score is `psnr_y` of `Set5` among the metrics.
+    The licence is the provenance's field `licence`; the score is the first measure of the field's first image set among
+    the metrics, such as "Set5 29.83 dB".
     """
     model = artifact.load(path)
+    task = " ".join([model.task, *(str(value) for key, value in model.options.items() if key in ("sigma", "quality"))])
     scale, size = str(model.description.scale), str(path.stat().st_size)
-    return model.task, scale, size, _set5(model.metrics), str(model.provenance.get("licence", ""))
+    return task, scale, size, _score(model.metrics), str(model.provenance.get("licence", ""))
 
 
-def _set5(metrics: Mapping[str, Any]) -> str:
-    for sets in metrics.values():  # {kind: {data set: {metric: value}}}
-        scores = sets.get("Set5") if isinstance(sets, dict) else None
-        if isinstance(scores, dict) and isinstance(scores.get("psnr_y"), float):
-            return f"{scores['psnr_y']:.2f}"
+def _score(metrics: Mapping[str, Any]) -> str:
+    for sets in metrics.values():  # {kind: {data set: {measure: value}}}
+        known = [name for name in SETS if isinstance(sets, dict) and name in sets]
+        for name in [*known, *sets]:
+            if isinstance(sets[name], dict) and isinstance(value := next(iter(sets[name].values()), None), float):
+                return f"{name} {value:.2f} dB"
     return ""

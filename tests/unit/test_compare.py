@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lutra import artifact, bench, compare
-from lutra.evaluation import score
+from lutra import artifact, bench, compare, evaluation
 from lutra.imaging import sheet
 from lutra.imaging.files import read_image, write_image
 from lutra.imaging.resize import imresize
+from lutra.protocols import super_resolution
 from lutra.restoring import Restorer
 from tests.golden import cases
 from tests.unit.test_cli import lutra
@@ -25,7 +25,7 @@ def test_panels_are_lr_bicubic_the_models_and_hr(monkeypatch: pytest.MonkeyPatch
         assert options == {"title": "fish, x2", "crop": None}
         return "sheet"
 
-    monkeypatch.setattr(compare, "comparison_sheet", record)
+    monkeypatch.setattr(evaluation, "comparison_sheet", record)
     model = cases.model("mulut-dfc-x2")
     assert compare.draw(HR, {"own": model}, title="fish") == "sheet"
     assert [label for label, _, _ in shown] == ["LR", "bicubic", "own", "HR"]
@@ -33,7 +33,7 @@ def test_panels_are_lr_bicubic_the_models_and_hr(monkeypatch: pytest.MonkeyPatch
     lr = imresize(hr, 1 / 2)
     images = [lr, imresize(lr, 2), Restorer(model).restore(lr), hr]
     assert all(np.array_equal(image, panel[2]) for image, panel in zip(images, shown, strict=True))
-    scores = score(images[2], hr, 2)
+    scores = super_resolution(2).score(images[2], hr)
     assert shown[2][1] == f"{scores['psnr_y']:.2f} dB / {scores['ssim_y']:.4f}"
 
 
@@ -47,7 +47,7 @@ def test_the_command_draws_models_of_one_scale_only(tmp_path: Path) -> None:
     lutra("compare", image, *both, "-o", output, "--crop", "0,8,32,32")
     assert read_image(output).shape[2] == 3
     other = lutra("compare", image, *both, "-m", tmp_path / "c.safetensors", "-o", output, code=2)
-    assert "a/model x2, b/model x2, c x4, expected one scale for all" in other
+    assert "a/model sr x2, b/model sr x2, c sr x4, expected one task and scale" in other
     assert "crop" in lutra("compare", image, *both, "-o", output, "--crop", "60,0,32,32", code=2)
     assert "none.safetensors" in lutra("compare", image, "-m", tmp_path / "none.safetensors", "-o", output, code=2)
 

@@ -1,4 +1,4 @@
-"""A copy of the project with two tiny experiments on generated images, to run under an orchestrator."""
+"""A copy of the project with tiny experiments on two tasks on generated images, to run under an orchestrator."""
 
 import contextlib
 import os
@@ -15,18 +15,20 @@ from PIL import Image
 SOURCE = Path(__file__).resolve().parents[2]
 TREES = (".dvc", "data", "lutra", "pipeline", "workflow")
 FILES = (".dvcignore", ".gitignore", "Snakefile", "pyproject.toml")
-EXPERIMENTS = ("first", "second")
+EXPERIMENTS = {"first": "x2", "second": "x2", "third": "noise"}
+"""Each with its task."""
 PER_EXPERIMENT = ("train", "export", "finetune", "evaluate")
 
 PARAMS = """
-data: {{train: images/train, evaluate: [images/check], validate: 1, bicubic: uint8, scales: [2]}}
+data: {{train: images/train, evaluate: [images/check], validate: 1}}
+tasks: {{x2: {{task: sr, scale: 2}}, noise: {{task: denoise, sigma: 25}}}}
 tracking: {{enabled: {tracking}}}
 experiments:
 """
 BLOCK = """
   {name}:
     family: srlut
-    scale: 2
+    task: {task}
     model: {{}}
     network: {{width: 4}}
     table: {{interval: 6}}
@@ -89,8 +91,8 @@ class Project:
 
 
 def params(tracking: bool, finetune_steps: int = 2) -> str:
-    blocks = [BLOCK.format(name=name, finetune_steps=2) for name in EXPERIMENTS[:-1]]
-    blocks.append(BLOCK.format(name=EXPERIMENTS[-1], finetune_steps=finetune_steps))
+    steps = dict.fromkeys(EXPERIMENTS, 2) | {"second": finetune_steps}
+    blocks = [BLOCK.format(name=name, task=task, finetune_steps=steps[name]) for name, task in EXPERIMENTS.items()]
     return PARAMS.format(tracking=str(tracking).lower()) + "".join(blocks)
 
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.xdist_group("dvc")
 def built(make: Callable[[bool], Project]) -> Project:
     project = make(True)
     output = project.run("dvc", "repro")
-    assert executed(output) == {"prepare@2", "report", *all_of(*EXPERIMENTS)}
+    assert executed(output) == {"prepare@x2", "prepare@noise", "report@x2", "report@noise", *all_of(*EXPERIMENTS)}
     return project
 
 
@@ -35,13 +35,13 @@ def stale(project: Project) -> set[str]:
 
 def test_every_experiment_is_scored_and_reported(built: Project) -> None:
     root = built.folder / "runs" / "dvc"
-    for name in EXPERIMENTS:
-        metrics = json.loads((root / "evaluate" / name / "metrics.json").read_text())
-        for kind in ("bicubic", "network", "exported", "finetuned"):
-            assert metrics[kind]["check"]["psnr_y"] > 10
-        assert list((root / "evaluate" / name / "sheets").glob("*.png"))
-        assert name in (root / "report" / "report.md").read_text()
-    assert (root / "report" / "comparison.png").stat().st_size > 0
+    for name, task in EXPERIMENTS.items():
+        metrics = json.loads((root / "evaluate" / task / name / "metrics.json").read_text())
+        for kind in ("bicubic" if task == "x2" else "input", "network", "exported", "finetuned"):
+            assert metrics[kind]["check"]["psnr_y" if task == "x2" else "psnr"] > 10
+        assert list((root / "evaluate" / task / name / "sheets").glob("*.png"))
+        assert name in (root / "report" / task / "report.md").read_text()
+        assert (root / "report" / task / "comparison.png").stat().st_size > 0
 
 
 def test_metrics_and_plots_are_known_to_dvc(built: Project) -> None:
@@ -64,7 +64,7 @@ def test_the_runs_are_compared_by_one_row_an_experiment(built: Project) -> None:
     assert len(rows) == len(EXPERIMENTS)
     for row in rows:
         assert row.data.params["family"] == "srlut"
-        assert any(key.endswith("psnr_y_finetuned") for key in row.data.metrics)
+        assert any("psnr" in key and key.endswith("_finetuned") for key in row.data.metrics)
     assert not (built.folder / "mlruns").exists()
 
 
@@ -77,33 +77,33 @@ def test_edits_rerun_what_they_can_change_and_nothing_else(built: Project) -> No
         with built.commented(unrelated):
             assert stale(built) == set()
     with built.commented("pipeline/report.py"):
-        assert stale(built) == {"report"}
+        assert stale(built) == {"report@x2", "report@noise"}
     with built.commented("lutra/units.py"):
         assert stale(built) == all_of(*EXPERIMENTS)
     with built.commented("pipeline/prepare.py"):
-        assert stale(built) == {"prepare@2"}
+        assert stale(built) == {"prepare@x2", "prepare@noise"}
 
 
 def test_a_new_image_makes_the_data_stale(built: Project) -> None:
     image = built.folder / "images" / "train" / "new.png"
     image.write_bytes((built.folder / "images" / "train" / "0.png").read_bytes())
     try:
-        assert stale(built) == {"prepare@2"}
+        assert stale(built) == {"prepare@x2", "prepare@noise"}
     finally:
         image.unlink()
 
 
 def test_a_changed_block_reruns_its_stages_alone(built: Project) -> None:
     with built.edited("params.yaml", lambda text: text.replace("sheets: 1", "sheets: 0", 1)):
-        assert stale(built) == {"evaluate@first", "report"}
+        assert stale(built) == {"evaluate@first", "report@x2", "report@noise"}
     with built.edited("params.yaml", lambda _: params(tracking=True, finetune_steps=3)):
-        expected = all_of("second", stages=("finetune", "evaluate")) | {"report"}
+        expected = all_of("second", stages=("finetune", "evaluate")) | {"report@x2", "report@noise"}
         assert executed(built.run("dvc", "repro")) == expected
         assert stale(built) == set()
 
 
 def test_a_new_block_is_picked_up_as_it_is(built: Project) -> None:
-    block = "\n" + (built.folder / "params.yaml").read_text().partition("  second:")[2]
-    with built.edited("params.yaml", lambda text: text + "  third:" + block):
-        assert stale(built) >= {"train@third", "evaluate@third"}
+    block = "\n" + (built.folder / "params.yaml").read_text().partition("  third:")[2]
+    with built.edited("params.yaml", lambda text: text + "  fourth:" + block):
+        assert stale(built) >= {"train@fourth", "evaluate@fourth"}
         assert not stale(built) & {"train@first", "evaluate@first"}

@@ -14,12 +14,13 @@ from tests.golden.cases import image
 from tests.workflow.project import SOURCE
 
 PARAMS = """
-data: {{train: {images}, evaluate: [{images}], validate: 1, bicubic: uint8, scales: [2]}}
+data: {{train: {images}, evaluate: [{images}], validate: 1}}
+tasks: {{x2: {{task: sr, scale: 2}}}}
 tracking: {{enabled: true, uri: "sqlite:///{database}"}}
 experiments:
   one:
     family: mulut
-    scale: 2
+    task: x2
     model: {{patterns: sd}}
     network: {{width: 4}}
     table: {{interval: 5, dfc: {{interval: 6}}}}
@@ -48,7 +49,7 @@ def run(folder: Path, root: Path, stage: str, *, two: bool = False) -> str:
         port = ["--main_process_port", "0"]
         launcher = [sys.executable, "-m", "accelerate.commands.launch", *TWO, *port, "-m"]
     command = [*launcher, "pipeline", stage, "--root", str(root), "--params", str(folder / "params.yaml")]
-    target = ["--scale", "2"] if stage == "prepare" else ["--experiment", "one"]
+    target = ["--task", "x2"] if stage == "prepare" else ["--experiment", "one"]
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*command, *target], cwd=SOURCE, env=environment, capture_output=True, text=True, timeout=300, check=False

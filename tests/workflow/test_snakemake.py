@@ -16,7 +16,7 @@ Jobs = dict[str, int]
 @pytest.fixture(scope="module")
 def built(make: Callable[[bool], Project]) -> Project:
     project = make(False)
-    assert snakemake(project) == {"prepare": 1, **dict.fromkeys(PER_EXPERIMENT, 2), "report": 1}
+    assert snakemake(project) == {"prepare": 2, **dict.fromkeys(PER_EXPERIMENT, 3), "report": 2}
     return project
 
 
@@ -34,19 +34,20 @@ def planned(project: Project) -> Jobs:
 
 def test_every_experiment_is_scored_and_reported(built: Project) -> None:
     root = built.folder / "runs" / "snakemake"
-    for name in EXPERIMENTS:
-        assert (root / "evaluate" / name / "metrics.json").is_file()
-        assert list((root / "evaluate" / name / "sheets").glob("*.png"))
-        assert name in (root / "report" / "report.md").read_text()
+    for name, task in EXPERIMENTS.items():
+        assert (root / "evaluate" / task / name / "metrics.json").is_file()
+        assert list((root / "evaluate" / task / name / "sheets").glob("*.png"))
+        assert name in (root / "report" / task / "report.md").read_text()
         for stage in PER_EXPERIMENT:
-            assert (root / "logs" / stage / f"{name}.log").is_file()
-            assert (root / "benchmarks" / stage / f"{name}.tsv").is_file()
+            of = f"{task}/{name}" if stage == "evaluate" else name
+            assert (root / "logs" / stage / f"{of}.log").is_file()
+            assert (root / "benchmarks" / stage / f"{of}.tsv").is_file()
 
 
 def test_the_report_holds_metrics_and_sheets(built: Project) -> None:
     built.python("-m", "snakemake", "--report", "report.html")
     text = (built.folder / "report.html").read_text()
-    for path in ("metrics.json", "comparison.png", "report.md", "evaluate/first/sheets"):
+    for path in ("metrics.json", "comparison.png", "report.md", "evaluate/x2/first/sheets"):
         assert path in text
 
 
@@ -60,16 +61,16 @@ def test_edits_rerun_what_they_can_change_and_nothing_else(built: Project) -> No
     with built.commented("lutra/cli.py"):
         assert planned(built) == {}
     with built.commented("pipeline/report.py"):
-        assert planned(built) == {"report": 1}
+        assert planned(built) == {"report": 2}
     with built.commented("lutra/units.py"):
-        assert planned(built) == {**dict.fromkeys(PER_EXPERIMENT, 2), "report": 1}
+        assert planned(built) == {**dict.fromkeys(PER_EXPERIMENT, 3), "report": 2}
 
 
 def test_a_changed_block_reruns_its_stages_alone(built: Project) -> None:
     with built.edited("params.yaml", lambda text: text.replace("sheets: 1", "sheets: 0", 1)):
-        assert planned(built) == {"evaluate": 1, "report": 1}
+        assert planned(built) == {"evaluate": 1, "report": 2}
     with built.edited("params.yaml", lambda _: params(tracking=False, finetune_steps=3)):
-        assert snakemake(built) == {"finetune": 1, "evaluate": 1, "report": 1}
+        assert snakemake(built) == {"finetune": 1, "evaluate": 1, "report": 2}
         assert planned(built) == {}
 
 
@@ -77,7 +78,7 @@ def test_a_new_image_makes_the_data_stale(built: Project) -> None:
     image = built.folder / "images" / "train" / "new.png"
     image.write_bytes((built.folder / "images" / "train" / "0.png").read_bytes())
     try:
-        assert planned(built)["prepare"] == 1
+        assert planned(built)["prepare"] == 2
     finally:
         image.unlink()
 

@@ -25,7 +25,7 @@ if config != yaml.safe_load(Path("params.yaml").read_text()):
 
 wildcard_constraints:
     experiment="|".join(map(re.escape, SETTINGS.experiments)) or "(?!)",
-    scale=r"\d+",
+    task="|".join(map(re.escape, SETTINGS.tasks)) or "(?!)",
 
 
 def inputs(name):
@@ -34,16 +34,28 @@ def inputs(name):
 
 
 def _input(stage, path):
-    if stage.per == "root":
-        return expand(path, experiment=SETTINGS.experiments)
-    if "{scale}" in path:
-        return lambda wildcards: path.format(scale=SETTINGS.experiment(wildcards.experiment).scale)
+    if stage.per == "task" and "{experiment}" in path:
+        return lambda wildcards: expand(path, task=wildcards.task, experiment=_experiments_of(wildcards.task))
+    if "{task}" in path:
+        return lambda wildcards: path.format(**_target(wildcards))
     return path
+
+
+def _experiments_of(task):
+    return [name for name, block in SETTINGS.experiments.items() if block.task == task]
+
+
+def _target(wildcards):
+    """What the stage is run for: a task, or an experiment and its task."""
+    named = dict(wildcards.items())
+    if "experiment" in named:
+        named["task"] = SETTINGS.experiment(named["experiment"]).task
+    return named
 
 
 def source_files():
     """The images in the user's folders: one that is new, gone or changed makes `prepare` run."""
-    folders = stages.source_folders([SETTINGS.data.train, *SETTINGS.data.evaluate])
+    folders = stages.source_folders(SETTINGS.image_sets())
     return sorted(str(path) for folder in folders for path in Path(folder).rglob("*") if path.is_file())
 
 
@@ -58,7 +70,7 @@ def outputs(name, **decorate):
 
 
 def parameters(name):
-    return lambda wildcards: stages.find(name).resolved(SETTINGS, **dict(wildcards.items()))
+    return lambda wildcards: stages.find(name).resolved(SETTINGS, **_target(wildcards))
 
 
 def code(name):

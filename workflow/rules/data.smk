@@ -7,9 +7,9 @@ rule prepare:
     output:
         **outputs("prepare"),
     log:
-        f"{ROOT}/logs/prepare/x{{scale}}.log",
+        f"{ROOT}/logs/prepare/{{task}}.log",
     benchmark:
-        f"{ROOT}/benchmarks/prepare/x{{scale}}.tsv"
+        f"{ROOT}/benchmarks/prepare/{{task}}.tsv"
     threads: threads_of("prepare")
     resources:
         **resources_of("prepare"),
@@ -17,4 +17,4 @@ rule prepare:
         parameters=parameters("prepare"),
         code=code("prepare"),
     shell:
-        "{PYTHON:q} -m pipeline prepare --scale {wildcards.scale} --root {ROOT} > {log} 2>&1"
+        "{PYTHON:q} -m pipeline prepare --task {wildcards.task} --root {ROOT} > {log} 2>&1"

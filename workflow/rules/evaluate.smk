@@ -23,9 +23,9 @@ rule evaluate:
             ),
         ),
     log:
-        f"{ROOT}/logs/evaluate/{{experiment}}.log",
+        f"{ROOT}/logs/evaluate/{{task}}/{{experiment}}.log",
     benchmark:
-        f"{ROOT}/benchmarks/evaluate/{{experiment}}.tsv"
+        f"{ROOT}/benchmarks/evaluate/{{task}}/{{experiment}}.tsv"
     threads: threads_of("evaluate")
     resources:
         **resources_of("evaluate"),

@@ -1,4 +1,4 @@
-# One table and one picture over all experiments.
+# One table and one picture over all experiments of a task.
 
 
 rule report:
@@ -11,19 +11,19 @@ rule report:
                 path,
                 caption="../report/table.rst",
                 category="Scores",
-                labels={"experiment": "all", "what": "table"},
+                labels={"experiment": "{task}", "what": "table"},
             ),
             picture=lambda path: report(
                 path,
                 caption="../report/comparison.rst",
                 category="Scores",
-                labels={"experiment": "all", "what": "comparison"},
+                labels={"experiment": "{task}", "what": "comparison"},
             ),
         ),
     log:
-        f"{ROOT}/logs/report.log",
+        f"{ROOT}/logs/report/{{task}}.log",
     benchmark:
-        f"{ROOT}/benchmarks/report.tsv"
+        f"{ROOT}/benchmarks/report/{{task}}.tsv"
     localrule: True
     threads: threads_of("report")
     resources:
@@ -32,4 +32,4 @@ rule report:
         parameters=parameters("report"),
         code=code("report"),
     shell:
-        "{PYTHON:q} -m pipeline report --root {ROOT} > {log} 2>&1"
+        "{PYTHON:q} -m pipeline report --task {wildcards.task} --root {ROOT} > {log} 2>&1"

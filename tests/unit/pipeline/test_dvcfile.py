@@ -5,8 +5,7 @@ from pipeline.stages import PROJECT
 
 
 def test_dvc_yaml_is_current() -> None:
-    data = params.load(PROJECT / "params.yaml").data
-    folders = stages.source_folders([data.train, *data.evaluate])
+    folders = stages.source_folders(params.load(PROJECT / "params.yaml").image_sets())
     found = (PROJECT / "dvc.yaml").read_text()
     assert found == dvcfile.text(folders), "run `python -m pipeline dvc-yaml`"
 
@@ -17,7 +16,7 @@ def test_every_stage_is_in_it_once() -> None:
         assert lines.count(f"  {stage.name}:") == 1
 
 
-def test_the_report_depends_on_the_folder_that_every_experiment_writes_into() -> None:
+def test_a_report_depends_on_the_folder_that_every_experiment_of_its_task_writes_into() -> None:
     _, _, report = dvcfile.text().partition("\n  report:\n")
-    assert "foreach" not in report
-    assert "      - runs/dvc/evaluate\n" in report
+    assert report.startswith("    foreach: ${tasks}\n")
+    assert "        - runs/dvc/evaluate/${key}\n" in report

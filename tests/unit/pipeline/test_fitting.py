@@ -16,12 +16,14 @@ from lutra.layouts import DiagonalLayout
 from lutra.models import registry
 from lutra.models.build import build
 from lutra.models.interpreter import LutModel
+from lutra.protocols import super_resolution
 from pipeline import checkpoint, fitting, params, prepare
 from pipeline.params import FitParams
 
 SETTINGS = FitParams(
     steps=12, batch=4, patch=8, learning_rate=1e-3, final_learning_rate=1e-4, validate_every=3, checkpoint_every=5
 )
+PROTOCOL = super_resolution(2)
 LAYOUT = DiagonalLayout(5, 1, 6)
 
 
@@ -35,18 +37,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_image(folder / f"{number}.png", np.stack(waves, axis=-1).astype(np.uint8))
     settings = params.Params.model_validate(
         {
-            "data": {
-                "train": str(folder),
-                "evaluate": [str(folder)],
-                "validate": 1,
-                "bicubic": "uint8",
-                "scales": [2],
-            },
+            "data": {"train": str(folder), "evaluate": [str(folder)], "validate": 1},
+            "tasks": {"x2": {"task": "sr", "scale": 2}},
             "tracking": {"enabled": False},
             "experiments": {},
         }
     )
-    return prepare.run(settings, scale=2, root=tmp_path_factory.mktemp("root"))
+    return prepare.run(settings, task="x2", root=tmp_path_factory.mktemp("root"))
 
 
 def network() -> LutModel:
@@ -68,7 +65,7 @@ def silent(metrics: dict[str, float], step: int) -> None:
 @pytest.mark.parametrize("start", STARTS)
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(data: Path, tmp_path: Path, start: str) -> None:
     whole = STARTS[start]()
-    curve = fitting.fit(whole, SETTINGS, data, tmp_path / "a" / "c.safetensors", "f", silent)
+    curve = fitting.fit(whole, SETTINGS, data, PROTOCOL, tmp_path / "a" / "c.safetensors", "f", silent)
 
     class Crash(Exception):
         pass
@@ -79,11 +76,11 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(data: Path, tmp_pa
 
     resume = tmp_path / "b" / "c.safetensors"
     with pytest.raises(Crash):
-        fitting.fit(STARTS[start](), SETTINGS, data, resume, "f", crash)
+        fitting.fit(STARTS[start](), SETTINGS, data, PROTOCOL, resume, "f", crash)
     kept = checkpoint.load(resume, "f")
     assert kept is not None and kept.step == 5
     resumed = STARTS[start]()
-    assert fitting.fit(resumed, SETTINGS, data, resume, "f", silent) == curve
+    assert fitting.fit(resumed, SETTINGS, data, PROTOCOL, resume, "f", silent) == curve
     assert all(torch.equal(tensor, resumed.state_dict()[name]) for name, tensor in whole.state_dict().items())
 
 
@@ -99,18 +96,18 @@ def test_a_checkpoint_of_another_run_is_not_resumed(data: Path, tmp_path: Path) 
 def test_the_result_is_the_best_state(data: Path, tmp_path: Path) -> None:
     model = to_tables(network(), LAYOUT)
     wild = SETTINGS.model_copy(update={"learning_rate": 1.0, "final_learning_rate": 1.0})
-    start = fitting.validate(model, fitting.PackedImages(data / "validate"))
-    curve = fitting.fit(model, wild, data, tmp_path / "c.safetensors", "f", silent)
-    best = max(row["val_psnr_y"] for row in curve)
-    assert fitting.validate(model, fitting.PackedImages(data / "validate")) == best >= start
+    start = fitting.validate(model, fitting.PackedImages(data / "validate"), PROTOCOL)
+    curve = fitting.fit(model, wild, data, PROTOCOL, tmp_path / "c.safetensors", "f", silent)
+    best = max(row["val_psnr"] for row in curve)
+    assert fitting.validate(model, fitting.PackedImages(data / "validate"), PROTOCOL) == best >= start
 
 
 def test_without_steps_a_model_stays_as_it_is(data: Path, tmp_path: Path) -> None:
     model = to_tables(network(), LAYOUT)
     before = checkpoint.copy_state(model)
     none = SETTINGS.model_copy(update={"steps": 0})
-    (row,) = fitting.fit(model, none, data, tmp_path / "c.safetensors", "f", silent)
-    assert row["step"] == 0 and row["val_psnr_y"] > 0
+    (row,) = fitting.fit(model, none, data, PROTOCOL, tmp_path / "c.safetensors", "f", silent)
+    assert row["step"] == 0 and row["val_psnr"] > 0
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
@@ -123,19 +120,19 @@ def test_what_is_validated_is_the_running_average(data: Path, tmp_path: Path) ->
     scores = []
     for settings in (noisy, plain):
         model = to_tables(network(), LAYOUT)
-        curve = fitting.fit(model, settings, data, tmp_path / "c.safetensors", "f", silent)
-        scores.append(curve[-1]["val_psnr_y"])
-        assert fitting.validate(model, fitting.PackedImages(data / "validate")) == max(
-            row["val_psnr_y"] for row in curve
+        curve = fitting.fit(model, settings, data, PROTOCOL, tmp_path / "c.safetensors", "f", silent)
+        scores.append(curve[-1]["val_psnr"])
+        assert fitting.validate(model, fitting.PackedImages(data / "validate"), PROTOCOL) == max(
+            row["val_psnr"] for row in curve
         )
     assert scores[0] > scores[1]
 
 
 def test_training_improves_on_interpolation(data: Path, tmp_path: Path) -> None:
     longer = SETTINGS.model_copy(update={"steps": 60, "validate_every": 20})
-    curve = fitting.fit(network(), longer, data, tmp_path / "c.safetensors", "f", silent)
+    curve = fitting.fit(network(), longer, data, PROTOCOL, tmp_path / "c.safetensors", "f", silent)
     assert [row["step"] for row in curve] == [0, 20, 40, 60]
-    assert curve[-1]["val_psnr_y"] > curve[0]["val_psnr_y"] + 0.5
+    assert curve[-1]["val_psnr"] > curve[0]["val_psnr"] + 0.5
     assert curve[-1]["loss"] < curve[1]["loss"]
 
 
@@ -148,7 +145,7 @@ def test_a_stop_request_leaves_a_checkpoint(data: Path, tmp_path: Path, number: 
             os.kill(os.getpid(), number)
 
     with pytest.raises(KeyboardInterrupt):
-        fitting.fit(network(), SETTINGS, data, resume, "f", stop)
+        fitting.fit(network(), SETTINGS, data, PROTOCOL, resume, "f", stop)
     kept = checkpoint.load(resume, "f")
     assert kept is not None and kept.step == 3
 
@@ -156,7 +153,7 @@ def test_a_stop_request_leaves_a_checkpoint(data: Path, tmp_path: Path, number: 
 def test_accumulated_parts_give_the_whole_batch(data: Path, tmp_path: Path) -> None:
     parts = SETTINGS.model_copy(update={"accumulate": 2})
     one, two = network(), network()
-    fitting.fit(one, SETTINGS, data, tmp_path / "a.safetensors", "f", silent)
-    fitting.fit(two, parts, data, tmp_path / "b.safetensors", "f", silent)
+    fitting.fit(one, SETTINGS, data, PROTOCOL, tmp_path / "a.safetensors", "f", silent)
+    fitting.fit(two, parts, data, PROTOCOL, tmp_path / "b.safetensors", "f", silent)
     for name, tensor in one.state_dict().items():
         assert torch.allclose(tensor, two.state_dict()[name], atol=1e-4)  # the sum runs in another order

@@ -13,9 +13,10 @@ from pipeline.params import load
 from pipeline.stages import STAGES
 
 PARAMS = """
-data: {train: photos, evaluate: [samples], validate: 1, bicubic: uint8, scales: [2, 4]}
+data: {train: photos, evaluate: [samples], validate: 1}
+tasks: {x2: {task: sr, scale: 2}, x4: {task: sr, scale: 4}}
 experiments:
-  small: {family: srlut, scale: 2, model: {}, network: {}, table: {}, train: {}, finetune: {}, evaluate: {}}
+  small: {family: srlut, task: x2, model: {}, network: {}, table: {}, train: {}, finetune: {}, evaluate: {}}
 """
 
 
@@ -50,27 +51,27 @@ def test_a_stage_gets_its_experiment_and_root(name: str, project: Path, monkeypa
     assert calls == [("small", Path("runs/x"), {})]
 
 
-@pytest.mark.parametrize("option", [["--scale", "2"], ["--experiment", "small"]])
-def test_prepare_takes_a_scale_or_the_scale_of_an_experiment(
+@pytest.mark.parametrize("option", [["--task", "x2"], ["--experiment", "small"]])
+def test_prepare_takes_a_task_or_the_task_of_an_experiment(
     option: list[str], project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = stand_in(monkeypatch, "prepare")
     assert CliRunner().invoke(app, ["prepare", *option, "--root", "r"]).exit_code == 0
-    assert calls == [({"scale": 2, "root": Path("r")},)]
+    assert calls == [({"task": "x2", "root": Path("r")},)]
 
 
-@pytest.mark.parametrize("options", [[], ["--scale", "2", "--experiment", "small"]])
+@pytest.mark.parametrize("options", [[], ["--task", "x2", "--experiment", "small"]])
 def test_prepare_refuses_neither_and_both(options: list[str], project: Path) -> None:
     result = CliRunner().invoke(app, ["prepare", *options])
     assert result.exit_code == 2
-    assert result.stderr == "error: prepare takes either --scale or --experiment\n"
+    assert result.stderr == "error: prepare takes either --task or --experiment\n"
 
 
 def test_report_covers_all_experiments_or_those_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = stand_in(monkeypatch, "report")
-    for options in ([], ["--experiment", "small"]):
+    for options in ([], ["--experiment", "small"], ["--task", "x4"]):
         assert CliRunner().invoke(app, ["report", *options, "--root", "r"]).exit_code == 0
-    assert calls == [(Path("r"), None, {}), (Path("r"), ["small"], {})]
+    assert calls == [(Path("r"), "x2", None, {}), (Path("r"), "x2", ["small"], {}), (Path("r"), "x4", None, {})]
 
 
 @pytest.mark.parametrize(
@@ -97,10 +98,10 @@ def test_a_trace_is_shown_on_request(project: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_wrong_parameters_are_one_line(project: Path) -> None:
-    (project / "params.yaml").write_text(PARAMS.replace("bicubic", "bicubik"))
+    (project / "params.yaml").write_text(PARAMS.replace("validate", "validat"))
     result = CliRunner().invoke(app, ["train", "--experiment", "small"])
     assert result.exit_code == 2
-    assert result.stderr.startswith("error: params.yaml: data.bicubik: found an unknown key")
+    assert result.stderr.startswith("error: params.yaml: data.validat: found an unknown key")
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -121,7 +122,7 @@ def test_a_folder_of_images_becomes_a_dependency_of_prepare(project: Path) -> No
 
 
 def test_new_adds_an_experiment_with_its_changes(project: Path) -> None:
-    command = ["new", "mine", "--family", "srlut", "--scale", "4", "--set", "train.steps=7"]
+    command = ["new", "mine", "--family", "srlut", "--task", "x4", "--set", "train.steps=7"]
     assert CliRunner().invoke(app, command).exit_code == 0
     assert load(project / "params.yaml").experiments["mine"].train.steps == 7
     again = CliRunner().invoke(app, command)

@@ -40,21 +40,36 @@ def test_the_published_recipe(path: Path) -> None:
     assert block.network.width == 64
 
 
-def test_a_block_before_another_key_and_a_new_scale(tmp_path: Path) -> None:
+def test_a_block_before_another_key(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(
         "# mine\nexperiments: {} # none yet\n# about data\ndata:\n  train: photos\n  evaluate: [samples]\n"
-        "  validate: 1\n  bicubic: uint8\n  scales: [4] # only four\n"
+        "  validate: 1\ntasks: {x2: {task: sr, scale: 2}}\n"
     )
     add_experiment(
-        path, "two", "srlut", scale=2, overrides=["train.steps=7", "model.pattern=d", "table.dfc={width: 1}"]
+        path, "two", "srlut", task="x2", overrides=["train.steps=7", "model.pattern=d", "table.dfc={width: 1}"]
     )
     text = path.read_text()
     assert text.startswith("# mine\nexperiments: # none yet\n  two:\n")
-    assert "\n# about data\ndata:\n" in text and "scales: [4, 2] # only four\n" in text
+    assert "\n# about data\ndata:\n" in text
     block = load(path).experiments["two"]
-    assert (block.scale, block.train.steps, block.model.pattern) == (2, 7, "d")
+    assert (block.task, block.train.steps, block.model.pattern) == ("x2", 7, "d")
     assert block.table.dfc is not None and block.table.dfc.width == 1
+
+
+def test_a_task_of_a_usual_name_is_added(path: Path) -> None:
+    before = path.read_text()
+    add_experiment(path, "two", "srlut", task="x2")
+    add_experiment(path, "harder", "mulut", task="denoise50")
+    text = path.read_text()
+    assert "  deblur: {task: deblur, length: [5, 15], sigma: 1} # " in text
+    assert "\n  x2: {task: sr, scale: 2}\n  denoise50: {task: denoise, sigma: 50}\n\ntracking:\n" in text
+    assert before.partition("\ntracking:")[0] in text
+    assert load(path).task_of("harder").options == {"sigma": 50}
+    with pytest.raises(ParamsError, match="found 'x2b', expected one of x4"):
+        add_experiment(path, "third", "srlut", task="x2b")
+    with pytest.raises(ParamsError, match=r"tasks\.deblock700\.quality: found 700"):
+        add_experiment(path, "third", "srlut", task="deblock700")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +107,7 @@ def test_small_rates_and_words_that_yaml_reads_otherwise_survive(path: Path) -> 
     assert yaml_1_1.load(path)["experiments"]["on"]["model"]["patterns"] == "yes"
 
 
-BLOCK = "{family: srlut, scale: 4, model: {}, network: {}, table: {}, train: {}, finetune: {}, evaluate: {}}"
+BLOCK = "{family: srlut, task: x4, model: {}, network: {}, table: {}, train: {}, finetune: {}, evaluate: {}}"
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from pipeline.params import ParamsError
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = """
-data: {train: photos, evaluate: [samples], validate: 1, bicubic: uint8, scales: [2, 4]}
+data: {train: photos, evaluate: [samples], validate: 1}
+tasks: {x4: {task: sr, scale: 4}, noise: {task: denoise, sigma: [15, 50]}}
 experiments:
-  one: {family: srlut, scale: 4, model: {}, network: {}, table: {}, train: {}, finetune: {}, evaluate: {}}
+  one: {family: srlut, task: x4, model: {}, network: {}, table: {}, train: {}, finetune: {}, evaluate: {}}
 """
 
 
@@ -46,14 +47,27 @@ def test_defaults_are_filled_in_and_frozen() -> None:
         ("train: {}, fine", "train: {steps: -1}, fine", ["experiments.one.train.steps", "0"]),
         ("train: {}, fine", "fine", ["experiments.one.train"]),
         ("family: srlut", "family: srlot", ["experiments.one.family", "'srlot'", "srlut"]),
-        ("scale: 4", "scale: 3", ["experiments.one.scale", "found 3", "2, 4"]),
+        ("task: x4", "task: x3", ["experiments.one.task", "found 'x3'", "'x4'"]),
+        ("scale: 4", "scale: 5", ["tasks.x4.scale", "found 5", "4"]),
+        ("scale: 4", "scale: 4, sigma: 25", ["tasks.x4.sigma: sr has no such option", "scale, bicubic"]),
+        ("task: sr, scale: 4", "task: sr", ["tasks.x4.scale: found nothing"]),
+        ("task: sr, scale: 4", "task: deblur, length: [15, 5]", ["tasks.x4.length", "the least first"]),
+        ("task: sr, scale: 4", "task: inpaint", ["tasks.x4.task", "'inpaint'", "deblock"]),
+        ("[15, 50]", "[15, 50, 60]", ["tasks.noise.sigma"]),
+        ("[15, 50]", "much", ["tasks.noise.sigma", "'much'"]),
+        ("validate: 1", "validate: 1, mix: [photos]", ["data.mix", "each once"]),
+        (
+            "validate: 1",
+            "validate: 1, deadleaves: {least_radius: 300}",
+            ["data.deadleaves.least_radius", "less than 200"],
+        ),
         ("model: {}", "model: {stages: 2}", ["experiments.one", "no option 'stages'"]),
         ("table: {}", "table: {dfc: {interval: 4}}", ["experiments.one.table", "expected 3 <= diagonal < coarse"]),
         ("train: {}, fine", "train: {batch: 6, accumulate: 4}, fine", ["accumulate: found 4", "divisor"]),
         ("train: {}, fine", "train: {final_learning_rate: 0.5}, fine", ["final_learning_rate", "at most"]),
         ("  one:", "  One:", ["One"]),
         ("data: {", "date: {", ["date", "'data'"]),
-        ("scale: 4", "scale: 4, scale: 4", ["once"]),
+        ("task: x4", "task: x4, task: x4", ["once"]),
         ("evaluate: [samples]", "evaluate: [samples, samples]", ["data", "each once"]),
     ],
 )
@@ -64,6 +78,24 @@ def test_a_mistake_is_one_line_that_names_it(old: str, new: str, parts: list[str
     message = str(caught.value)
     assert message.startswith("params.yaml: ") and "\n" not in message
     assert all(part in message for part in parts), message
+
+
+def test_a_task_knows_its_options_as_they_are_written() -> None:
+    loaded = parse(TEXT)
+    assert loaded.tasks["x4"].options == {"scale": 4} and loaded.tasks["x4"].labels == {"task": "sr", "options": {}}
+    assert loaded.tasks["noise"].options == {"sigma": [15, 50]}
+    one = parse(TEXT.replace("[15, 50]", "25")).tasks["noise"]
+    assert one.labels == {"task": "denoise", "options": {"sigma": 25}}
+
+
+def test_a_task_may_have_images_of_its_own() -> None:
+    text = TEXT.replace("scale: 4}", "scale: 4, train: mine, evaluate: [a, b]}").replace(
+        "validate: 1", "validate: 1, mix: [deadleaves]"
+    )
+    loaded = parse(text)
+    assert loaded.train_sets("x4") == ("mine", "deadleaves") and loaded.evaluate_sets("x4") == ("a", "b")
+    assert loaded.train_sets("noise") == ("photos", "deadleaves") and loaded.evaluate_sets("noise") == ("samples",)
+    assert loaded.image_sets() == ["a", "b", "deadleaves", "mine", "photos", "samples"]
 
 
 def test_an_unknown_experiment_lists_the_known_ones() -> None:

@@ -132,15 +132,17 @@ def test_unknown_stages_are_refused() -> None:
 
 def test_parameters_are_resolved_with_their_defaults() -> None:
     content = (
-        "data: {train: photos, evaluate: [samples], validate: 1, bicubic: uint8, scales: [4]}\n"
+        "data: {train: photos, evaluate: [samples], validate: 1}\n"
+        "tasks: {x4: {task: sr, scale: 4}}\n"
         "experiments:\n"
-        "  a: {family: srlut, scale: 4, model: {}, network: {}, table: {}, train: {steps: 7}, finetune: {},"
+        "  a: {family: srlut, task: x4, model: {}, network: {}, table: {}, train: {steps: 7}, finetune: {},"
         " evaluate: {}}\n"
     )
-    resolved = stages.find("train").resolved(params.parse(content.encode(), "test"), experiment="a")
+    resolved = stages.find("train").resolved(params.parse(content.encode(), "test"), experiment="a", task="x4")
     assert resolved["experiments.a.family"] == "srlut"
     assert resolved["experiments.a.train"]["steps"] == 7
     assert resolved["experiments.a.train"]["seed"] == 0
+    assert resolved["tasks.x4"]["scale"] == 4
     assert json.loads(json.dumps(resolved)) == resolved
 
 
@@ -165,4 +167,5 @@ def test_content_hash_refuses_missing_modules(tmp_path: Path) -> None:
 
 def test_source_folders_are_the_folders_among_the_names(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    assert stages.source_folders(["photos", "mine", "mine"], tmp_path) == ["mine"]
+    (tmp_path / "data" / "Set5").mkdir(parents=True)
+    assert stages.source_folders(["photos", "mine", "mine", "Set5"], tmp_path) == ["data/Set5", "mine"]

@@ -1,0 +1,181 @@
+"""What the tasks undo: bicubic shrinking, Gaussian noise, JPEG compression, motion blur; seeded, on uint8 images.
+
+A degradation is plain data with `apply(image, number)`: which image of a set it is decides its noise, quality or
+kernel, so that a set is degraded the same way every time. Images of several planes are degraded plane by plane,
+noise drawn for each, one kernel for all.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import ClassVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from lutra.imaging.resize import Variant, imresize
+
+Image = NDArray[np.uint8]
+Range = tuple[float, float]
+
+SEED = 0
+"""Of the degradations that protocols apply."""
+
+
+def generator_of(seed: int, number: int, stream: int = 0) -> np.random.Generator:
+    """The random numbers of one image: Philox, counted by its number; `stream` keeps uses apart."""
+    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, stream, number]))
+
+
+def add_noise(image: Image, sigma: float, generator: np.random.Generator) -> Image:
+    """Add Gaussian noise, round half to even and clip to 0..255.
+
+    Args:
+        image: (H, W) or (H, W, C) uint8; every value gets its own noise.
+        sigma: standard deviation in levels.
+        generator: of the noise.
+    """
+    noise = generator.standard_normal(image.shape, dtype=np.float32) * np.float32(sigma)
+    return np.rint(image + noise).clip(0, 255).astype(np.uint8)
+
+
+def compress(plane: Image, quality: int) -> Image:
+    """What libjpeg's encoder and decoder make of a gray plane (H, W) uint8, at a quality of 1..100 on its scale."""
+    if plane.ndim != 2:
+        raise ValueError(f"JPEG plane: found shape {plane.shape}, expected (H, W)")
+    encoded = io.BytesIO()
+    Pillow.fromarray(plane).save(encoded, format="JPEG", quality=quality)
+    return np.array(Pillow.open(encoded))
+
+
+def motion_kernel(length: float, generator: np.random.Generator, samples: int = 256) -> NDArray[np.float64]:
+    """The blur of a random camera path: a walk whose velocity changes smoothly, drawn with bilinear weights.
+
+    Args:
+        length: of the path from end to end along itself, in pixels.
+        generator: of the path.
+        samples: points along it.
+
+    Returns:
+        (K, K) float64, K odd, weights >= 0 that sum to 1, their centre of mass at the centre.
+    """
+    turns = generator.normal(0, 1, (samples, 2)).cumsum(axis=0)
+    heading = generator.uniform(0, 2 * np.pi)
+    velocity = np.array([np.cos(heading), np.sin(heading)]) * 8 + turns * 8 / np.sqrt(samples)
+    path = velocity.cumsum(axis=0)
+    travelled = np.linalg.norm(np.diff(path, axis=0), axis=1).sum()
+    path = (path - path.mean(axis=0)) * (length / max(travelled, 1e-9))
+    reach = int(np.ceil(np.abs(path).max())) + 1
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1))
+    corner = np.floor(path).astype(np.int64)
+    part = path - corner
+    for row in (0, 1):
+        for column in (0, 1):
+            weight = (part[:, 0] if row else 1 - part[:, 0]) * (part[:, 1] if column else 1 - part[:, 1])
+            np.add.at(kernel, (corner[:, 0] + row + reach, corner[:, 1] + column + reach), weight)
+    kernel /= kernel.sum()
+    return kernel
+
+
+def blur(image: Image, kernel: NDArray[np.float64]) -> Image:
+    """Correlate every plane of (H, W) or (H, W, C) uint8 with a kernel of odd sides; borders repeat; rounded."""
+    reach_y, reach_x = kernel.shape[0] // 2, kernel.shape[1] // 2
+    planes = np.atleast_3d(image).astype(np.float32)
+    height, width = planes.shape[:2]
+    padded = np.pad(planes, ((reach_y, reach_y), (reach_x, reach_x), (0, 0)), mode="edge")
+    total = np.zeros_like(planes)
+    for row, column in np.argwhere(kernel > 1e-6):
+        total += np.float32(kernel[row, column]) * padded[row : row + height, column : column + width]
+    return np.rint(total).clip(0, 255).astype(np.uint8).reshape(image.shape)
+
+
+@dataclass(frozen=True)
+class Bicubic:
+    """MATLAB's bicubic shrinking; images must have sides that are multiples of the scale."""
+
+    scale: int
+    bicubic: Variant = "uint8"
+    anew: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a scale or a variant that does not exist."""
+        if not 1 <= self.scale <= 4:
+            raise ValueError(f"scale: found {self.scale}, expected 1 to 4")
+        if self.bicubic not in get_args(Variant):
+            raise ValueError(f"bicubic: found {self.bicubic!r}, expected one of {', '.join(get_args(Variant))}")
+
+    def apply(self, image: Image, number: int, seed: int = SEED, stream: int = 0) -> Image:
+        """(H, W) or (H, W, 3) to the same, `scale` times smaller."""
+        return imresize(image, 1 / self.scale, self.bicubic) if self.scale > 1 else image
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Gaussian noise of a standard deviation, in levels, drawn evenly from `sigma` for every image."""
+
+    sigma: Range
+    scale: ClassVar[int] = 1
+    anew: ClassVar[bool] = True
+    """A part of an image has the noise that an image of its size has: it may be drawn for every patch."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for numbers that are no range of sigmas."""
+        _check_range("sigma", self.sigma, 0, 255)
+
+    def apply(self, image: Image, number: int, seed: int = SEED, stream: int = 0) -> Image:
+        """(H, W) or (H, W, 3) to the same with noise."""
+        generator = generator_of(seed, number, stream)
+        return add_noise(image, generator.uniform(*self.sigma), generator)
+
+
+@dataclass(frozen=True)
+class Jpeg:
+    """JPEG of a gray plane, of a quality drawn evenly from the whole numbers of `quality` for every image."""
+
+    quality: tuple[int, int]
+    scale: ClassVar[int] = 1
+    anew: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for numbers that are no range of qualities."""
+        _check_range("quality", self.quality, 1, 100)
+
+    def apply(self, image: Image, number: int, seed: int = SEED, stream: int = 0) -> Image:
+        """(H, W) to the same, compressed."""
+        least, most = self.quality
+        return compress(image, int(generator_of(seed, number, stream).integers(least, most + 1)))
+
+
+@dataclass(frozen=True)
+class MotionBlur:
+    """The blur of a random camera path whose length is drawn evenly from `length`, in pixels, then noise of `sigma`."""
+
+    length: Range = (5.0, 15.0)
+    sigma: float = 1.0
+    scale: ClassVar[int] = 1
+    anew: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for numbers that are no range of lengths or no sigma."""
+        _check_range("length", self.length, 0, 200)
+        _check_range("sigma", (self.sigma, self.sigma), 0, 255)
+
+    def apply(self, image: Image, number: int, seed: int = SEED, stream: int = 0) -> Image:
+        """(H, W) or (H, W, 3) to the same, blurred."""
+        generator = generator_of(seed, number, stream)
+        kernel = motion_kernel(generator.uniform(*self.length), generator)
+        return add_noise(blur(image, kernel), self.sigma, generator)
+
+
+Degradation = Bicubic | Noise | Jpeg | MotionBlur
+
+
+def _check_range(name: str, values: Range, least: float, most: float) -> None:
+    if not least <= values[0] <= values[1] <= most:
+        raise ValueError(f"{name}: found {_shown(values)}, expected within {least} to {most}, the least first")
+
+
+def _shown(values: Range) -> str:
+    return f"{values[0]:g}" if values[0] == values[1] else f"{values[0]:g} to {values[1]:g}"

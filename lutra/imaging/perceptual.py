@@ -1,0 +1,40 @@
+"""LPIPS, the perceptual distance by features of a network (Zhang et al., CVPR 2018); needs the package lpips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lutra.imaging.colour import to_three_channels
+
+Image = NDArray[np.uint8]
+
+
+def lpips_measure(**options: Any) -> Callable[[Image, Image], float]:
+    """The distance between two images (H, W) or (H, W, 3) uint8: 0 for equal ones, lower is better.
+
+    The network is AlexNet, whose weights torchvision fetches at first use.
+
+    Args:
+        options: of `lpips.LPIPS`, in place of its version 0.1 on AlexNet.
+
+    Raises:
+        ValueError: the package is not installed.
+    """
+    try:
+        import lpips
+        import torch
+    except ModuleNotFoundError as error:
+        raise ValueError(f"LPIPS: package {error.name} is not installed: run `pip install 'lutra[lpips]'`") from None
+    network = lpips.LPIPS(**{"net": "alex", "verbose": False, **options}).eval()
+
+    def measure(restored: Image, clean: Image) -> float:
+        pair = (to_three_channels(image).transpose(2, 0, 1) for image in (restored, clean))
+        first, second = (torch.from_numpy(image.astype(np.float32))[None] / 127.5 - 1 for image in pair)
+        with torch.no_grad():
+            return float(network(first, second))
+
+    return measure

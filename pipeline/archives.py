@@ -1,0 +1,198 @@
+"""Safe extraction of zip and tar archives: nothing outside the folder, no links, no bombs, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import struct
+import tarfile
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from lzma import LZMAError
+from pathlib import Path
+from typing import IO, TypeVar
+
+T = TypeVar("T")
+
+_BLOCK = 1 << 20
+_MAGIC = {b"PK\x03\x04": "zip", b"PK\x05\x06": "zip", b"\x1f\x8b": "tar", b"BZh": "tar", b"\xfd7zXZ\x00": "tar"}
+# What the readers raise on damaged archives; OSError is gzip's and bz2's.
+_DAMAGE = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, struct.error, OSError, EOFError),
+    *(NotImplementedError, RuntimeError, ValueError, LookupError),
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an archive may hold; the largest published set has about 10,000 images in 20 GB."""
+
+    members: int = 200_000
+    bytes: int = 200 << 30
+    """Of all members, unpacked."""
+    ratio: int = 100
+    """Of the unpacked size over the archive's; images hardly shrink."""
+
+
+@dataclass(frozen=True)
+class _Member:
+    name: str
+    size: int
+    kind: str  # "file", "folder", or what it is instead
+    open: Callable[[], IO[bytes]]
+
+
+def is_archive(path: Path) -> bool:
+    """Whether the file begins like a zip or a tar archive."""
+    return _format(path) is not None
+
+
+def extract(
+    archive: Path, folder: Path, *, wanted: Callable[[str], bool] = lambda name: True, limits: Limits | None = None
+) -> list[Path]:
+    """Unpack an archive into a new folder, which appears whole or not at all.
+
+    Args:
+        archive: zip or tar, also compressed by gzip, bzip2 or xz.
+        folder: does not exist yet.
+        wanted: which members to unpack, by their names with `/`; links and devices among the others are left out.
+        limits: `Limits()` by default.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        ValueError: it is no archive, is damaged or cut short, exceeds the limits, or a member would lie outside the
+            folder, is a link or device, or has the name of another one; names the archive and the member.
+        OSError: a file cannot be written.
+    """
+    if folder.exists():
+        raise ValueError(f"{folder}: found something there, expected a new name to unpack {archive.name} to")
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        names = _unpack(archive, temporary, wanted, limits or Limits())
+        os.replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return [folder / name for name in names]
+
+
+def _unpack(archive: Path, folder: Path, wanted: Callable[[str], bool], limits: Limits) -> list[str]:
+    written: list[str] = []
+    seen: set[str] = set()
+    most = min(limits.bytes, limits.ratio * max(archive.stat().st_size, _BLOCK))
+    total = 0
+    for count, member in enumerate(_members(archive), 1):
+        total += member.size
+        if count > limits.members:
+            raise ValueError(f"{archive}: found more than {limits.members} members, expected at most so many")
+        if total > most:
+            raise ValueError(f"{archive}: {member.name}: found more than {most} bytes to unpack, expected at most that")
+        name = _safe_name(archive, member.name)
+        if member.kind == "folder" or not wanted(name):
+            continue
+        if member.kind != "file":
+            raise ValueError(f"{archive}: {member.name}: found {member.kind}, expected files and folders only")
+        key = unicodedata.normalize("NFC", name).casefold()
+        if key in seen:
+            raise ValueError(f"{archive}: {member.name}: found the name twice but for its case, expected it once")
+        seen.add(key)
+        _write(archive, member, folder / name)
+        written.append(name)
+    return written
+
+
+def _write(archive: Path, member: _Member, path: Path) -> None:
+    """Copy a member's bytes; one that has more than it says is damaged."""
+    where = f"{archive}: {member.name}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("xb")
+    except (FileExistsError, NotADirectoryError):
+        raise ValueError(f"{where}: found a file and a folder of one name, expected one of them") from None
+    with file, _reading(where, member.open) as source:
+        left = member.size
+        while block := _reading(where, lambda: source.read(_BLOCK)):
+            left -= len(block)
+            if left < 0:
+                break
+            file.write(block)
+    if left:
+        found = "fewer" if left > 0 else "more"
+        raise ValueError(f"{where}: found {found} bytes than it says, expected {member.size}: damaged or cut short")
+
+
+def _safe_name(archive: Path, name: str) -> str:
+    """The name without `.` and doubled slashes, if it stays inside the folder on every system."""
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    elsewhere = name.startswith("/") or ".." in parts or "\\" in name or re.match("[A-Za-z]:", name)
+    if elsewhere or not name or any(ord(letter) < 32 for letter in name):
+        raise ValueError(f"{archive}: {name!r}: found a path that may lead elsewhere, expected one inside the archive")
+    return "/".join(parts) or "."
+
+
+def _members(archive: Path) -> Iterator[_Member]:
+    form = _format(archive)
+    if form is None:
+        raise ValueError(f"{archive}: found no zip or tar archive, expected one")
+    members = _zip_members(archive) if form == "zip" else _tar_members(archive)
+    where = str(archive)
+    while (member := _reading(where, lambda: next(members, None))) is not None:
+        where = f"{archive}: after {member.name}"
+        yield member
+
+
+def _zip_members(archive: Path) -> Iterator[_Member]:
+    with zipfile.ZipFile(archive) as file:
+        for info in file.infolist():
+            mode = stat.S_IFMT(info.external_attr >> 16)
+            kind = "folder" if info.is_dir() else "file"
+            if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
+                kind = "a link" if mode == stat.S_IFLNK else "a device"
+            elif info.flag_bits & 1:
+                kind = "an encrypted file"
+            # Names with backslashes are told from those with slashes by the original one.
+            yield _Member(info.orig_filename, info.file_size, kind, lambda info=info: file.open(info))  # type: ignore[misc]
+
+
+def _tar_members(archive: Path) -> Iterator[_Member]:
+    with tarfile.open(archive) as file:
+        for info in file:
+            kind = "folder" if info.isdir() else "file"
+            if not (info.isdir() or info.isreg()):
+                kind = "a link" if info.issym() or info.islnk() else "a device"
+            yield _Member(info.name, info.size, kind, lambda info=info: _tar_source(file, info))  # type: ignore[misc]
+
+
+def _tar_source(file: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    if hasattr(tarfile, "data_filter"):  # Python 3.11.4; after the checks here it refuses nothing more
+        tarfile.data_filter(info, os.curdir)
+    source = file.extractfile(info)
+    assert source is not None
+    return source
+
+
+def _reading(where: str, action: Callable[[], T]) -> T:
+    try:
+        return action()
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{where}: found damage ({reason}), expected a whole archive") from None
+
+
+def _format(path: Path) -> str | None:
+    with suppress(OSError), path.open("rb") as file:
+        start = file.read(512)
+        for magic, form in _MAGIC.items():
+            if start.startswith(magic):
+                return form
+        return "tar" if start[257:262] == b"ustar" else None
+    return None

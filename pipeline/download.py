@@ -1,0 +1,201 @@
+"""Downloads large files: resumed where they stopped, never spliced from two versions, checked before use."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pooch
+import requests
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from urllib3.exceptions import HTTPError
+
+from lutra.files import write_whole
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a server is waited for."""
+
+    connect: float = 20.0
+    """Seconds until it answers the call."""
+    stall: float = 60.0
+    """Seconds in which no byte comes."""
+    attempts: int = 4
+    """Failures in a row without a further byte."""
+    pause: float = 2.0
+    """Seconds before the second attempt, doubled at each further one."""
+
+
+def download(
+    url: str,
+    path: Path,
+    checksum: str | None = None,
+    *,
+    room: Callable[[int, int], None] = lambda left, size: None,
+    patience: Patience | None = None,
+) -> Path:
+    """Bring a file from an address; what an interruption leaves (`.part` beside it) is continued by the next call.
+
+    Args:
+        url: `http:` or `https:`.
+        path: where the file appears, whole; one that is there and has the checksum is kept.
+        checksum: `sha256:...` or `md5:...`.
+        room: called with the bytes still to come and those of the whole file, where the server says how many; raises
+            to stop.
+        patience: `Patience()` by default.
+
+    Raises:
+        ValueError: the file has another checksum; it is deleted.
+        OSError: the server cannot be reached, has no such file or stopped; names the address.
+    """
+    pooch.get_logger().setLevel(logging.WARNING)
+    downloader = _Resuming(path.with_name(f"{path.name}.part"), room, patience or Patience())
+    try:
+        pooch.retrieve(url, checksum, fname=path.name, path=path.parent, downloader=downloader)
+    except ValueError as error:
+        downloader.forget()
+        reason = str(error).split(" The downloaded file", 1)[0]  # what follows are guesses
+        raise ValueError(f"{url}: {reason}") from None
+    downloader.forget()
+    return path
+
+
+class _Stopped(Exception):
+    """The download ended early; trying again may help."""
+
+
+class _Resuming:
+    """What pooch calls to download; keeps the bytes that came in `part`, and what they belong to beside it."""
+
+    def __init__(self, part: Path, room: Callable[[int, int], None], patience: Patience) -> None:
+        self.part, self.room, self.patience = part, room, patience
+        self.about = part.with_name(f"{part.name}.json")
+
+    def __call__(self, url: str, output_file: str, pooch: object, check_only: bool = False) -> None:
+        best, failures = self._have(), 0
+        while True:
+            try:
+                self._attempt(url)
+                break
+            except (requests.RequestException, HTTPError, _Stopped) as error:
+                have = self._have()
+                failures = 0 if have > best else failures + 1
+                best = max(best, have)
+                if failures >= self.patience.attempts:
+                    kept = f"; {have} bytes are kept, the next call goes on from there" if have else ""
+                    raise OSError(f"{url}: {_reason(error)}{kept}") from None
+                time.sleep(self.patience.pause * 2 ** max(0, failures - 1))
+        Path(output_file).unlink(missing_ok=True)
+        try:
+            os.link(self.part, output_file)  # so that an interrupted check does not cost the download
+        except OSError:
+            os.replace(self.part, output_file)
+
+    def forget(self) -> None:
+        """Delete what is kept for resuming."""
+        self.part.unlink(missing_ok=True)
+        self.about.unlink(missing_ok=True)
+
+    def _have(self) -> int:
+        return self.part.stat().st_size if self.part.is_file() else 0
+
+    def _known(self, url: str) -> dict[str, Any]:
+        """What the kept bytes belong to; empty, and they are deleted, if that is not this address or not known."""
+        with suppress(OSError, ValueError):
+            known: dict[str, Any] = json.loads(self.about.read_text())
+            whole = known["size"] == self._have()
+            if known["url"] == url and self._have() and (known["validator"] or whole):
+                return known
+        self.forget()
+        return {}
+
+    def _attempt(self, url: str) -> None:
+        known = self._known(url)
+        start = self._have()
+        if known and known["size"] == start:
+            return
+        headers = {"Accept-Encoding": "identity"}  # the bytes as they are stored, which alone can be continued
+        if known:
+            headers |= {"Range": f"bytes={start}-", "If-Range": known["validator"]}
+        timeout = (self.patience.connect, self.patience.stall)
+        with requests.get(url, headers=headers, timeout=timeout, stream=True) as response:
+            size = self._placed(url, response, known, start)
+            start = self._have()
+            if size is not None:
+                self.room(size - start, size)
+            if not start:
+                about = {"url": url, "validator": _validator(response), "size": size}
+                write_whole(self.about, json.dumps(about))
+            self._receive(response, size)
+
+    def _placed(self, url: str, response: requests.Response, known: dict[str, Any], start: int) -> int | None:
+        """The size of the whole file; the kept bytes are deleted where the response begins anew."""
+        status, validator = response.status_code, _validator(response)
+        if known and status == HTTPStatus.PARTIAL_CONTENT:
+            ranged = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+            same = validator in (None, known["validator"])
+            size = known["size"] if ranged is None or ranged[2] == "*" else int(ranged[2])
+            if ranged and int(ranged[1]) == start and same and known["size"] in (None, size):
+                return int(size) if size is not None else None
+        if known and status in (HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE):
+            self.forget()
+            raise _Stopped("the file changed on the server, or its answer does not continue the bytes kept")
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise _Stopped(f"found the answer {status} {response.reason}, expected the file")
+        if status != HTTPStatus.OK:
+            raise OSError(f"{url}: found the answer {status} {response.reason}, expected the file")
+        self.forget()
+        length = response.headers.get("Content-Length", "")
+        size = int(length) if length.isdecimal() else None
+        return size
+
+    def _receive(self, response: requests.Response, size: int | None) -> None:
+        with (
+            _progress(self.part.name.removesuffix(".part"), self._have(), size) as advance,
+            self.part.open("ab") as file,
+        ):
+            try:
+                # what is there, so that a stall loses nothing
+                while block := response.raw.read1(_BLOCK, decode_content=False):
+                    file.write(block)
+                    advance(len(block))
+            except HTTPError as error:
+                raise _Stopped(_reason(error)) from None
+        if size is not None and self._have() != size:
+            raise _Stopped(f"found {self._have()} bytes, expected {size}")
+
+
+def _validator(response: requests.Response) -> str | None:
+    """What names this version of the file, strong enough to continue it."""
+    tag = response.headers.get("ETag", "")
+    return tag if tag.startswith('"') else response.headers.get("Last-Modified")
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, requests.ConnectTimeout | requests.ReadTimeout) or "timed out" in text:
+        return "the server sends nothing"
+    return text if isinstance(error, _Stopped) else f"the connection failed ({text})"
+
+
+@contextmanager
+def _progress(name: str, have: int, size: int | None) -> Iterator[Callable[[int], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(name, total=size, completed=have)
+        yield lambda count: bar.advance(task, count)

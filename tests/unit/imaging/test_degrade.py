@@ -1,0 +1,99 @@
+"""Degradations: seeded, of the strength they are named by, plane by plane."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from lutra.imaging import degrade
+from lutra.imaging.degrade import Bicubic, Degradation, Jpeg, MotionBlur, Noise
+from lutra.imaging.resize import imresize
+from tests.golden.cases import image
+
+PLANE = image(96, 120)
+COLOUR = np.stack([image(96, 120 + shift)[:, :120] for shift in range(3)], -1)
+ALL: list[Degradation] = [Bicubic(2), Noise((5, 50)), Jpeg((10, 40)), MotionBlur()]
+
+
+@pytest.mark.parametrize("kind", ALL, ids=lambda kind: type(kind).__name__)
+def test_an_image_is_degraded_by_its_number_and_the_seed_alone(kind: Degradation) -> None:
+    first = kind.apply(PLANE, 3)
+    assert first.dtype == np.uint8 and first.shape == tuple(side // kind.scale for side in PLANE.shape)
+    assert np.array_equal(first, kind.apply(PLANE, 3))
+    if not isinstance(kind, Bicubic):
+        others = [kind.apply(PLANE, 4), kind.apply(PLANE, 3, seed=1), kind.apply(PLANE, 3, stream=1)]
+        assert not any(np.array_equal(first, other) for other in others)
+
+
+def test_noise_has_its_sigma_and_is_rounded_and_clipped() -> None:
+    gray = np.full((400, 400), 128, np.uint8)
+    noise = Noise((25, 25)).apply(gray, 0).astype(np.float64) - 128
+    # the mean's standard error is 0.06, that of the deviation 0.04; rounding adds 1/12 to the variance
+    assert abs(noise.mean()) < 0.3 and noise.std() == pytest.approx(np.sqrt(625 + 1 / 12), abs=0.2)
+    white = Noise((25, 25)).apply(np.full((100, 100), 255, np.uint8), 0)
+    assert (white == 255).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_planes_get_noise_of_their_own() -> None:
+    gray = np.full((50, 50, 3), 128, np.uint8)
+    planes = np.moveaxis(Noise((25, 25)).apply(gray, 0).astype(np.float64) - 128, 2, 0)
+    assert all(abs(np.corrcoef(planes[a].ravel(), planes[b].ravel())[0, 1]) < 0.1 for a, b in ((0, 1), (0, 2), (1, 2)))
+
+
+def test_a_range_is_drawn_from_for_every_image() -> None:
+    gray = np.full((200, 200), 128, np.uint8)
+    sigmas = [(Noise((10, 50)).apply(gray, number).astype(np.float64) - 128).std() for number in range(20)]
+    assert 9 < min(sigmas) < 20 and 40 < max(sigmas) < 50
+
+
+def test_jpeg_is_what_the_encoder_makes() -> None:
+    encoded = io.BytesIO()
+    Pillow.fromarray(PLANE).save(encoded, format="JPEG", quality=10)
+    assert np.array_equal(Jpeg((10, 10)).apply(PLANE, 0), np.array(Pillow.open(encoded)))
+    with pytest.raises(ValueError, match=r"JPEG plane: found shape \(96, 120, 3\)"):
+        Jpeg((10, 10)).apply(COLOUR, 0)
+
+
+@pytest.mark.parametrize("length", [0.0, 1.0, 5.0, 15.0, 40.0])
+def test_kernels_weigh_one_and_are_centred(length: float) -> None:
+    for number in range(10):
+        kernel = degrade.motion_kernel(length, degrade.generator_of(0, number))
+        assert kernel.min() >= 0 and kernel.sum() == pytest.approx(1) and all(side % 2 for side in kernel.shape)
+        offsets = np.arange(len(kernel)) - len(kernel) // 2
+        assert kernel.sum(1) @ offsets == pytest.approx(0, abs=1e-9)
+        assert kernel.sum(0) @ offsets == pytest.approx(0, abs=1e-9)
+        reach = np.sqrt(kernel.sum(1) @ offsets**2 + kernel.sum(0) @ offsets**2)
+        assert reach <= length / 2 + 1  # no point lies farther from the path's centre than its length, on average
+
+
+def test_blur_is_a_correlation_with_repeated_borders() -> None:
+    kernel = np.zeros((3, 5))
+    kernel[0, 4], kernel[1, 2] = 0.25, 0.75
+    padded = np.pad(PLANE.astype(np.float64), 2, mode="edge")
+    expected = np.rint(0.25 * padded[1:-3, 4:] + 0.75 * PLANE)
+    assert np.array_equal(degrade.blur(PLANE, kernel), expected)
+    whole = degrade.blur(COLOUR, kernel)
+    assert all(np.array_equal(whole[..., plane], degrade.blur(COLOUR[..., plane], kernel)) for plane in range(3))
+
+
+def test_bicubic_is_matlabs() -> None:
+    assert np.array_equal(Bicubic(4, "double").apply(PLANE, 0), imresize(PLANE, 1 / 4, "double"))
+    assert np.array_equal(Bicubic(1).apply(PLANE, 0), PLANE)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Bicubic(5), "scale: found 5"),
+        (lambda: Bicubic(2, "bilinear"), "bicubic: found 'bilinear', expected one of uint8, double"),  # type: ignore[arg-type]
+        (lambda: Noise((25, 15)), "sigma: found 25 to 15, expected within 0 to 255, the least first"),
+        (lambda: Jpeg((0, 10)), "quality: found 0 to 10, expected within 1 to 100"),
+        (lambda: MotionBlur((5, 500)), "length: found 5 to 500"),
+        (lambda: MotionBlur(sigma=-1), "sigma: found -1"),
+        (lambda: MotionBlur(sigma=float("nan")), "sigma: found nan"),
+    ],
+)
+def test_impossible_numbers_are_refused(make: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()  # type: ignore[operator]
