@@ -122,14 +122,24 @@ def import_(
     family: Annotated[str, typer.Option(help="srlut, mulut, spflut or autolut.")],
     scale: Annotated[int, typer.Option(help="Upscaling factor, 1 to 4.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")],
+    task: Annotated[str, typer.Option(help="What it was trained for: sr, denoise, deblock or deblur.")] = "sr",
+    sigma: Annotated[float | None, typer.Option(help="denoise, deblur: of the noise.")] = None,
+    quality: Annotated[int | None, typer.Option(help="deblock: of JPEG.")] = None,
 ) -> None:
-    """Read a published model; everything but family and scale is in its files' names and shapes."""
-    from lutra import artifact, published, published_networks
+    """Read a published model; everything but family, scale and task is in its files' names and shapes."""
+    from dataclasses import replace
+
+    from lutra import artifact, evaluation, published, published_networks
+
+    given = {"sigma": sigma, "quality": quality}
+    options = {key: value for key, value in given.items() if value is not None}
 
     if len(files) == 1 and files[0].suffix == ".safetensors":
         imported = published_networks.read_network(files[0], family, scale)
     else:
         imported = published.read_tables(files, family, scale)
+    imported = replace(imported, task=task, options=options)
+    evaluation.protocol_of(imported)  # refuses options that are not the task's
     artifact.save(output, imported)
     print(f"{output}: {family} x{scale}, {imported.table_bytes} bytes of tables")
 
@@ -182,12 +192,13 @@ def evaluate(
     entries = find_images(folder, protocol.scale, pairs=pairs)
     scores = {found.name: found.scores for found in evaluation.evaluate(restore, entries, protocol, more)}
     means, label = protocols.mean(scores), Path(model.partition("#")[0]).name
-    table = Table("image", *(protocols.LABELS[measure] for measure in means), caption=protocol.text)
+    table = Table("image", *(protocols.LABELS[measure] for measure in means))
     for name, row in [*scores.items(), ("mean", means)]:
         table.add_row(
             name, *(f"{value:.4f}" if "psnr" in measure else f"{value:.5f}" for measure, value in row.items())
         )
     _print(table)
+    print(f"Protocol: {protocol.text}.")
     result = {"model": label, "data": folder.resolve().name, "mean": means, "images": scores, "protocol": protocol.text}
     text = json.dumps(result, indent=2) + "\n"
     if json_file is not None:

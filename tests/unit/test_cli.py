@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,61 @@ def test_evaluate_scores_a_folder(model: Path, tmp_path: Path) -> None:
     assert set(result["images"]) == {"a.png", "b.png"}
     assert result["mean"]["psnr_y"] == pytest.approx(result["images"]["a.png"]["psnr_y"])
     assert "2 border pixels" in result["protocol"]
+
+
+@pytest.fixture
+def denoiser(tmp_path: Path) -> Path:
+    path = tmp_path / "denoiser.safetensors"
+    artifact.save(path, replace(cases.model("spflut-dfc-x1"), task="denoise", options={"sigma": 25}))
+    return path
+
+
+def test_evaluate_follows_the_models_task_and_writes_scores_and_sheets(denoiser: Path, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    for number, name in enumerate("abc"):
+        write_image(tmp_path / "set" / f"{name}.png", cases.image(40 + number, 48))
+    shown = lutra("evaluate", denoiser, "--data", tmp_path / "set", "-o", tmp_path / "out", "--sheets", 1)
+    assert "Gaussian noise of sigma 25" in shown and "PSNR, dB" in shown and "SSIM" in shown
+    rows = (tmp_path / "out" / "scores.csv").read_text().splitlines()
+    assert rows[0] == "image,psnr,ssim" and [row.split(",")[0] for row in rows[1:]] == [
+        "a.png",
+        "b.png",
+        "c.png",
+        "mean",
+    ]
+    scores = {row.split(",")[0]: float(row.split(",")[1]) for row in rows[1:4]}
+    best, worst = max(scores, key=scores.__getitem__), min(scores, key=scores.__getitem__)
+    drawn = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
+    assert drawn == [f"best-1-{best}", f"worst-1-{worst}"]
+    again = lutra("evaluate", denoiser, "--data", tmp_path / "set", "--sigma", 50)
+    assert "Gaussian noise of sigma 50" in again
+    assert "quality: denoise has no such option" in lutra(
+        "evaluate", denoiser, "--data", tmp_path / "set", "--quality", 10, code=2
+    )
+
+
+def test_evaluate_finds_sets_by_name(denoiser: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sets" / "mine").mkdir(parents=True)
+    write_image(tmp_path / "sets" / "mine" / "a.png", cases.image(40, 48))
+    monkeypatch.setenv("LUTRA_DATA", str(tmp_path / "sets"))
+    assert "a.png" in lutra("evaluate", denoiser, "--data", "mine")
+    assert "python -m pipeline fetch" in lutra("evaluate", denoiser, "--data", "yours", code=2)
+
+
+def test_evaluate_takes_pairs_and_names_what_does_not_fit(denoiser: Path, tmp_path: Path) -> None:
+    for kind in ("input", "target"):
+        (tmp_path / "pairs" / kind).mkdir(parents=True)
+        write_image(tmp_path / "pairs" / kind / "a.png", cases.image(40, 48))
+    clean = lutra("evaluate", denoiser, "--data", tmp_path / "pairs", "--pairs")
+    assert "the set's own degraded images" in clean
+    write_image(tmp_path / "pairs" / "input" / "a.png", cases.image(40, 47))
+    assert "a.png" in lutra("evaluate", denoiser, "--data", tmp_path / "pairs", "--pairs", code=2)
+    write_image(tmp_path / "pairs" / "target" / "b.png", cases.image(40, 48))
+    assert "b.png" in lutra("evaluate", denoiser, "--data", tmp_path / "pairs", "--pairs", code=2)
+
+
+def test_info_says_what_a_model_was_trained_for(denoiser: Path) -> None:
+    assert "task denoise sigma 25" in lutra("info", denoiser)
 
 
 def published(reference: Folder, folder: str, pattern: str) -> list[Path]:

@@ -1,5 +1,6 @@
 """`lutra compare`: the sheet, its labels and its scores."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,19 @@ def test_the_command_draws_models_of_one_scale_only(tmp_path: Path) -> None:
     assert "a/model sr x2, b/model sr x2, c sr x4, expected one task and scale" in other
     assert "crop" in lutra("compare", image, *both, "-o", output, "--crop", "60,0,32,32", code=2)
     assert "none.safetensors" in lutra("compare", image, "-m", tmp_path / "none.safetensors", "-o", output, code=2)
+
+
+def test_models_of_one_task_are_compared_by_its_protocol(tmp_path: Path) -> None:
+    image, output = tmp_path / "clean.png", tmp_path / "sheet.png"
+    write_image(image, HR)
+    for name, options in (("a", {"sigma": 25}), ("b", {"sigma": 50})):
+        model = replace(cases.model("spflut-dfc-x1"), task="denoise", options=options)
+        artifact.save(tmp_path / f"{name}.safetensors", model)
+    lutra("compare", image, "-m", tmp_path / "a.safetensors", "-o", output)
+    assert read_image(output).shape[2] == 3
+    both = ["-m", tmp_path / "a.safetensors", "-m", tmp_path / "b.safetensors"]
+    message = lutra("compare", image, *both, "-o", output, code=2)
+    assert "a denoise x1 sigma 25, b denoise x1 sigma 50, expected one task" in message
 
 
 def test_crops_are_four_numbers() -> None:
