@@ -141,9 +141,9 @@ class TaskParams(_Section):
     @property
     def options(self) -> dict[str, Any]:
         """Of the task, as `protocols.of` takes them."""
-        given = {key: getattr(self, key) for key in ("scale", "bicubic", "sigma", "quality", "length")}
-        plain = {key: value for key, value in given.items() if value is not None}
-        return {key: _plain(value) if isinstance(value, tuple) else value for key, value in plain.items()}
+        keys = [key for key in type(self).model_fields if key not in ("task", "pairs", "train", "evaluate")]
+        given = {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
+        return {key: _plain(value) if isinstance(value, tuple) else value for key, value in given.items()}
 
     @property
     def labels(self) -> dict[str, Any]:

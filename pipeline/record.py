@@ -148,7 +148,7 @@ def _protocol(recorded: dict[str, Any]) -> Protocol:
 def _title(protocol: Protocol) -> str:
     """A task in words, such as "Super-resolution x4"; the protocol's text says the rest."""
     title = {"sr": "Super-resolution", "denoise": "Denoising", "deblock": "JPEG deblocking", "deblur": "Deblurring"}
-    return title[protocol.task] + (f" x{protocol.scale}" if protocol.scale > 1 else "")
+    return title.get(protocol.task, protocol.task) + (f" x{protocol.scale}" if protocol.scale > 1 else "")
 
 
 def _order(name: str) -> tuple[int, str]:

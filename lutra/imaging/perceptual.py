@@ -22,13 +22,15 @@ def lpips_measure(**options: Any) -> Callable[[Image, Image], float]:
         options: of `lpips.LPIPS`, in place of its version 0.1 on AlexNet.
 
     Raises:
-        ValueError: the package is not installed.
+        ValueError: the package, or a torchvision that fits torch, is not installed.
     """
     try:
         import lpips
         import torch
     except ModuleNotFoundError as error:
         raise ValueError(f"LPIPS: package {error.name} is not installed: run `pip install 'lutra[lpips]'`") from None
+    except RuntimeError as error:  # torchvision, built for another torch
+        raise ValueError(f"LPIPS: torchvision does not fit torch {torch.__version__} ({error})") from None
     network = lpips.LPIPS(**{"net": "alex", "verbose": False, **options}).eval()
 
     def measure(restored: Image, clean: Image) -> float:
