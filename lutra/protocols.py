@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lutra.description import TASKS
 from lutra.imaging.colour import rgb_to_y
-from lutra.imaging.degrade import SEED, Bicubic, Degradation, Jpeg, MotionBlur, Noise
+from lutra.imaging.degrade import INERTIA, SEED, Bicubic, Degradation, Jpeg, MotionBlur, Noise
 from lutra.imaging.metrics import psnr, psnr_b, psnr_y, ssim, ssim_y
 from lutra.imaging.resize import Variant, imresize, modcrop
 
@@ -173,13 +173,14 @@ def deblocking(quality: int | tuple[int, int]) -> Protocol:
     return Protocol("deblock", degradation, ("psnr", "psnr_b", "ssim"), made, scored, luma=True)
 
 
-def deblurring(length: float | Range = (5.0, 15.0), sigma: float = 1.0) -> Protocol:
+def deblurring(length: float | Range = (5.0, 10.0), sigma: float = 1.0, inertia: float = INERTIA) -> Protocol:
     """PSNR over all planes of images under synthetic motion blur."""
     made = (
-        f"input: blur of a random camera path of {_shown(length)} pixels, then Gaussian noise of sigma {sigma:g} "
-        f"({_SEED}), rounded"
+        f"input: blur of a random camera path of {_shown(length)} pixels, inertia {inertia:g}, then Gaussian noise of "
+        f"sigma {sigma:g} ({_SEED}), rounded"
     )
-    return Protocol("deblur", MotionBlur(_ends(length), sigma), ("psnr", "ssim"), made, f"PSNR over {_PLANES}")
+    degradation = MotionBlur(_ends(length), sigma, inertia)
+    return Protocol("deblur", degradation, ("psnr", "ssim"), made, f"PSNR over {_PLANES}")
 
 
 _TASKS: dict[str, tuple[Callable[..., Protocol], tuple[str, ...], tuple[str, ...]]] = {
@@ -187,7 +188,7 @@ _TASKS: dict[str, tuple[Callable[..., Protocol], tuple[str, ...], tuple[str, ...
     "sr": (super_resolution, ("scale",), ("bicubic",)),
     "denoise": (denoising, ("sigma",), ()),
     "deblock": (deblocking, ("quality",), ()),
-    "deblur": (deblurring, (), ("length", "sigma")),
+    "deblur": (deblurring, (), ("length", "sigma", "inertia")),
 }
 assert tuple(_TASKS) == TASKS
 
@@ -197,7 +198,7 @@ def of(task: str, options: Mapping[str, Any], *, pairs: bool = False) -> Protoco
 
     Args:
         task: sr, denoise, deblock or deblur.
-        options: sr: scale, bicubic; denoise: sigma; deblock: quality; deblur: length, sigma.
+        options: sr: scale, bicubic; denoise: sigma; deblock: quality; deblur: length, sigma, inertia.
         pairs: whether inputs are the image set's own.
 
     Raises:

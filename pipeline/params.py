@@ -127,7 +127,10 @@ class TaskParams(_Section):
     ] = None
     quality: Annotated[_Range | None, Field(description="deblock: of JPEG, 1 to 100, or [least, most]")] = None
     length: Annotated[
-        _Range | None, Field(description="deblur: of the camera's path, pixels, or [least, most]; [5, 15]")
+        _Range | None, Field(description="deblur: of the camera's path, pixels, or [least, most]; [5, 10]")
+    ] = None
+    inertia: Annotated[
+        float | None, Field(description="deblur: time until the camera forgets its velocity, of the exposure; 0.05")
     ] = None
     pairs: Annotated[bool, Field(description="inputs are the sets' own degraded images, not made here")] = False
     train: Annotated[Text | None, Field(description="in place of data.train")] = None

@@ -62,7 +62,7 @@ def test_a_task_of_a_usual_name_is_added(path: Path) -> None:
     add_experiment(path, "two", "srlut", task="x2")
     add_experiment(path, "harder", "mulut", task="denoise50")
     text = path.read_text()
-    assert "  deblur: {task: deblur, length: [5, 15], sigma: 1} # " in text
+    assert "  deblur: {task: deblur, length: [5, 10], sigma: 1} # " in text
     assert "\n  x2: {task: sr, scale: 2}\n  denoise50: {task: denoise, sigma: 50}\n\ntracking:\n" in text
     assert before.partition("\ntracking:")[0] in text
     assert load(path).task_of("harder").options == {"sigma": 50}
