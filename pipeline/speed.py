@@ -1,0 +1,49 @@
+"""How long models take for a frame of 1280x720: all in one run, in turns, so that their ratios hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from lutra import bench
+from lutra.restoring import Restorer
+
+WIDTH, HEIGHT = 1280, 720
+ROUNDS = 5
+THREADS = 1  # what the report may use; more would compare how well models share them, too
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Milliseconds a frame by model, and what was measured, in words."""
+
+    milliseconds: Mapping[str, float]
+    text: str
+
+
+def measure(models: Mapping[str, Restorer], scale: int, width: int = WIDTH, height: int = HEIGHT) -> Speed:
+    """The least time of each model for a synthetic colour frame that becomes `width` x `height`.
+
+    Args:
+        models: by name, all of one scale.
+        scale: theirs; the frame's sides are the result's, divided by it.
+        width, height: of the result, pixels; less where the scale does not divide them.
+    """
+    frame = bench.synthetic_photograph(width // scale, height // scale)
+    result = (frame.shape[0] * scale, frame.shape[1] * scale, frame.shape[2])
+    calls = {
+        name: partial(model.restore, frame, threads=THREADS, out=np.empty(result, np.uint8))
+        for name, model in models.items()
+    }
+    found = {name: least for name, (least, _) in bench.measure(calls, ROUNDS).items()}
+    backends = sorted({model.backend for model in models.values()})
+    said = {"engine": "the compiled engine", "torch": "torch"}
+    text = (
+        f"the least of {2 * ROUNDS} runs, all models in turns on this machine, {THREADS} thread, "
+        f"{' or '.join(said[name] for name in backends)}; {frame.shape[1]}x{frame.shape[0]} to "
+        f"{result[1]}x{result[0]} colour pixels"
+    )
+    return Speed(found, text)
