@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 WIDTH, HEIGHT = 480, 380
 LEFT, RIGHT, TOP, BOTTOM = 68, 16, 16, 52  # margins of the plot, for ticks and titles
-GLYPH = 7.3  # about the width of a letter of labels, which are 14 units high
+GLYPH = 8.4  # at most about the width of a letter of labels, which are 14 units high
 COLOURS = 8  # that the page's style sheet has
 SHAPES = ("circle", "square", "diamond", "triangle")
 
@@ -231,7 +231,7 @@ def _box(x: float, y: float, anchor: str, width: float) -> Box:
 
 def _is_free(box: Box, taken: Iterable[Box]) -> bool:
     left, top, right, bottom = box
-    inside = left >= LEFT and right <= WIDTH and top >= 0 and bottom <= HEIGHT - BOTTOM
+    inside = left >= LEFT and right <= WIDTH - 2 and top >= 0 and bottom <= HEIGHT - BOTTOM
     return inside and not any(left < one[2] and one[0] < right and top < one[3] and one[1] < bottom for one in taken)
 
 
