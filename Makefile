@@ -38,6 +38,7 @@ run-all: setup  ## the same for all tasks: denoising, deblocking and deblurring 
 results:
 	@for report in runs/dvc/report/*/report.md; do echo; cat $$report; done
 	@echo
+	@echo "Compared on a page:      $$(echo runs/dvc/report/*/report.html)"
 	@echo "Compared in pictures:    $$(echo runs/dvc/report/*/comparison.png)"
 	@echo "Images side by side:     $$(echo runs/dvc/evaluate/*/*/sheets)"
 	@echo "Parameters and curves:   make ui"

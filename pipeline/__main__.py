@@ -117,7 +117,7 @@ def report(
     root: Root = DEFAULT_ROOT,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Write one table and one picture over the experiments of a task."""
+    """Write one page, one table and one picture over the experiments of a task."""
     loaded = _load(params)
     from pipeline.report import run
 

@@ -45,7 +45,11 @@ class Scored:
 
 
 def run(params: Params, experiment: str, root: Path) -> None:
-    """Evaluate one experiment and write metrics.json, images.csv and sheets/."""
+    """Evaluate one experiment and write metrics.json, images.csv, sheets/ and what the report shows of it.
+
+    The model and the curves are copied beside the scores, because a task's report reads the folders of its own
+    experiments alone.
+    """
     block, task = params.experiment(experiment), params.task_of(experiment)
     protocol = task.protocol()
     data = root / "prepare" / block.task / "evaluate"
@@ -80,6 +84,8 @@ def run(params: Params, experiment: str, root: Path) -> None:
             "protocol": protocol.text,
         }
         write_whole(out / "images.csv", _csv(rows))
+        write_whole(out / "curves.csv", _curves(root, experiment))
+        write_whole(out / "model.safetensors", files["finetuned"].read_bytes())
         write_whole(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
         log.metrics(_flat(metrics) | _speed(models["finetuned"], protocol.scale))
         log.artifact(out / "metrics.json")
@@ -153,6 +159,17 @@ def _csv(rows: dict[str, dict[str, Scores]]) -> str:
     for name, images in rows.items():
         for image, scores in images.items():
             writer.writerow([name, image, *(f"{scores[kind][measure]:.6f}" for kind, measure in columns)])
+    return text.getvalue()
+
+
+def _curves(root: Path, experiment: str) -> str:
+    """The curves of training and finetuning as one CSV, the stage in front."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["stage", "step", "loss", "val_psnr"])
+    for stage in ("train", "finetune"):
+        with (root / stage / experiment / "curve.csv").open(newline="") as file:
+            writer.writerows([stage, *row.values()] for row in csv.DictReader(file))
     return text.getvalue()
 
 

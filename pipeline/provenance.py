@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import lutra
 from pipeline import stages
 from pipeline.params import Params, set_name
 
+PROJECT = Path(__file__).resolve().parent.parent
 PACKAGES = ("torch", "numpy", "accelerate", "safetensors")
 
 
@@ -47,6 +49,19 @@ def of_stage(name: str, params: Params, experiment: str, data: Path | None, *fil
 def train_name(params: Params, experiment: str) -> str:
     """What the images that an experiment trains on are called, such as "photos + deadleaves"."""
     return " + ".join(set_name(name) for name in params.train_sets(params.experiment(experiment).task))
+
+
+def commit() -> tuple[str, bool] | None:
+    """The commit that is checked out, and whether tracked files differ from it; None without git or a commit."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(PROJECT), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def _hash(path: Path) -> str:

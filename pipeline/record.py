@@ -15,6 +15,7 @@ from lutra.files import write_whole
 from lutra.protocols import Protocol
 from pipeline.params import Params
 from pipeline.provenance import train_name
+from pipeline.published import order, title
 
 PROJECT = Path(__file__).resolve().parent.parent
 RESULTS = PROJECT / "results"
@@ -81,7 +82,7 @@ def ship(name: str, result: Path, model: Path, licence: str, zoo: Path = ZOO) ->
     lines = [
         f"# {name}",
         "",
-        f"{_title(protocol)} by family {loaded.description.family}, {loaded.table_bytes} bytes of tables.",
+        f"{title(protocol)} by family {loaded.description.family}, {loaded.table_bytes} bytes of tables.",
         f"Trained on {recorded['data']['train']} for {recorded['training_minutes']:.0f} minutes on "
         f"{recorded['machine']['cores']} cores ({recorded['machine']['processor']}).",
         "",
@@ -119,8 +120,8 @@ def table(results: Path = RESULTS) -> str:
 
 def _table(protocol: Protocol, rows: list[dict[str, Any]]) -> str:
     baseline = protocol.baseline_name
-    sets = sorted({name for row in rows for name in row["metrics"][baseline]}, key=_order)
-    lines = [f"**{_title(protocol)}**, {protocol.legend}", ""]
+    sets = sorted({name for row in rows for name in row["metrics"][baseline]}, key=order)
+    lines = [f"**{title(protocol)}**, {protocol.legend}", ""]
     lines.append("| model | trained on | minutes | table KiB | " + " | ".join(sets) + " |")
     lines.append("|---|---|---:|---:|" + "---|" * len(sets))
     cells = [_cell(protocol, rows[0]["metrics"][baseline].get(name)) for name in sets]
@@ -143,18 +144,6 @@ def _by_protocol(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 def _protocol(recorded: dict[str, Any]) -> Protocol:
     metrics = recorded["metrics"]
     return protocols.of(metrics["task"], metrics["options"])
-
-
-def _title(protocol: Protocol) -> str:
-    """A task in words, such as "Super-resolution x4"; the protocol's text says the rest."""
-    title = {"sr": "Super-resolution", "denoise": "Denoising", "deblock": "JPEG deblocking", "deblur": "Deblurring"}
-    return title.get(protocol.task, protocol.task) + (f" x{protocol.scale}" if protocol.scale > 1 else "")
-
-
-def _order(name: str) -> tuple[int, str]:
-    """As papers order the benchmark sets; others come after them."""
-    known = ("Set5", "Set14", "B100", "Urban100", "Manga109")
-    return known.index(name) if name in known else len(known), name
 
 
 def readme_with_table(text: str, results: Path = RESULTS) -> str:

@@ -1,4 +1,4 @@
-"""Stage report: one Markdown table and one picture over the experiments of a task."""
+"""Stage report: one page, one Markdown table and one picture over the experiments of a task."""
 
 from __future__ import annotations
 
@@ -12,17 +12,23 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from lutra import artifact
+from lutra.artifact import Artifact
 from lutra.files import write_whole
 from lutra.protocols import LABELS, Protocol
-from pipeline import tracking
-from pipeline.params import Params
+from lutra.restoring import Restorer
+from pipeline import page, published, speed, tracking
+from pipeline.page import Made
+from pipeline.params import Experiment, Params
+from pipeline.pictures import pictures
+from pipeline.scores import Shown
 
 KINDS = ("network", "exported", "finetuned")
 MARKERS = {"network": "o", "exported": "s", "finetuned": "D"}
 
 
 def run(params: Params, root: Path, task: str, experiments: list[str] | None = None) -> None:
-    """Write report/TASK/report.md and report/TASK/comparison.png.
+    """Write report/TASK/report.html, report.md and comparison.png.
 
     Args:
         params: all parameters.
@@ -42,6 +48,8 @@ def run(params: Params, root: Path, task: str, experiments: list[str] | None = N
     ) as log:
         write_whole(out / "report.md", table(metrics, protocol))
         _draw(out / "comparison.png", metrics, protocol)
+        write_whole(out / "report.html", _page(params, root, task, metrics))
+        log.artifact(out / "report.html")
         log.artifact(out / "report.md")
         log.artifact(out / "comparison.png")
 
@@ -60,16 +68,64 @@ def table(metrics: dict[str, dict[str, Any]], protocol: Protocol) -> str:
     return "\n".join([f"{protocol.legend}.", "", *lines, "", *(f"Protocol: {text}." for text in protocols)]) + "\n"
 
 
+def _page(params: Params, root: Path, task: str, metrics: dict[str, dict[str, Any]]) -> str:
+    protocol = params.task(task).protocol()
+    evaluated = {name: root / "evaluate" / task / name for name in metrics}
+    artifacts = {name: artifact.load(_found(folder / "model.safetensors")) for name, folder in evaluated.items()}
+    models = {name: Restorer(model) for name, model in artifacts.items()}
+    shown = [
+        Shown(
+            name,
+            scores,
+            page.read_curves(_found(evaluated[name] / "curves.csv")),
+            settings(params.experiment(name), artifacts[name]),
+            artifacts[name].provenance.get("versions", {}),
+        )
+        for name, scores in metrics.items()
+    ]
+    return page.html(
+        task,
+        protocol,
+        shown,
+        published.beside(protocol, _sets(metrics, protocol)),
+        speed.measure(models, protocol.scale),
+        pictures(root / "prepare" / task / "evaluate", models, protocol),
+        Made.now(),
+    )
+
+
+def settings(block: Experiment, model: Artifact) -> dict[str, str]:
+    """How an experiment was trained, in words."""
+    options = {key: value for key, value in block.model.model_dump().items() if value is not None}
+    dfc, train, finetune = block.table.dfc, block.train, block.finetune
+    layout = f"every {2**block.table.interval} levels"
+    if dfc is not None:
+        layout = f"DFC {dfc.dimensions}: {layout} near the diagonal, every {2**dfc.interval} elsewhere"
+    steps = f", {train.steps:,} steps of {train.batch}" if train.steps else ""
+    trained = "tables" if train.makes_tables else f"network of width {block.network.width}"
+    return {
+        "model": ", ".join(f"{key} {value}" for key, value in options.items()) or "as published",
+        "tables": layout,
+        "trained on": str(model.provenance.get("inputs", {}).get("data", {}).get("train", "")),
+        "start": f"{trained} from {train.init.replace('_', ' ')}{steps}",
+        "finetuning": f"{finetune.steps:,} steps of {finetune.batch} patches" if finetune.steps else "none",
+    }
+
+
 def _sets(metrics: dict[str, dict[str, Any]], protocol: Protocol) -> list[str]:
     return sorted({name for scores in metrics.values() for name in scores[protocol.baseline_name]})
 
 
 def _read(root: Path, task: str, experiment: str) -> dict[str, Any]:
-    path = root / "evaluate" / task / experiment / "metrics.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: not found; run `python -m pipeline evaluate` with this root first")
+    path = _found(root / "evaluate" / task / experiment / "metrics.json")
     content: dict[str, Any] = json.loads(path.read_text())
     return content
+
+
+def _found(path: Path) -> Path:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: not found; run `python -m pipeline evaluate` with this root first")
+    return path
 
 
 def _draw(path: Path, metrics: dict[str, dict[str, Any]], protocol: Protocol) -> None:

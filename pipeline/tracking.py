@@ -8,12 +8,13 @@ convenience: when it fails, a stage says so once, on stderr, and goes on.
 import contextlib
 import logging
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pipeline import provenance
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -215,17 +216,8 @@ def _home(uri: str) -> Path:
 
 
 def _git_tags() -> dict[str, str]:
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(PROJECT), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return {
-            "mlflow.source.git.commit": git("rev-parse", "HEAD"),
-            "dirty": "true" if git("status", "--porcelain", "--untracked-files=no") else "false",
-        }
-    except (OSError, subprocess.CalledProcessError):  # no git, or no commit yet
-        return {}
+    found = provenance.commit()
+    return {"mlflow.source.git.commit": found[0], "dirty": str(found[1]).lower()} if found else {}
 
 
 def _relative(root: Path) -> str:

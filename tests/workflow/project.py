@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 SOURCE = Path(__file__).resolve().parents[2]
-TREES = (".dvc", "data", "lutra", "pipeline", "workflow")
+TREES = (".dvc", "data", "lutra", "pipeline", "results", "workflow")
 FILES = (".dvcignore", ".gitignore", "Snakefile", "pyproject.toml")
 EXPERIMENTS = {"first": "x2", "second": "x2", "third": "noise"}
 """Each with its task."""

@@ -40,7 +40,8 @@ def test_every_experiment_is_scored_and_reported(built: Project) -> None:
         for kind in ("bicubic" if task == "x2" else "input", "network", "exported", "finetuned"):
             assert metrics[kind]["check"]["psnr_y" if task == "x2" else "psnr"] > 10
         assert list((root / "evaluate" / task / name / "sheets").glob("*.png"))
-        assert name in (root / "report" / task / "report.md").read_text()
+        for report in ("report.md", "report.html"):
+            assert name in (root / "report" / task / report).read_text()
         assert (root / "report" / task / "comparison.png").stat().st_size > 0
 
 

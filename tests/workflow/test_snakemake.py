@@ -37,7 +37,8 @@ def test_every_experiment_is_scored_and_reported(built: Project) -> None:
     for name, task in EXPERIMENTS.items():
         assert (root / "evaluate" / task / name / "metrics.json").is_file()
         assert list((root / "evaluate" / task / name / "sheets").glob("*.png"))
-        assert name in (root / "report" / task / "report.md").read_text()
+        for report in ("report.md", "report.html"):
+            assert name in (root / "report" / task / report).read_text()
         for stage in PER_EXPERIMENT:
             of = f"{task}/{name}" if stage == "evaluate" else name
             assert (root / "logs" / stage / f"{of}.log").is_file()
@@ -47,7 +48,7 @@ def test_every_experiment_is_scored_and_reported(built: Project) -> None:
 def test_the_report_holds_metrics_and_sheets(built: Project) -> None:
     built.python("-m", "snakemake", "--report", "report.html")
     text = (built.folder / "report.html").read_text()
-    for path in ("metrics.json", "comparison.png", "report.md", "evaluate/x2/first/sheets"):
+    for path in ("metrics.json", "comparison.png", "report.md", "report/x2/report.html", "evaluate/x2/first/sheets"):
         assert path in text
 
 
@@ -61,6 +62,8 @@ def test_edits_rerun_what_they_can_change_and_nothing_else(built: Project) -> No
     with built.commented("lutra/cli.py"):
         assert planned(built) == {}
     with built.commented("pipeline/report.py"):
+        assert planned(built) == {"report": 2}
+    with built.edited("pipeline/templates/report.css", lambda text: text + "\n"):
         assert planned(built) == {"report": 2}
     with built.commented("lutra/units.py"):
         assert planned(built) == {**dict.fromkeys(PER_EXPERIMENT, 3), "report": 2}

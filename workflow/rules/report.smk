@@ -1,4 +1,4 @@
-# One table and one picture over all experiments of a task.
+# One page, one table and one picture over all experiments of a task.
 
 
 rule report:
@@ -7,6 +7,12 @@ rule report:
     output:
         **outputs(
             "report",
+            page=lambda path: report(
+                path,
+                caption="../report/page.rst",
+                category="Scores",
+                labels={"experiment": "{task}", "what": "page"},
+            ),
             table=lambda path: report(
                 path,
                 caption="../report/table.rst",

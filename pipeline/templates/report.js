@@ -1,0 +1,85 @@
+"use strict";
+document.documentElement.classList.add("js");
+const $ = (id) => document.getElementById(id);
+
+// The table: a click on a heading sorts the rows of each group; figures start with the largest, names with A.
+function sortable(table) {
+  const headings = [...table.querySelectorAll("thead th:has(button)")];
+  // Headings over both rows come first in the document and in a body's rows, so their order is that of the columns.
+  headings.forEach((heading, column) => heading.querySelector("button").addEventListener("click", () => {
+    const textual = heading.hasAttribute("data-text");
+    const before = heading.getAttribute("aria-sort");
+    const up = before ? before === "descending" : textual;
+    headings.forEach((other) => other.removeAttribute("aria-sort"));
+    heading.setAttribute("aria-sort", up ? "ascending" : "descending");
+    for (const body of table.querySelectorAll("tbody.ours, tbody.published")) {
+      const key = (row) => textual ? row.cells[column].textContent.trim() : row.cells[column].dataset.value;
+      const absent = (row) => !textual && key(row) === undefined;
+      const compare = (a, b) => textual ? key(a).localeCompare(key(b)) : key(a) - key(b);
+      const rows = [...body.rows].sort((a, b) =>
+        absent(a) - absent(b) || (absent(a) ? 0 : (up ? 1 : -1) * compare(a, b)));
+      body.append(...rows);
+    }
+  }));
+}
+sortable($("table"));
+
+const kinds = $("all-kinds");
+const showKinds = () => document.querySelectorAll(".minor").forEach((row) => row.classList.toggle("hidden", !kinds.checked));
+kinds.addEventListener("change", showKinds);
+showKinds();
+
+// The charts of the chosen image set.
+const set = $("set");
+if (set) {
+  const show = () => document.querySelectorAll(".charts[data-set]").forEach((one) => {
+    one.hidden = one.dataset.set !== set.value;
+  });
+  set.addEventListener("change", show);
+  show();
+}
+
+// Before and after: two versions of an image in one place, the left one cut at the divider.
+const pictures = JSON.parse($("pictures").textContent);
+if (pictures.length) {
+  const canvas = $("canvas"), split = $("split");
+  const buttons = [...document.querySelectorAll("[data-picture]")];
+  const select = { left: $("left-version"), right: $("right-version") };
+  const labels = pictures[0].versions.map((version) => version.label);
+  for (const side of Object.values(select)) labels.forEach((label, index) => side.add(new Option(label, index)));
+  let picture = 0;
+
+  const showSplit = () => {
+    canvas.style.setProperty("--split", `${split.value}%`);
+    split.setAttribute("aria-valuetext", `${Math.round(split.value)} % ${labels[select.left.value]}`);
+  };
+  const showPicture = () => {
+    const { width, height, versions } = pictures[picture];
+    canvas.style.aspectRatio = `${width} / ${height}`;
+    canvas.style.maxWidth = `${2 * width}px`;
+    for (const side of ["left", "right"]) {
+      const { label, score, uri } = versions[select[side].value];
+      $(side).src = uri;
+      $(side).alt = label;
+      $(`${side}-tag`).textContent = score ? `${label}, ${score}` : label;
+    }
+    buttons.forEach((button, index) => button.setAttribute("aria-pressed", index === picture));
+    showSplit();
+  };
+  const follow = (event) => {
+    const { left, width } = canvas.getBoundingClientRect();
+    split.value = 100 * (event.clientX - left) / width;
+    showSplit();
+  };
+  split.addEventListener("input", showSplit);
+  // Fingers may start anywhere, where a browser wants the thumb.
+  split.addEventListener("pointerdown", follow);
+  split.addEventListener("pointermove", (event) => { if (event.buttons) follow(event); });
+  buttons.forEach((button, index) => button.addEventListener("click", () => { picture = index; showPicture(); }));
+  Object.values(select).forEach((side) => side.addEventListener("change", showPicture));
+
+  const start = document.querySelector(".compare").dataset;
+  select.left.value = start.left;
+  select.right.value = start.right;
+  showPicture();
+}
