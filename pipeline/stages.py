@@ -122,6 +122,7 @@ STAGES: tuple[Stage, ...] = (
         parameters=("data", "tasks.{task}"),
         modules=(
             "pipeline/prepare.py",
+            "pipeline/whole.py",
             *PARAMETERS,
             *SOURCES,
             *SCORES,
@@ -190,6 +191,7 @@ STAGES: tuple[Stage, ...] = (
         parameters=("tasks.{task}", *_of_experiment("family", "task", "evaluate")),
         modules=(
             "pipeline/evaluate.py",
+            "pipeline/whole.py",
             "lutra/evaluation.py",
             "lutra/engine",
             "lutra/_core",
