@@ -47,9 +47,9 @@ def run(params: Params, experiment: str, root: Path) -> None:
         root=root,
         params=block.model_dump(mode="json"),
     ) as log:
-        if block.train.init == "least_squares" and not resume.is_file():
-            model = _least_squares(model, block, data, log)
         fingerprint = fitting.fingerprint_of(origin["inputs"])
+        if block.train.init == "least_squares" and checkpoint.load(resume, fingerprint) is None:
+            model = _least_squares(model, block, data, log)
         curve = fitting.fit(model, block.train, data, protocol, resume, fingerprint, log.metrics, processes)
         if not processes.is_main_process:
             return
