@@ -16,7 +16,7 @@ from lutra.models.build import build
 from lutra.models.convert import to_artifact
 from lutra.models.interpreter import LutModel
 from pipeline import checkpoint, fitting, provenance, tracking
-from pipeline.packed import PackedImages, stacked
+from pipeline.packed import PackedImages, Stacked
 from pipeline.params import Experiment, Params
 
 
@@ -70,7 +70,7 @@ def _least_squares(model: LutModel, block: Experiment, data: Path, log: tracking
         text = ", ".join(f"{name} {value:.2f}" for name, value in metrics.items())
         print(f"least squares {progress.iteration}/{block.train.iterations}: {text}", file=sys.stderr, flush=True)
 
-    train, validate = (stacked(PackedImages(data / name)) for name in ("train", "validate"))
+    train, validate = (Stacked(PackedImages(data / name)) for name in ("train", "validate"))
     settings = block.train
     return least_squares.solve(
         model, train, validate, iterations=settings.iterations, smoothness=settings.smoothness, report=report
