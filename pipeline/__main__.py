@@ -61,9 +61,13 @@ def _load(path: Path) -> "Params":
 @contextmanager
 def _guarded(stage: str, params: "Params", root: Path, task: str, experiment: str | None = None) -> Iterator[None]:
     """Alone with its target, and only if the machine has what it needs."""
-    from pipeline import guard
+    from pipeline import guard, needs
 
     with guard.alone(stage, root, task=task, experiment=experiment):
+        if os.environ.get("RANK", "0") == "0":
+            needed = needs.of_stage(stage, params, root, task, experiment)
+            if needed is not None:
+                needs.check(needed, f"{stage} {experiment or task}", root)
         yield
 
 

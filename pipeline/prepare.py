@@ -43,7 +43,7 @@ def run(params: Params, *, task: str, root: Path) -> Path:
     block = params.task(task)
     protocol = block.protocol()
     out = root / "prepare" / task
-    sets = _sets(params, task)
+    sets = image_sources(params, task)
     settings = {"data": params.data.model_dump(mode="json"), "task": block.model_dump(mode="json")}
     with tracking.stage_run(params.tracking, stage="prepare", experiment=task, root=root, params=settings) as log:
         with whole_folder(out) as folder:
@@ -57,7 +57,7 @@ def run(params: Params, *, task: str, root: Path) -> Path:
     return out
 
 
-def _sets(params: Params, task: str) -> dict[str, list[Source]]:
+def image_sources(params: Params, task: str) -> dict[str, list[Source]]:
     """Folder name -> images: train and validate share one set, evaluation sets have a folder each."""
     protocol = params.task(task).protocol()
 
