@@ -22,7 +22,7 @@ MARKERS = {"network": "o", "exported": "s", "finetuned": "D"}
 
 
 def run(params: Params, root: Path, task: str, experiments: list[str] | None = None) -> None:
-    """Write report/TASK/report.md and report/TASK/comparison.png.
+    """Write report/TASK/report.md, comparison.png and points.csv.
 
     Args:
         params: all parameters.
@@ -42,6 +42,7 @@ def run(params: Params, root: Path, task: str, experiments: list[str] | None = N
     ) as log:
         write_whole(out / "report.md", table(metrics, protocol))
         _draw(out / "comparison.png", metrics, protocol)
+        write_whole(out / "points.csv", points(metrics, protocol))
         log.artifact(out / "report.md")
         log.artifact(out / "comparison.png")
 
@@ -58,6 +59,15 @@ def table(metrics: dict[str, dict[str, Any]], protocol: Protocol) -> str:
             lines.append(f"| {experiment} | {kind} | {size} | " + " | ".join(cells) + " |")
     protocols = sorted({scores["protocol"] for scores in metrics.values()})
     return "\n".join([f"{protocol.legend}.", "", *lines, "", *(f"Protocol: {text}." for text in protocols)]) + "\n"
+
+
+def points(metrics: dict[str, dict[str, Any]], protocol: Protocol) -> str:
+    """CSV of what an experiment's finetuned tables take, KiB, and reach on each image set, the main measure in dB."""
+    lines = ["experiment,set,table_kib,psnr"]
+    for experiment, scores in metrics.items():
+        for name, found in sorted(scores["finetuned"].items()):
+            lines.append(f"{experiment},{name},{scores['table_bytes'] / 1024:.1f},{found[protocol.main]:.4f}")
+    return "\n".join(lines) + "\n"
 
 
 def _sets(metrics: dict[str, dict[str, Any]], protocol: Protocol) -> list[str]:

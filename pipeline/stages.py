@@ -69,10 +69,13 @@ FITTING = (
 
 @dataclass(frozen=True)
 class Output:
-    """A file or folder that a stage writes; metrics are JSON, a curve is CSV with a `step` column."""
+    """A file or folder that a stage writes.
+
+    Metrics are JSON. A curve is CSV of `step` and `val_psnr`, points are CSV of `table_kib` and `psnr`.
+    """
 
     path: str
-    kind: Literal["file", "folder", "metrics", "curve"] = "file"
+    kind: Literal["file", "folder", "metrics", "curve", "points"] = "file"
 
 
 @dataclass(frozen=True)
@@ -212,7 +215,11 @@ STAGES: tuple[Stage, ...] = (
             "metrics": "evaluate/{task}/{experiment}/metrics.json",
             "sheets": "evaluate/{task}/{experiment}/sheets",
         },
-        outputs={"table": Output("report/{task}/report.md"), "picture": Output("report/{task}/comparison.png")},
+        outputs={
+            "table": Output("report/{task}/report.md"),
+            "picture": Output("report/{task}/comparison.png"),
+            "points": Output("report/{task}/points.csv", "points"),
+        },
         parameters=("experiments",),
         modules=("pipeline/report.py", "lutra/files.py", *PARAMETERS, *SCORES),
         resources=Resources(threads=1, mem_mb=2000, runtime=10),
