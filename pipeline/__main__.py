@@ -6,6 +6,8 @@ because some take seconds.
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -56,6 +58,19 @@ def _load(path: Path) -> "Params":
     return params.load(path)
 
 
+@contextmanager
+def _guarded(stage: str, params: "Params", root: Path, task: str, experiment: str | None = None) -> Iterator[None]:
+    """Alone with its target, and only if the machine has what it needs."""
+    from pipeline import guard, needs
+
+    with guard.alone(stage, root, task=task, experiment=experiment):
+        if os.environ.get("RANK", "0") == "0":
+            needed = needs.of_stage(stage, params, root, task, experiment)
+            if needed is not None:
+                needs.check(needed, f"{stage} {experiment or task}", root)
+        yield
+
+
 @app.command()
 def prepare(
     task: Annotated[str | None, typer.Option(help="Name of a block under `tasks:`.")] = None,
@@ -69,45 +84,51 @@ def prepare(
     loaded = _load(params)
     chosen = loaded.experiment(experiment).task if experiment is not None else task
     assert chosen is not None
-    from pipeline.prepare import run
+    loaded.task(chosen)
+    with _guarded("prepare", loaded, root, chosen):
+        from pipeline.prepare import run
 
-    run(loaded, task=chosen, root=root)
+        run(loaded, task=chosen, root=root)
 
 
 @app.command()
 def train(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Train an experiment's network, resuming where it was interrupted."""
     loaded = _load(params)
-    from pipeline.train import run
+    with _guarded("train", loaded, root, loaded.experiment(experiment).task, experiment):
+        from pipeline.train import run
 
-    run(loaded, experiment, root)
+        run(loaded, experiment, root)
 
 
 @app.command()
 def export(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Write the tables of an experiment's trained network."""
     loaded = _load(params)
-    from pipeline.export import run
+    with _guarded("export", loaded, root, loaded.experiment(experiment).task, experiment):
+        from pipeline.export import run
 
-    run(loaded, experiment, root)
+        run(loaded, experiment, root)
 
 
 @app.command()
 def finetune(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Train the values of an experiment's tables."""
     loaded = _load(params)
-    from pipeline.finetune import run
+    with _guarded("finetune", loaded, root, loaded.experiment(experiment).task, experiment):
+        from pipeline.finetune import run
 
-    run(loaded, experiment, root)
+        run(loaded, experiment, root)
 
 
 @app.command()
 def evaluate(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Score an experiment and draw its comparison sheets."""
     loaded = _load(params)
-    from pipeline.evaluate import run
+    with _guarded("evaluate", loaded, root, loaded.experiment(experiment).task, experiment):
+        from pipeline.evaluate import run
 
-    run(loaded, experiment, root)
+        run(loaded, experiment, root)
 
 
 @app.command()
@@ -119,12 +140,13 @@ def report(
 ) -> None:
     """Write one page, one table and one picture over the experiments of a task."""
     loaded = _load(params)
-    from pipeline.report import run
-
     used = {loaded.experiment(name).task for name in experiment or loaded.experiments}
     for name in [task] if task is not None else sorted(used):
         mine = [one for one in experiment or () if task is not None or loaded.experiments[one].task == name]
-        run(loaded, root, name, mine or None)
+        with _guarded("report", loaded, root, name):
+            from pipeline.report import run
+
+            run(loaded, root, name, mine or None)
 
 
 @app.command()

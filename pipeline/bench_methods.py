@@ -21,7 +21,7 @@ from lutra.models.interpreter import LutModel
 from lutra.protocols import Protocol, super_resolution
 from lutra.units import LEVELS, Table
 from pipeline.fitting import cosine, validate
-from pipeline.packed import PackedImages, PatchSampler, stacked
+from pipeline.packed import PackedImages, PatchSampler, Stacked
 
 BATCH, PATCH = 32, 48
 POINTS = 8
@@ -83,7 +83,7 @@ def run(data: Path, seconds: float, report: Callable[[str], None] = print) -> di
         start = time.perf_counter()
         torch.manual_seed(0)
         model = to_tables(build(registry.describe(family, images.scale, {}), spec), layout)
-        solved = least_squares.solve(model, stacked(images), stacked(held_out))
+        solved = least_squares.solve(model, Stacked(images), Stacked(held_out))
         solution = [time.perf_counter() - start, 0.0, validate(solved, held_out, protocol)]
         report(f"{system}, least squares: {solution[0]:.0f} s, {solution[2]:.3f} dB")
         curves[system]["least squares"] = [[round(value, 4) for value in solution]]

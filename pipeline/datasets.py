@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutra.imaging.colour import to_three_channels
-from lutra.imaging.files import read_image
+from lutra.imaging.files import open_image, read_image
 from lutra.imaging.folders import Entry, find_images
 from lutra.imaging.resize import imresize
 from pipeline import deadleaves, mistakes
@@ -30,6 +30,8 @@ class Source:
 
     name: str
     read: Callable[[], Image]
+    shape: Callable[[], tuple[int, int, int]]
+    """Its sides and how many channels it has, 1 or 3, without decoding the image."""
     read_input: Callable[[], Image] | None = None
 
 
@@ -69,7 +71,10 @@ def resolve(
 def _of_entry(entry: Entry) -> Source:
     degraded = entry.input
     return Source(
-        entry.name, lambda: read_image(entry.target), (lambda: read_image(degraded)) if degraded is not None else None
+        entry.name,
+        lambda: read_image(entry.target),
+        lambda: _shape(entry.target),
+        (lambda: read_image(degraded)) if degraded is not None else None,
     )
 
 
@@ -82,7 +87,7 @@ def _synthetic(name: str, settings: DeadLeavesParams) -> list[Source]:
         return deadleaves.draw(leaves, palette, number, settings.seed)
 
     return [
-        Source(f"{name}-{number:05}", lambda number=number: draw(number))  # type: ignore[misc]
+        Source(f"{name}-{number:05}", lambda number=number: draw(number), lambda: (settings.size, settings.size, 3))  # type: ignore[misc]
         for number in range(settings.images)
     ]
 
@@ -96,7 +101,22 @@ def _packaged(images: Packaged) -> list[Source]:
     if images.version and package.version != images.version:
         raise ValueError(f"package {images.package} is version {package.version}, expected {images.version}")
     folder = Path(str(package.locate_file(images.folder)))
-    return [Source(file.name, lambda file=file: _pinned(folder, file)) for file in images.files]  # type: ignore[misc]
+    return [
+        Source(file.name, lambda file=file: _pinned(folder, file), lambda file=file: _pinned_shape(folder, file))  # type: ignore[misc]
+        for file in images.files
+    ]
+
+
+def _pinned_shape(folder: Path, file: File) -> tuple[int, int, int]:
+    width, height, channels = _shape(folder / file.name)
+    return (-(-width // 2), -(-height // 2), channels) if file.halve else (width, height, channels)
+
+
+def _shape(path: Path) -> tuple[int, int, int]:
+    """From the file's header alone; which side is which depends on how the image is turned."""
+    return open_image(
+        path, lambda image: (*image.size, 1 if image.mode in ("L", "LA", "1") else 3), "expected an image"
+    )
 
 
 def _pinned(folder: Path, file: File) -> Image:

@@ -16,6 +16,16 @@ ROOT = "runs/dvc"
 HEADER = "# Generated from pipeline/stages.py by `python -m pipeline dvc-yaml`: change it there.\n\n"
 
 _FOREACH = {"task": "${tasks}", "experiment": "${experiments}"}
+_AXES = {
+    "curve": {"x": "step", "y": "val_psnr"},
+    "points": {
+        "x": "table_kib",
+        "y": "psnr",
+        "x_label": "table, KiB",
+        "y_label": "PSNR, dB",
+        "template": "scatter",
+    },
+}
 _TARGET = {
     # `foreach` over a mapping names `key` and `item`
     "task": {"task": "${key}"},
@@ -44,7 +54,7 @@ def _entry(stage: Stage, folders: Sequence[str]) -> dict[str, Any]:
         "params": [key.format(**target) for key in stage.parameters],
         "outs": [path for path, kind in outputs if kind in ("file", "folder")],
         "metrics": [path for path, kind in outputs if kind == "metrics"],
-        "plots": [{path: {"x": "step", "y": "val_psnr"}} for path, kind in outputs if kind == "curve"],
+        "plots": [{path: dict(_AXES[kind])} for path, kind in outputs if kind in _AXES],
     }
     entry = {key: value for key, value in entry.items() if value}
     return {"foreach": _FOREACH[stage.per], "do": entry}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from pipeline import tracking
 from pipeline.fitting import interleaved
 from pipeline.packed import PackedImages
 from pipeline.params import Params
+from pipeline.whole import whole_folder
 
 KINDS = ("network", "exported", "finetuned")
 Image = NDArray[np.uint8]
@@ -62,11 +62,11 @@ def run(params: Params, experiment: str, root: Path) -> None:
     artifacts = {kind: artifact.load(path) for kind, path in files.items()}
     models: dict[str, Restore] = {kind: Restorer(loaded).restore for kind, loaded in artifacts.items()}
     settings = block.model_dump(mode="json") | {"protocol": protocol.text}
-    with tracking.stage_run(
-        params.tracking, stage="evaluate", experiment=experiment, root=root, params=settings
-    ) as log:
+    with (
+        tracking.stage_run(params.tracking, stage="evaluate", experiment=experiment, root=root, params=settings) as log,
+        whole_folder(out / "sheets") as sheets,
+    ):
         rows: dict[str, dict[str, Scores]] = {}
-        sheets = _empty(out / "sheets")
         for folder in sorted(path for path in data.iterdir() if path.is_dir()):
             rows[folder.name] = {}
             for number, scored in enumerate(_score(PackedImages(folder), models, protocol)):
@@ -177,9 +177,3 @@ def _png(sheet: object) -> bytes:
     buffer = io.BytesIO()
     sheet.save(buffer, format="PNG", optimize=True)  # type: ignore[attr-defined]
     return buffer.getvalue()
-
-
-def _empty(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder

@@ -20,14 +20,12 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from lutra.files import write_whole
 from lutra.models.interpreter import LutModel
 from lutra.protocols import Protocol
 from lutra.units import LEVELS, Table
-from pipeline import checkpoint
+from pipeline import checkpoint, progress
 from pipeline.packed import PackedImages, PatchSampler
 from pipeline.params import FitParams, TrackingParams
 
@@ -99,7 +97,8 @@ def fit(
         _record(point, {"step": 0, "val_psnr": score}, log, accelerator, settings.steps)
 
     since, counted = time.monotonic(), point.step
-    with _stop_requests() as stopping, _progress(accelerator, settings.steps, point) as update:
+    pace, first = progress.Pace(point.step, settings.steps), point.step + 1
+    with _stop_requests() as stopping, progress.bar(settings.steps, point, accelerator.is_main_process) as update:
         for step in range(point.step, settings.steps):
             factor = cosine(step / settings.steps, settings.final_learning_rate / settings.learning_rate)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
@@ -111,6 +110,10 @@ def fit(
             for name, tensor in point.average.items():
                 tensor.lerp_(model.get_parameter(name).detach(), 1 - past)
             point.loss_sum, point.loss_count, point.step = point.loss_sum + loss, point.loss_count + 1, step + 1
+            if point.step == first:
+                pace.started(first)
+            if (estimate := pace.first_estimate(point.step)) and not sys.stderr.isatty():
+                _say(accelerator, estimate)
             last = point.step == settings.steps
             if last or point.step % settings.validate_every == 0:
                 with _averaged(model, point.average):
@@ -119,7 +122,7 @@ def fit(
                         point.best, point.best_state = score, checkpoint.copy_state(model)
                 speed = (point.step - counted) / (time.monotonic() - since)
                 row = {"step": point.step, "loss": point.loss_sum / point.loss_count, "val_psnr": score}
-                _record(point, row, log, accelerator, settings.steps, speed)
+                _record(point, row, log, accelerator, settings.steps, speed, pace.left(point.step))
                 point.loss_sum, point.loss_count = 0.0, 0
                 since, counted = time.monotonic(), point.step
             update(point, loss)
@@ -230,7 +233,13 @@ def _save(
 
 
 def _record(
-    point: checkpoint.Checkpoint, row: Row, log: Log, accelerator: Accelerator, steps: int, speed: float | None = None
+    point: checkpoint.Checkpoint,
+    row: Row,
+    log: Log,
+    accelerator: Accelerator,
+    steps: int,
+    speed: float | None = None,
+    left: float | None = None,
 ) -> None:
     point.history.append(row)
     metrics = {name: value for name, value in row.items() if name != "step"}
@@ -240,36 +249,13 @@ def _record(
         log(metrics, int(row["step"]))
     if not sys.stderr.isatty():  # a log file has no use for a bar
         text = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        text += f", {progress.duration(left)} left" if left else ""
         _say(accelerator, f"step {int(row['step'])}/{steps}: {text}")
 
 
 def _say(accelerator: Accelerator, text: str) -> None:
     if accelerator.is_main_process:
         print(text, file=sys.stderr, flush=True)
-
-
-@contextmanager
-def _progress(
-    accelerator: Accelerator, steps: int, point: checkpoint.Checkpoint
-) -> Iterator[Callable[[checkpoint.Checkpoint, float], None]]:
-    """A bar with the loss, the validation score and the time left."""
-    columns = [
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.2e}  val {task.fields[score]:.3f} dB (best {task.fields[best]:.3f})"),
-        TimeRemainingColumn(),
-    ]
-    shown = accelerator.is_main_process and sys.stderr.isatty()
-    with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
-        task: TaskID = bar.add_task(
-            "", total=steps, completed=point.step, loss=math.nan, score=math.nan, best=point.best
-        )
-
-        def update(now: checkpoint.Checkpoint, loss: float) -> None:
-            score = now.history[-1]["val_psnr"]
-            bar.update(task, completed=now.step, loss=loss, score=score, best=now.best)
-
-        yield update
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,21 +57,36 @@ class PackedImages:
         return data[start:end].reshape(channels, height * scale, width * scale)
 
 
-def stacked(images: PackedImages, pixels: int = 1 << 18) -> list[tuple[Image, Image]]:
-    """All images' planes, those of one size together up to about so many pixels: input (N, h, w) and target."""
-    batches: list[tuple[Image, Image]] = []
-    for shape in np.unique(images.shapes, axis=0):
-        alike = np.flatnonzero((images.shapes == shape).all(axis=1))
-        together = max(1, int(pixels // shape.prod()))
-        for start in range(0, len(alike), together):
-            chosen = alike[start : start + together]
-            batches.append(
-                (
-                    np.concatenate([images.input(index) for index in chosen]),
-                    np.concatenate([images.target(index) for index in chosen]),
-                )
-            )
-    return batches
+class Stacked(Sequence[tuple[Image, Image]]):
+    """All images' planes in batches, those of one size together: input (N, h, w) and target.
+
+    A batch is read each time it is asked for, so that memory does not grow with the set.
+    """
+
+    def __init__(self, images: PackedImages, pixels: int = 1 << 18) -> None:
+        """`pixels`: up to about so many values of inputs in a batch; at least one image."""
+        self._images = images
+        self._chosen: list[NDArray[np.int64]] = []
+        for shape in np.unique(images.shapes, axis=0):
+            alike = np.flatnonzero((images.shapes == shape).all(axis=1))
+            together = max(1, int(pixels // shape.prod()))
+            self._chosen += [alike[start : start + together] for start in range(0, len(alike), together)]
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    @overload
+    def __getitem__(self, number: int) -> tuple[Image, Image]: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[tuple[Image, Image]]: ...
+    def __getitem__(self, number: int | slice) -> tuple[Image, Image] | list[tuple[Image, Image]]:
+        if isinstance(number, slice):
+            return [self[place] for place in range(*number.indices(len(self)))]
+        chosen = self._chosen[number]
+        return (
+            np.concatenate([self._images.input(index) for index in chosen]),
+            np.concatenate([self._images.target(index) for index in chosen]),
+        )
 
 
 class PatchSampler:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +22,7 @@ from lutra.protocols import Protocol
 from pipeline import tracking
 from pipeline.datasets import Source, resolve
 from pipeline.params import Params, set_name
+from pipeline.whole import whole_folder
 
 Image = NDArray[np.uint8]
 LEAST = 8
@@ -44,27 +43,21 @@ def run(params: Params, *, task: str, root: Path) -> Path:
     block = params.task(task)
     protocol = block.protocol()
     out = root / "prepare" / task
-    temporary = out.with_name(f".{task}.{os.getpid()}.tmp")
-    sets = _sets(params, task)
+    sets = image_sources(params, task)
     settings = {"data": params.data.model_dump(mode="json"), "task": block.model_dump(mode="json")}
     with tracking.stage_run(params.tracking, stage="prepare", experiment=task, root=root, params=settings) as log:
-        shutil.rmtree(temporary, ignore_errors=True)
-        try:
-            parts = {name: _pack(sources, protocol, temporary / name) for name, sources in sets.items()}
+        with whole_folder(out) as folder:
+            parts = {name: _pack(sources, protocol, folder / name) for name, sources in sets.items()}
             if protocol.degradation.anew and not protocol.pairs:
-                _draw_anew(temporary / "train", block.task, block.options)
+                _draw_anew(folder / "train", block.task, block.options)
             index = {"task": block.task, "options": block.options, "pairs": block.pairs, "parts": parts}
-            (temporary / "index.json").write_text(json.dumps(index, indent=2) + "\n")
-            shutil.rmtree(out, ignore_errors=True)
-            os.replace(temporary, out)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            (folder / "index.json").write_text(json.dumps(index, indent=2) + "\n")
         log.metrics({f"images/{name}": part["images"] for name, part in parts.items()})
         log.artifact(out / "index.json")
     return out
 
 
-def _sets(params: Params, task: str) -> dict[str, list[Source]]:
+def image_sources(params: Params, task: str) -> dict[str, list[Source]]:
     """Folder name -> images: train and validate share one set, evaluation sets have a folder each."""
     protocol = params.task(task).protocol()
 
@@ -94,7 +87,7 @@ def _pack(sources: list[Source], protocol: Protocol, folder: Path) -> dict[str, 
     """Write target.npy, input.npy and index.json of one set, an image at a time; returns a summary."""
     folder.mkdir(parents=True)
     images: list[dict[str, Any]] = []
-    with (folder / "target.raw").open("wb") as target_file, (folder / "input.raw").open("wb") as input_file:
+    with _Npy(folder / "target.npy") as target_file, _Npy(folder / "input.npy") as input_file:
         for source, target, degraded in track(
             _made(sources, protocol, SEED if folder.name != "train" else TRAIN_SEED),
             total=len(sources),
@@ -102,10 +95,10 @@ def _pack(sources: list[Source], protocol: Protocol, folder: Path) -> dict[str, 
             console=Console(stderr=True),
             disable=not sys.stderr.isatty(),
         ):
-            target_file.write(_planes(target).tobytes())
-            input_file.write(_planes(degraded).tobytes())
+            target_file.write(_planes(target))
+            input_file.write(_planes(degraded))
             images.append({"name": source.name, "input_shape": list(_planes(degraded).shape)})
-    digests = {f"{name}.npy": _as_npy(folder / f"{name}.raw") for name in ("target", "input")}
+    digests = {"target.npy": target_file.sha256, "input.npy": input_file.sha256}
     index = {"scale": protocol.scale, "images": images, "sha256": digests}
     (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
     pixels = sum(int(np.prod(image["input_shape"][1:])) for image in images) * protocol.scale**2
@@ -147,19 +140,36 @@ def _planes(image: Image) -> Image:
     return np.atleast_3d(image).transpose(2, 0, 1)
 
 
-def _as_npy(raw: Path) -> str:
-    """Turn a file of bytes into a one-dimensional .npy file beside it; returns the sha256 of the bytes."""
-    digest = hashlib.sha256()
-    target = raw.with_suffix(".npy")
-    with raw.open("rb") as source, target.open("wb") as file:
-        _header(file, raw.stat().st_size)
-        while block := source.read(1 << 24):
-            digest.update(block)
-            file.write(block)
-    raw.unlink()
-    return digest.hexdigest()
+class _Npy:
+    """A one-dimensional .npy file of bytes that is written piece by piece, so that nothing is held or copied."""
 
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._digest = hashlib.sha256()
+        self._size = 0
+        self._header()
 
-def _header(file: BinaryIO, size: int) -> None:
-    header = {"descr": "|u1", "fortran_order": False, "shape": (size,)}
-    np.lib.format.write_array_header_1_0(file, header)
+    def write(self, pixels: Image) -> None:
+        content = pixels.tobytes()
+        self._file.write(content)
+        self._digest.update(content)
+        self._size += len(content)
+
+    def _header(self) -> None:
+        # NumPy leaves room in it for any size, so that it can be written again at the end
+        header = {"descr": "|u1", "fortran_order": False, "shape": (self._size,)}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes, without the header."""
+        return self._digest.hexdigest()
+
+    def __enter__(self) -> _Npy:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        with self._file:
+            if kind is None:
+                self._file.seek(0)
+                self._header()

@@ -28,7 +28,7 @@ MARKERS = {"network": "o", "exported": "s", "finetuned": "D"}
 
 
 def run(params: Params, root: Path, task: str, experiments: list[str] | None = None) -> None:
-    """Write report/TASK/report.html, report.md and comparison.png.
+    """Write report/TASK/report.html, report.md, comparison.png and points.csv.
 
     Args:
         params: all parameters.
@@ -50,6 +50,7 @@ def run(params: Params, root: Path, task: str, experiments: list[str] | None = N
         _draw(out / "comparison.png", metrics, protocol)
         write_whole(out / "report.html", _page(params, root, task, metrics))
         log.artifact(out / "report.html")
+        write_whole(out / "points.csv", points(metrics, protocol))
         log.artifact(out / "report.md")
         log.artifact(out / "comparison.png")
 
@@ -110,6 +111,15 @@ def settings(block: Experiment, model: Artifact) -> dict[str, str]:
         "start": f"{trained} from {train.init.replace('_', ' ')}{steps}",
         "finetuning": f"{finetune.steps:,} steps of {finetune.batch} patches" if finetune.steps else "none",
     }
+
+
+def points(metrics: dict[str, dict[str, Any]], protocol: Protocol) -> str:
+    """CSV of what an experiment's finetuned tables take, KiB, and reach on each image set, the main measure in dB."""
+    lines = ["experiment,set,table_kib,psnr"]
+    for experiment, scores in metrics.items():
+        for name, found in sorted(scores["finetuned"].items()):
+            lines.append(f"{experiment},{name},{scores['table_bytes'] / 1024:.1f},{found[protocol.main]:.4f}")
+    return "\n".join(lines) + "\n"
 
 
 def _sets(metrics: dict[str, dict[str, Any]], protocol: Protocol) -> list[str]:

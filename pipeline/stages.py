@@ -69,10 +69,13 @@ FITTING = (
 
 @dataclass(frozen=True)
 class Output:
-    """A file or folder that a stage writes; metrics are JSON, a curve is CSV with a `step` column."""
+    """A file or folder that a stage writes.
+
+    Metrics are JSON. A curve is CSV of `step` and `val_psnr`, points are CSV of `table_kib` and `psnr`.
+    """
 
     path: str
-    kind: Literal["file", "folder", "metrics", "curve"] = "file"
+    kind: Literal["file", "folder", "metrics", "curve", "points"] = "file"
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ STAGES: tuple[Stage, ...] = (
         parameters=("data", "tasks.{task}"),
         modules=(
             "pipeline/prepare.py",
+            "pipeline/whole.py",
             *PARAMETERS,
             *SOURCES,
             *SCORES,
@@ -194,6 +198,7 @@ STAGES: tuple[Stage, ...] = (
         parameters=("tasks.{task}", *_of_experiment("family", "task", "evaluate")),
         modules=(
             "pipeline/evaluate.py",
+            "pipeline/whole.py",
             "lutra/evaluation.py",
             "lutra/engine",
             "lutra/_core",
@@ -221,6 +226,7 @@ STAGES: tuple[Stage, ...] = (
             "page": Output("report/{task}/report.html"),
             "table": Output("report/{task}/report.md"),
             "picture": Output("report/{task}/comparison.png"),
+            "points": Output("report/{task}/points.csv", "points"),
         },
         parameters=("tasks.{task}", "experiments"),
         modules=(

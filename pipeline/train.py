@@ -16,7 +16,7 @@ from lutra.models.build import build
 from lutra.models.convert import to_artifact
 from lutra.models.interpreter import LutModel
 from pipeline import checkpoint, fitting, provenance, tracking
-from pipeline.packed import PackedImages, stacked
+from pipeline.packed import PackedImages, Stacked
 from pipeline.params import Experiment, Params
 
 
@@ -47,9 +47,9 @@ def run(params: Params, experiment: str, root: Path) -> None:
         root=root,
         params=block.model_dump(mode="json"),
     ) as log:
-        if block.train.init == "least_squares" and not resume.is_file():
-            model = _least_squares(model, block, data, log)
         fingerprint = fitting.fingerprint_of(origin["inputs"])
+        if block.train.init == "least_squares" and checkpoint.load(resume, fingerprint) is None:
+            model = _least_squares(model, block, data, log)
         curve = fitting.fit(model, block.train, data, protocol, resume, fingerprint, log.metrics, processes)
         if not processes.is_main_process:
             return
@@ -70,7 +70,7 @@ def _least_squares(model: LutModel, block: Experiment, data: Path, log: tracking
         text = ", ".join(f"{name} {value:.2f}" for name, value in metrics.items())
         print(f"least squares {progress.iteration}/{block.train.iterations}: {text}", file=sys.stderr, flush=True)
 
-    train, validate = (stacked(PackedImages(data / name)) for name in ("train", "validate"))
+    train, validate = (Stacked(PackedImages(data / name)) for name in ("train", "validate"))
     settings = block.train
     return least_squares.solve(
         model, train, validate, iterations=settings.iterations, smoothness=settings.smoothness, report=report

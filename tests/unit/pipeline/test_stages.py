@@ -21,6 +21,7 @@ WITHOUT_EFFECT = {
     "lutra.zoo",
     "pipeline",
     "pipeline.mistakes",
+    "pipeline.progress",
     "pipeline.provenance",
     "pipeline.stages",
     "pipeline.tracking",

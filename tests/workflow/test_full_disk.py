@@ -1,0 +1,96 @@
+"""A stage that runs out of room says so in one line, and leaves what was there before as it was."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.workflow import jobs
+from tests.workflow.jobs import Job
+from tests.workflow.warm import Built
+
+pytestmark = pytest.mark.xdist_group("kill")
+
+SIZE = 4 << 20
+MESSAGES = 4096  # bytes: room for what a stage prints, below the size of what it writes
+
+each_stage = pytest.mark.parametrize(
+    "job", [job for job in jobs.every() if job.target.get("experiment", "net") == "net"], ids=lambda job: job.name
+)
+
+
+@pytest.fixture(scope="module")
+def small_disk(built: Built) -> Iterator[Path]:
+    """A disk of its own, in memory, with the results of every stage."""
+    disk = built.folder / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(disk)]
+    if os.getuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a disk of a few megabytes needs root")
+    try:
+        shutil.copytree(built.root, disk / "root")
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def results(root: Path) -> dict[str, str]:
+    """Everything but checkpoints, which a stage that stopped half-way keeps."""
+    return {name: digest for name, digest in jobs.contents(root).items() if not name.startswith("checkpoints/")}
+
+
+def fill(disk: Path, free: int) -> None:
+    """Leave about so many bytes."""
+    with (disk / "filler").open("wb", buffering=0) as file:
+        left = os.statvfs(disk)
+        for size in (max(0, left.f_bavail * left.f_frsize - free), *([4096] * 4 if not free else [])):
+            try:
+                file.write(bytes(size))
+            except OSError:
+                break
+
+
+def check(said: str, status: int, problem: str) -> None:
+    assert status == 2, said
+    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and problem in errors[0] and " free), expected room" in errors[0]
+    assert "Traceback" not in said
+
+
+@each_stage
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_a_full_disk_stops_a_stage_and_harms_nothing(built: Built, small_disk: Path, job: Job, share: float) -> None:
+    root = small_disk / "root"
+    before = results(root)
+    sizes = [(root / name).stat().st_size for name in job.outputs(before)]
+    fill(small_disk, int(share * sum(sizes)) // 4096 * 4096)
+    try:
+        status, said, _ = built.stages.run(job.arguments(root, built.params))
+        check(said, status, "no space left on its disk")
+        assert results(root) == before
+    finally:
+        (small_disk / "filler").unlink()
+    status, said, _ = built.stages.run(job.arguments(root, built.params))
+    assert status == 0, said
+    assert jobs.contents(root) == jobs.contents(built.root)
+
+
+@pytest.fixture
+def limited(built: Built) -> Callable[[Job], tuple[int, str, float]]:
+    return lambda job: built.stages.run(job.arguments(built.root, built.params), file_limit=MESSAGES)
+
+
+@each_stage
+def test_a_limit_of_files_sizes_stops_a_stage_and_harms_nothing(
+    built: Built, job: Job, limited: Callable[[Job], tuple[int, str, float]]
+) -> None:
+    before = results(built.root)
+    status, said, _ = limited(job)
+    check(said, status, "a file as large as files may get here")
+    assert results(built.root) == before
+    status, said, _ = built.stages.run(job.arguments(built.root, built.params))
+    assert status == 0, said
+    assert jobs.contents(built.root) == before
