@@ -21,10 +21,10 @@ from lutra.files import write_whole
 from lutra.imaging.resize import imresize
 from lutra.protocols import Protocol
 from lutra.restoring import Restorer
-from pipeline import tracking
+from pipeline import compared, tracking
 from pipeline.fitting import interleaved
 from pipeline.packed import PackedImages
-from pipeline.params import Params
+from pipeline.params import Params, set_name
 
 KINDS = ("network", "exported", "finetuned")
 Image = NDArray[np.uint8]
@@ -57,9 +57,13 @@ def run(params: Params, experiment: str, root: Path) -> None:
     }
     artifacts = {kind: artifact.load(path) for kind, path in files.items()}
     models: dict[str, Restore] = {kind: Restorer(loaded).restore for kind, loaded in artifacts.items()}
-    settings = block.model_dump(mode="json") | {"protocol": protocol.text}
     with tracking.stage_run(
-        params.tracking, stage="evaluate", experiment=experiment, root=root, params=settings
+        params.tracking,
+        stage="evaluate",
+        experiment=experiment,
+        root=root,
+        note=f"Protocol: {protocol.text}.",
+        **compared.settings(params, experiment),
     ) as log:
         rows: dict[str, dict[str, Scores]] = {}
         sheets = _empty(out / "sheets")
@@ -81,10 +85,17 @@ def run(params: Params, experiment: str, root: Path) -> None:
         }
         write_whole(out / "images.csv", _csv(rows))
         write_whole(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-        log.metrics(_flat(metrics) | _speed(models["finetuned"], protocol.scale))
         log.artifact(out / "metrics.json")
-        log.artifact(files["finetuned"], "model")
-        log.artifact(sheets, "sheets")
+        log.artifact(out / "images.csv")
+        for image in sorted(sheets.iterdir()):
+            log.image(image, f"sheets/{image.stem}")
+        first = set_name(params.evaluate_sets(block.task)[0])
+        log.model(
+            files["finetuned"],
+            compared.registered_name(task),
+            compared.version_tags(metrics, first if first in rows else next(iter(rows))),
+            compared.scores(metrics) | _speed(models["finetuned"], protocol.scale),
+        )
 
 
 def _speed(restore: Restore, scale: int) -> dict[str, float]:
@@ -132,16 +143,6 @@ def _summary(rows: dict[str, dict[str, Scores]]) -> dict[str, object]:
         }
         for kind in _kinds(rows)
     }
-
-
-def _flat(metrics: dict[str, object]) -> dict[str, float]:
-    """Metric names that sort by set, then measure: `samples/psnr_y_finetuned`."""
-    flat = {"table_bytes": float(str(metrics["table_bytes"]))}
-    for kind, sets in metrics.items():
-        if isinstance(sets, dict) and kind != "options":
-            for name, values in sets.items():
-                flat |= {f"{name}/{measure}_{kind}": value for measure, value in values.items()}
-    return flat
 
 
 def _csv(rows: dict[str, dict[str, Scores]]) -> str:

@@ -47,7 +47,10 @@ def run(params: Params, *, task: str, root: Path) -> Path:
     temporary = out.with_name(f".{task}.{os.getpid()}.tmp")
     sets = _sets(params, task)
     settings = {"data": params.data.model_dump(mode="json"), "task": block.model_dump(mode="json")}
-    with tracking.stage_run(params.tracking, stage="prepare", experiment=task, root=root, params=settings) as log:
+    names = {"train": " + ".join(params.train_sets(task)), "evaluate": " ".join(params.evaluate_sets(task))}
+    with tracking.stage_run(
+        params.tracking, stage="prepare", experiment=task, root=root, params=names | block.options, settings=settings
+    ) as log:
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             parts = {name: _pack(sources, protocol, temporary / name) for name, sources in sets.items()}
