@@ -16,9 +16,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from pipeline.tracking import journal, store
+from pipeline.tracking import journal, store, views
 from pipeline.tracking.journal import Journal
 from pipeline.tracking.store import PROJECT, tracking_uri
 
@@ -26,10 +25,8 @@ if TYPE_CHECKING:
     from pipeline.params import TrackingParams
     from pipeline.tracking.sending import Sender
 
-__all__ = ["COMPARED", "Run", "serve", "stage_run", "sync", "tracking_uri"]
+__all__ = ["Run", "serve", "stage_run", "sync", "tracking_uri"]
 
-COMPARED = 'tags.stage = "evaluate" and tags.latest = "true"'
-"""The filter that leaves one row per experiment."""
 FLUSH_SECONDS = 5.0  # metrics are sent in batches, so that logging costs nothing beside a training step
 RETRY_SECONDS = 60.0  # after a failure: a server that is down must not slow training
 
@@ -114,10 +111,11 @@ def serve(tracking: "TrackingParams", port: int) -> None:
     if store.is_server(uri):
         store.say(f"the runs are on a server: open {store.shown(uri)}")
         return
-    experiment = store.experiment_id(store.connect(uri), uri, tracking.experiment)
-    page = f"http://127.0.0.1:{port}"
-    rows = f"{page}/#/experiments/{experiment}/runs?searchFilter={quote(COMPARED)}"
-    store.say(f"open {page}, or {rows} for one row per experiment (Ctrl-C to stop)")
+    client, page = store.connect(uri), f"http://127.0.0.1:{port}"
+    experiment = store.experiment_id(client, uri, tracking.experiment)
+    store.say(f"open {page} (Ctrl-C to stop)")
+    for name, address in views.addresses(page, experiment, client.get_experiment(experiment).tags).items():
+        store.say(f"{name} compared: {address}")
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # background jobs of features we do not use
     server = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     artifacts = ["--no-serve-artifacts", "--default-artifact-root", str(store.artifacts(uri))]

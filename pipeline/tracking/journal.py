@@ -28,11 +28,12 @@ class Journal:
     server: the address, without password.
     project: MLflow's experiment.
     run_id: MLflow's, once the run was created there.
+    ended: whether it was said how the run ended.
     path: the file, which exists from the first failure until all is sent.
     """
 
     def __init__(self, folder: Path, server: str, project: str, name: str) -> None:
-        self.server, self.project, self.run_id = server, project, ""
+        self.server, self.project, self.run_id, self.ended = server, project, "", False
         self.operations: deque[Operation] = deque()
         self.path = folder / f"{now()}-{name}-{uuid.uuid4().hex[:6]}.json"
         self._lock: contextlib.ExitStack | None = None
@@ -40,6 +41,7 @@ class Journal:
     def add(self, kind: str, **fields: Any) -> None:
         """Append an operation."""
         self.operations.append({"kind": kind, "tries": 0, **fields})
+        self.ended |= kind == "end"
 
     def add_metrics(self, values: Mapping[str, float], step: int, when: int) -> None:
         """Append metrics, to the last operation while there is room in it."""
@@ -54,7 +56,7 @@ class Journal:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = contextlib.ExitStack()
             self._lock.enter_context(_lock(self.path))
-        fields = ("server", "project", "run_id")
+        fields = ("server", "project", "run_id", "ended")
         content = {field: getattr(self, field) for field in fields} | {"operations": list(self.operations)}
         write_whole(self.path, json.dumps(content, indent=1) + "\n")
 
@@ -99,7 +101,7 @@ def opened(path: Path) -> Iterator[Journal | None]:
             return
         journal = _read(path)
         journal._lock = stack
-        if not any(operation["kind"] == "end" for operation in journal.operations):
+        if not journal.ended:
             journal.add("end", status="KILLED", time=int(path.stat().st_mtime * 1000))
         yield journal
 
@@ -118,7 +120,7 @@ def _read(path: Path) -> Journal:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         journal = Journal(path.parent, content["server"], content["project"], path.stem)
-        journal.run_id, journal.path = str(content["run_id"]), path
+        journal.run_id, journal.ended, journal.path = content["run_id"], content["ended"], path
         journal.operations = deque(dict(operation) for operation in content["operations"])
         assert all(operation["kind"] and operation["tries"] >= 0 for operation in journal.operations)
     except (ValueError, TypeError, LookupError, AssertionError):

@@ -5,6 +5,7 @@ The alias `best` is at the version with the best score; of equal ones at the sma
 """
 
 import io
+import json
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
 
 SERVED = Path(__file__).with_name("served.py")
@@ -39,20 +41,25 @@ def register(client: "MlflowClient", experiment_id: str, run_id: str, model: Map
     from mlflow.entities import LoggedModelInput, LoggedModelOutput
 
     name, tags = str(model["name"]), {**model["tags"], "sha256": model["sha256"]}
+    logged = next(iter(client.search_logged_models([experiment_id], f"tags.sha256 = '{model['sha256']}'")), None)
+    if logged is None:
+        logged = _log(client, experiment_id, run_id, Path(model["path"]), tags)
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    else:
+        client.log_inputs(run_id, models=[LoggedModelInput(logged.model_id)])
     versions = _versions(client, name)
     found = next((one for one in versions if one.tags.get("sha256") == model["sha256"]), None)
-    if found is None or not found.model_id:
-        model_id = _log(client, experiment_id, run_id, model)
-        client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
-        found = client.create_model_version(name, f"models:/{model_id}", run_id, tags=tags, model_id=model_id)
+    if found is None:
+        location = logged.artifact_location  # models:/ID would be looked up where MLflow's own settings point
+        made = client.create_model_version(name, location, run_id, tags=tags, model_id=logged.model_id)
+        shown = json.dumps([{"name": name, "version": made.version}])
+        client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": shown})
     else:
-        model_id = str(found.model_id)
-        client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
         for key, value in tags.items():
             client.set_model_version_tag(name, found.version, key, value)
     if best := best_of(_versions(client, name), tags["scored"]):
         client.set_registered_model_alias(name, BEST, best.version)
-    return model_id
+    return str(logged.model_id)
 
 
 def best_of(versions: "Sequence[ModelVersion]", scored: str) -> "ModelVersion | None":
@@ -101,9 +108,10 @@ def _versions(client: "MlflowClient", name: str) -> "list[ModelVersion]":
     return list(client.search_model_versions(f"name = '{name}'"))
 
 
-def _log(client: "MlflowClient", experiment_id: str, run_id: str, model: Mapping[str, Any]) -> str:
-    tags = {key: str(value) for key, value in model["tags"].items()}
-    logged = client.create_logged_model(experiment_id, name=tags["experiment"], source_run_id=run_id, tags=tags)
+def _log(
+    client: "MlflowClient", experiment_id: str, run_id: str, model: Path, tags: Mapping[str, str]
+) -> "LoggedModel":
+    logged = client.create_logged_model(experiment_id, name=tags["experiment"], source_run_id=run_id)
     model_id = str(logged.model_id)
     status: Literal["READY", "FAILED"] = "FAILED"
     try:
@@ -111,7 +119,7 @@ def _log(client: "MlflowClient", experiment_id: str, run_id: str, model: Mapping
             folder = Path(temporary) / "model"
             save(
                 folder,
-                Path(model["path"]),
+                model,
                 run_id=run_id,
                 model_id=model_id,
                 model_uuid=model_id,
@@ -121,7 +129,8 @@ def _log(client: "MlflowClient", experiment_id: str, run_id: str, model: Mapping
         status = "READY"
     finally:
         client.finalize_logged_model(model_id, status)
-    return model_id
+    client.set_logged_model_tags(model_id, dict(tags))  # from now on it is found by its hash
+    return logged
 
 
 def _example() -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.tracking import registry, store
+from pipeline.tracking import registry, store, views
 from pipeline.tracking.journal import Journal, Operation, sha256
 
 if TYPE_CHECKING:
@@ -108,12 +108,13 @@ class Sender:
     def _model(self, journal: Journal, operation: Operation) -> None:
         if not _unchanged(operation):
             return
+        experiment = self._experiment(journal.project)
         with store.lock(self._uri):
-            experiment = self._experiments[journal.project]
-            found = registry.register(self._client, experiment, journal.run_id, operation)
-        if found:
-            metrics = _metrics(operation["entries"], found)
-            self._client.log_batch(journal.run_id, metrics=metrics)
+            model_id = registry.register(self._client, experiment, journal.run_id, operation)
+        self._client.log_batch(journal.run_id, metrics=_metrics(operation["entries"], model_id))
+        name, names = operation["name"], [entry[0] for entry in operation["entries"]]
+        self._client.set_tag(journal.run_id, "model", name)
+        self._client.set_experiment_tag(experiment, *views.tag(name, operation["tags"]["scored"], names))
 
     def _end(self, journal: Journal, operation: Operation) -> None:
         self._client.set_terminated(journal.run_id, operation["status"], operation["time"])

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,8 +98,8 @@ def home(uri: str) -> Path:
 
 
 def first_line(error: Exception) -> str:
-    """What went wrong, short enough for a line."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    """What went wrong, short enough for a line, and without the password that an address in it may hold."""
+    return re.sub(r"//[^/\s]*@", "//", (str(error).splitlines() or [type(error).__name__])[0])[:200]
 
 
 def say(message: str) -> None:

@@ -27,6 +27,7 @@ WITHOUT_EFFECT = {
     "pipeline.tracking",
     "pipeline.tracking.journal",
     "pipeline.tracking.store",
+    "pipeline.tracking.views",
 }
 PARAMETERS = "pipeline.params"
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -27,22 +26,6 @@ with tracking.stage_run(
 ) as run:
     run.metrics({"loss": 1.0}, step=1)
 """
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow takes seconds to create one; the tests copy it."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    log(f"sqlite:///{path}", project="another")
-    return path
-
-
-@pytest.fixture
-def uri(tmp_path: Path, empty_database: Path) -> str:
-    copy = tmp_path / "tracking" / "mlflow.db"
-    copy.parent.mkdir()
-    shutil.copyfile(empty_database, copy)
-    return f"sqlite:///{copy}"
 
 
 def log(
