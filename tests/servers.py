@@ -35,13 +35,26 @@ def mlflow_server(database: Path, port: int) -> Iterator[subprocess.Popen[bytes]
 @contextmanager
 def mlflow(arguments: list[str], port: int, ready: str, folder: Path, **env: str) -> Iterator[subprocess.Popen[bytes]]:
     """A command of MLflow's that serves 127.0.0.1:port, from when it answers there; skips if it does not start."""
-    log = folder / f"mlflow-{arguments[0]}.log"
-    command = [sys.executable, "-m", "mlflow", *arguments, "--host", "127.0.0.1"]
+    command = ["mlflow", *arguments, "--host", "127.0.0.1"]
+    with serving(command, port, ready, folder, folder / f"mlflow-{arguments[0]}.log", **env) as process:
+        yield process
+
+
+@contextmanager
+def serving(
+    command: list[str], port: int, ready: str, folder: Path, log: Path, **env: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`python -m COMMAND` in a folder, which writes to `log`; otherwise as `mlflow`."""
     tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # it starts uvicorn by its name
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "PATH": tools}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=folder, env=os.environ | quiet | env, stdout=output, stderr=output, start_new_session=True
+            [sys.executable, "-m", *command],
+            cwd=folder,
+            env=os.environ | quiet | env,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     try:
         _wait(process, f"http://127.0.0.1:{port}/{ready}", log)
