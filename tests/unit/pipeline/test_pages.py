@@ -51,7 +51,7 @@ def metrics(uri: str, tmp_path: Path) -> dict[str, dict[str, Any]]:
 
 
 def shown(value: float) -> str:
-    """A number as MLflow's pages round it."""
+    """A number as the page that compares runs rounds it."""
     return f"{round(value, 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1):g}" if value % 1 else str(int(value))
 
 
@@ -78,7 +78,7 @@ def test_the_pages_show_the_figures_of_metrics_json(uri: str, tmp_path: Path, me
         assert text.index("second/evaluate") < text.index("first/evaluate")  # the better one is on top
         for content in metrics.values():
             for measure in MEASURES:
-                assert shown(content["finetuned"]["Set5"][measure]) in text.splitlines()
+                assert str(content["finetuned"]["Set5"][measure]) in text.splitlines()
 
         ids = json.dumps(list(found.values()))
         page.open(
