@@ -108,7 +108,7 @@ def _speed(restore: Restore, scale: int) -> dict[str, float]:
         start = time.perf_counter()
         restore(frame)
         times.append(1000 * (time.perf_counter() - start))
-    return {"ms_per_1280x720_frame": min(times)}
+    return {"ms_per_1280x720_frame": round(min(times), 2)}
 
 
 def _score(images: PackedImages, models: dict[str, Restore], protocol: Protocol) -> Iterator[Scored]:
