@@ -310,5 +310,20 @@ def ui(port: Annotated[int, typer.Option()] = 5000, params: ParamsFile = DEFAULT
     tracking.serve(_load(params).tracking, port)
 
 
+track = typer.Typer(help="The runs in MLflow.", no_args_is_help=True)
+app.add_typer(track, name="track")
+
+
+@track.command("sync")
+def sync(params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Send the runs that wait since MLflow did not answer."""
+    from pipeline import tracking
+
+    sent, waiting = tracking.sync(_load(params).tracking)
+    if waiting:
+        raise ValueError(f"{waiting} waiting: of stages that still run, for another server, or refused by this one")
+    print(f"sent {sent}, nothing waits")
+
+
 if __name__ == "__main__":
     app(prog_name="python -m pipeline")

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
@@ -20,10 +21,10 @@ from lutra.files import write_whole
 from lutra.imaging.resize import imresize
 from lutra.protocols import Protocol
 from lutra.restoring import Restorer
-from pipeline import tracking
+from pipeline import compared, tracking
 from pipeline.fitting import interleaved
 from pipeline.packed import PackedImages
-from pipeline.params import Params
+from pipeline.params import Params, set_name
 from pipeline.whole import whole_folder
 
 KINDS = ("network", "exported", "finetuned")
@@ -61,20 +62,17 @@ def run(params: Params, experiment: str, root: Path) -> None:
     }
     artifacts = {kind: artifact.load(path) for kind, path in files.items()}
     models: dict[str, Restore] = {kind: Restorer(loaded).restore for kind, loaded in artifacts.items()}
-    settings = block.model_dump(mode="json") | {"protocol": protocol.text}
-    with (
-        tracking.stage_run(params.tracking, stage="evaluate", experiment=experiment, root=root, params=settings) as log,
-        whole_folder(out / "sheets") as sheets,
-    ):
-        rows: dict[str, dict[str, Scores]] = {}
-        for folder in sorted(path for path in data.iterdir() if path.is_dir()):
-            rows[folder.name] = {}
-            for number, scored in enumerate(_score(PackedImages(folder), models, protocol)):
-                rows[folder.name][scored.name] = scored.scores
-                if number < block.evaluate.sheets:
-                    write_whole(
-                        sheets / f"{folder.name}-{Path(scored.name).stem}.png", _sheet(scored, experiment, protocol)
-                    )
+    with tracking.stage_run(
+        params.tracking,
+        stage="evaluate",
+        experiment=experiment,
+        root=root,
+        note=f"Protocol: {protocol.text}.",
+        **compared.settings(params, experiment),
+    ) as log:
+        with whole_folder(out / "sheets") as sheets:
+            drawn = partial(_draw, sheets, block.evaluate.sheets, experiment, protocol)
+            rows = {folder.name: _score_set(folder, models, protocol, drawn) for folder in _folders(data)}
         metrics = _summary(rows) | {
             "family": block.family,
             "task": task.task,
@@ -87,10 +85,17 @@ def run(params: Params, experiment: str, root: Path) -> None:
         write_whole(out / "curves.csv", _curves(root, experiment))
         write_whole(out / "model.safetensors", files["finetuned"].read_bytes())
         write_whole(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-        log.metrics(_flat(metrics) | _speed(models["finetuned"], protocol.scale))
         log.artifact(out / "metrics.json")
-        log.artifact(files["finetuned"], "model")
-        log.artifact(sheets, "sheets")
+        log.artifact(out / "images.csv")
+        for image in sorted((out / "sheets").iterdir()):
+            log.image(image, f"sheets/{image.stem}")
+        first = set_name(params.evaluate_sets(block.task)[0])
+        log.model(
+            files["finetuned"],
+            compared.registered_name(task),
+            compared.version_tags(metrics, first if first in rows else next(iter(rows))),
+            compared.scores(metrics) | _speed(models["finetuned"], protocol.scale),
+        )
 
 
 def _speed(restore: Restore, scale: int) -> dict[str, float]:
@@ -103,7 +108,22 @@ def _speed(restore: Restore, scale: int) -> dict[str, float]:
         start = time.perf_counter()
         restore(frame)
         times.append(1000 * (time.perf_counter() - start))
-    return {"ms_per_1280x720_frame": min(times)}
+    return {"ms_per_1280x720_frame": round(min(times), 2)}
+
+
+def _folders(data: Path) -> list[Path]:
+    return sorted(path for path in data.iterdir() if path.is_dir())
+
+
+def _score_set(
+    folder: Path, models: dict[str, Restore], protocol: Protocol, drawn: Callable[[str, int, Scored], None]
+) -> dict[str, Scores]:
+    """The scores of a set's images, by name; `drawn` gets set, place and image one by one."""
+    rows = {}
+    for number, scored in enumerate(_score(PackedImages(folder), models, protocol)):
+        rows[scored.name] = scored.scores
+        drawn(folder.name, number, scored)
+    return rows
 
 
 def _score(images: PackedImages, models: dict[str, Restore], protocol: Protocol) -> Iterator[Scored]:
@@ -113,6 +133,14 @@ def _score(images: PackedImages, models: dict[str, Restore], protocol: Protocol)
         restored |= {kind: model(degraded) for kind, model in models.items()}
         scores = {kind: protocol.score(image, target) for kind, image in restored.items()}
         yield Scored(name, degraded, target, restored, scores)
+
+
+def _draw(
+    folder: Path, count: int, experiment: str, protocol: Protocol, name: str, number: int, scored: Scored
+) -> None:
+    """Write the sheet of one of a set's first images."""
+    if number < count:
+        write_whole(folder / f"{name}-{Path(scored.name).stem}.png", _sheet(scored, experiment, protocol))
 
 
 def _sheet(scored: Scored, experiment: str, protocol: Protocol) -> bytes:
@@ -138,16 +166,6 @@ def _summary(rows: dict[str, dict[str, Scores]]) -> dict[str, object]:
         }
         for kind in _kinds(rows)
     }
-
-
-def _flat(metrics: dict[str, object]) -> dict[str, float]:
-    """Metric names that sort by set, then measure: `samples/psnr_y_finetuned`."""
-    flat = {"table_bytes": float(str(metrics["table_bytes"]))}
-    for kind, sets in metrics.items():
-        if isinstance(sets, dict) and kind != "options":
-            for name, values in sets.items():
-                flat |= {f"{name}/{measure}_{kind}": value for measure, value in values.items()}
-    return flat
 
 
 def _csv(rows: dict[str, dict[str, Scores]]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from lutra import artifact
 from lutra.export import to_tables
 from lutra.models.convert import from_artifact, to_artifact
-from pipeline import provenance, tracking
+from pipeline import compared, provenance, tracking
 from pipeline.params import Params
 
 
@@ -18,7 +18,11 @@ def run(params: Params, experiment: str, root: Path) -> None:
     out = root / "export" / experiment / "model.safetensors"
     origin = provenance.of_stage("export", params, experiment, None, network)
     with tracking.stage_run(
-        params.tracking, stage="export", experiment=experiment, root=root, params=block.model_dump(mode="json")
+        params.tracking,
+        stage="export",
+        experiment=experiment,
+        root=root,
+        **compared.settings(params, experiment),
     ) as log:
         trained = artifact.load(network)
         model = to_tables(from_artifact(trained), block.table.layout())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lutra import artifact, multigrid
 from lutra.models.convert import from_artifact, to_artifact
-from pipeline import checkpoint, fitting, provenance, tracking
+from pipeline import checkpoint, compared, fitting, provenance, tracking
 from pipeline.params import Params
 
 
@@ -24,7 +24,7 @@ def run(params: Params, experiment: str, root: Path) -> None:
         stage="finetune",
         experiment=experiment,
         root=root,
-        params=block.model_dump(mode="json"),
+        **compared.settings(params, experiment),
     ) as log:
         model = multigrid.spread(from_artifact(artifact.load(source)), block.finetune.coarse)
         model.train_samplers(block.finetune.samplers)

@@ -45,7 +45,10 @@ def run(params: Params, *, task: str, root: Path) -> Path:
     out = root / "prepare" / task
     sets = image_sources(params, task)
     settings = {"data": params.data.model_dump(mode="json"), "task": block.model_dump(mode="json")}
-    with tracking.stage_run(params.tracking, stage="prepare", experiment=task, root=root, params=settings) as log:
+    names = {"train": " + ".join(params.train_sets(task)), "evaluate": " ".join(params.evaluate_sets(task))}
+    with tracking.stage_run(
+        params.tracking, stage="prepare", experiment=task, root=root, params=names | block.options, settings=settings
+    ) as log:
         with whole_folder(out) as folder:
             parts = {name: _pack(sources, protocol, folder / name) for name, sources in sets.items()}
             if protocol.degradation.anew and not protocol.pairs:

@@ -44,7 +44,7 @@ def run(params: Params, root: Path, task: str, experiments: list[str] | None = N
     metrics = {name: _read(root, task, name) for name in names}
     out = root / "report" / task
     with tracking.stage_run(
-        params.tracking, stage="report", experiment=task, root=root, params={"experiments": names}
+        params.tracking, stage="report", experiment=task, root=root, params={"experiments": " ".join(names)}
     ) as log:
         write_whole(out / "report.md", table(metrics, protocol))
         _draw(out / "comparison.png", metrics, protocol)

@@ -15,7 +15,7 @@ from lutra.models import registry
 from lutra.models.build import build
 from lutra.models.convert import to_artifact
 from lutra.models.interpreter import LutModel
-from pipeline import checkpoint, fitting, provenance, tracking
+from pipeline import checkpoint, compared, fitting, provenance, tracking
 from pipeline.packed import PackedImages, Stacked
 from pipeline.params import Experiment, Params
 
@@ -45,7 +45,7 @@ def run(params: Params, experiment: str, root: Path) -> None:
         stage="train",
         experiment=experiment,
         root=root,
-        params=block.model_dump(mode="json"),
+        **compared.settings(params, experiment),
     ) as log:
         fingerprint = fitting.fingerprint_of(origin["inputs"])
         if block.train.init == "least_squares" and checkpoint.load(resume, fingerprint) is None:

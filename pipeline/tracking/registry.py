@@ -1,0 +1,144 @@
+"""Models in MLflow: an evaluated model is logged as a pyfunc, registered, and compared with those before it.
+
+A registered model is a task with its options, such as lutra-sr-x4; each different model file is a version of it.
+The alias `best` is at the version with the best score; of equal ones at the smallest, then the oldest.
+"""
+
+import io
+import json
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion
+
+SERVED = Path(__file__).with_name("served.py")
+BEST = "best"
+MAX_PIXELS = 2**24  # of a served image; the result has scale**2 times as many
+# lutra is not on PyPI: to name it would let pip install whatever somebody put there under its name
+_REQUIREMENTS = ("mlflow", "numpy", "pillow", "safetensors")
+
+
+def register(client: "MlflowClient", experiment_id: str, run_id: str, model: Mapping[str, Any]) -> str:
+    """Make a model a version, or find the version that it is already, and move `best` where it belongs.
+
+    Args:
+        client: of MLflow; what it reads must not change meanwhile (`store.lock`).
+        experiment_id: MLflow's experiment, where the model is logged.
+        run_id: of the run that evaluated it.
+        model: `path` and `sha256` of its file, `name` of the registered model, `tags` of the version; among them
+            `score`, `scored` (what the score is: only equals are compared) and `table_bytes`.
+
+    Returns:
+        The id of the logged model, for metrics.
+    """
+    from mlflow.entities import LoggedModelInput, LoggedModelOutput
+
+    name, tags = str(model["name"]), {**model["tags"], "sha256": model["sha256"]}
+    logged = next(iter(client.search_logged_models([experiment_id], f"tags.sha256 = '{model['sha256']}'")), None)
+    if logged is None:
+        logged = _log(client, experiment_id, run_id, Path(model["path"]), tags)
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    else:
+        client.log_inputs(run_id, models=[LoggedModelInput(logged.model_id)])
+    versions = _versions(client, name)
+    found = next((one for one in versions if one.tags.get("sha256") == model["sha256"]), None)
+    if found is None:
+        location = logged.artifact_location  # models:/ID would be looked up where MLflow's own settings point
+        made = client.create_model_version(name, location, run_id, tags=tags, model_id=logged.model_id)
+        shown = json.dumps([{"name": name, "version": made.version}])
+        client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": shown})
+    else:
+        for key, value in tags.items():
+            client.set_model_version_tag(name, found.version, key, value)
+    if best := best_of(_versions(client, name), tags["scored"]):
+        client.set_registered_model_alias(name, BEST, best.version)
+    return str(logged.model_id)
+
+
+def best_of(versions: "Sequence[ModelVersion]", scored: str) -> "ModelVersion | None":
+    """The version with the best score; of equal ones the smallest, then the oldest. None if none has such a score."""
+    comparable = [one for one in versions if one.tags.get("scored") == scored]
+    return max(
+        comparable,
+        key=lambda one: (float(one.tags["score"]), -int(one.tags["table_bytes"]), -int(one.version)),
+        default=None,
+    )
+
+
+def save(folder: Path, model: Path, **fields: Any) -> None:
+    """Write a model file as a pyfunc model to a new folder: `served.py`, the file, a signature and an example.
+
+    Args:
+        folder: is made.
+        model: the model file.
+        fields: of MLflow's description of the model.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow warns of its own modules
+        import pandas as pd
+        from mlflow import pyfunc
+        from mlflow.models import Model, ModelSignature
+        from mlflow.types import ColSpec, Schema
+
+        columns = Schema([ColSpec("binary", "image")])
+        pyfunc.save_model(
+            folder,
+            python_model=str(SERVED),
+            artifacts={"model": str(model)},
+            signature=ModelSignature(inputs=columns, outputs=columns),
+            input_example=pd.DataFrame({"image": [_example()]}),
+            pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
+            model_config={"max_pixels": MAX_PIXELS, "threads": None},
+            mlflow_model=Model(metadata={"lutra": version("lutra")}, **fields),
+        )
+
+
+def _versions(client: "MlflowClient", name: str) -> "list[ModelVersion]":
+    """Of a registered model, which is created when missing."""
+    if not client.search_registered_models(f"name = '{name}'"):
+        description = f"Tables for {name.removeprefix('lutra-')}; `{BEST}` is the one with the best score."
+        client.create_registered_model(name, description=description)
+    return list(client.search_model_versions(f"name = '{name}'"))
+
+
+def _log(
+    client: "MlflowClient", experiment_id: str, run_id: str, model: Path, tags: Mapping[str, str]
+) -> "LoggedModel":
+    logged = client.create_logged_model(experiment_id, name=tags["experiment"], source_run_id=run_id)
+    model_id = str(logged.model_id)
+    status: Literal["READY", "FAILED"] = "FAILED"
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / "model"
+            save(
+                folder,
+                model,
+                run_id=run_id,
+                model_id=model_id,
+                model_uuid=model_id,
+                artifact_path=logged.artifact_location,
+            )
+            client.log_model_artifacts(model_id, str(folder))
+        status = "READY"
+    finally:
+        client.finalize_logged_model(model_id, status)
+    client.set_logged_model_tags(model_id, dict(tags))  # from now on it is found by its hash
+    return logged
+
+
+def _example() -> bytes:
+    """A small PNG: a gradient."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.merge("RGB", [Image.linear_gradient("L").rotate(90 * turn).resize((32, 24)) for turn in range(3)]).save(
+        file, format="PNG"
+    )
+    return file.getvalue()

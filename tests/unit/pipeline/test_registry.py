@@ -1,0 +1,208 @@
+"""Evaluated models in MLflow: versions, the best of them, and that they restore as the library does."""
+
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import lutra
+from pipeline import compared, tracking
+from pipeline.params import TaskParams, TrackingParams
+from tests.servers import free_port, mlflow
+
+NAME = "lutra-sr-x4"
+MODEL = Path(lutra.__file__).parent / "zoo" / "srlut-x4.safetensors"
+
+LOADED = """
+import sys
+import mlflow, pandas
+model = mlflow.pyfunc.load_model("models:/lutra-sr-x4@best")
+images = pandas.DataFrame({"image": [open(path, "rb").read() for path in sys.argv[1:]]})
+for path, restored in zip(sys.argv[1:], model.predict(images)["image"]):
+    open(path + ".restored", "wb").write(restored)
+assert model.metadata.signature.inputs.input_names() == ["image"]
+example = model.predict(model.input_example)["image"][0]
+assert example.startswith(bytes([137]) + b"PNG")
+print(model.unwrap_python_model().restorer.scale)
+"""
+
+
+def evaluate(uri: str, model: Path, score: float, table_bytes: int = 100, scored: str = "samples/psnr_y") -> None:
+    """What the stage logs of a model that scores so."""
+    tags = {"score": f"{score:.6f}", "scored": scored, "table_bytes": str(table_bytes), "family": "srlut"}
+    settings = TrackingParams(uri=uri)
+    with tracking.stage_run(
+        settings, stage="evaluate", experiment=model.stem, root=Path("runs/dvc"), params={"family": "srlut"}
+    ) as run:
+        run.model(model, NAME, tags, {"samples/psnr_y_finetuned": score, "table_bytes": table_bytes})
+
+
+def client(uri: str) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)
+
+
+def best(uri: str) -> str:
+    found = client(uri).get_model_version_by_alias(NAME, "best")
+    return str(found.tags["experiment"])
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{name}.safetensors" for name in ("first", "second", "third")]
+    for path in paths:
+        path.write_text(path.stem)
+    return paths
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> dict[str, NDArray[np.uint8]]:
+    """Gray, colour and transparent PNG files, by path."""
+    rng = np.random.default_rng(0)
+    shapes = {"gray": (13, 17), "colour": (12, 16, 3), "transparent": (9, 11, 4)}
+    made = {str(tmp_path / f"{name}.png"): rng.integers(0, 256, shape, np.uint8) for name, shape in shapes.items()}
+    for path, pixels in made.items():
+        Image.fromarray(pixels).save(path)
+    return made
+
+
+def pixels(png: bytes) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(png)) as image:
+        assert image.format == "PNG"
+        return np.array(image)
+
+
+def test_best_moves_to_the_best_score_and_among_equals_to_the_fewer_bytes(uri: str, models: list[Path]) -> None:
+    first, second, third = models
+    evaluate(uri, first, 29.5, 200)
+    assert best(uri) == "first"
+    evaluate(uri, second, 29.4)
+    assert best(uri) == "first"
+    evaluate(uri, third, 29.5, 100)
+    assert best(uri) == "third"
+    versions = client(uri).search_model_versions(f"name = '{NAME}'")
+    assert {version.tags["experiment"]: version.version for version in versions} == {
+        "first": 1,
+        "second": 2,
+        "third": 3,
+    }
+    assert all(version.tags["root"] == "runs/dvc" for version in versions)
+    evaluate(uri, second, 20.0, scored="Set5/psnr_y")
+    assert best(uri) == "second"  # scores on other images are not compared with these
+
+
+def test_the_same_model_evaluated_again_stays_one_version_with_the_new_score(uri: str, models: list[Path]) -> None:
+    first, second, _ = models
+    evaluate(uri, first, 29.5)
+    evaluate(uri, second, 29.4)
+    evaluate(uri, first, 29.3)
+    versions = client(uri).search_model_versions(f"name = '{NAME}'")
+    assert {version.tags["experiment"]: version.tags["score"] for version in versions} == {
+        "first": "29.300000",
+        "second": "29.400000",
+    }
+    assert best(uri) == "second"
+    experiment = client(uri).get_experiment_by_name("lutra").experiment_id
+    logged = client(uri).search_logged_models([experiment])
+    assert len(logged) == 2
+    assert all(model.status.value == "READY" for model in logged)
+    figures = {model.name: {metric.value for metric in model.metrics if "psnr" in metric.key} for model in logged}
+    assert figures == {"first": {29.5, 29.3}, "second": {29.4}}
+    runs = client(uri).search_runs([experiment])
+    assert all(run.data.metrics.keys() == {"samples/psnr_y_finetuned", "table_bytes"} for run in runs)
+
+
+def test_what_is_logged_holds_no_pickle_and_names_no_package_that_is_not_on_pypi(uri: str) -> None:
+    evaluate(uri, MODEL, 29.8)
+    folder = Path(uri.removeprefix("sqlite:///")).parent / "mlruns"
+    (description,) = folder.rglob("MLmodel")
+    files = {path.relative_to(description.parent).as_posix() for path in description.parent.rglob("*.*")}
+    assert files == {
+        "artifacts/srlut-x4.safetensors",
+        "conda.yaml",
+        "input_example.json",
+        "python_env.yaml",
+        "requirements.txt",
+        "served.py",
+        "serving_input_example.json",
+    }
+    required = (description.parent / "requirements.txt").read_text().split()
+    assert [line.partition("==")[0] for line in required] == ["mlflow", "numpy", "pillow", "safetensors"]
+
+
+def test_the_best_model_is_loaded_and_served_with_the_librarys_pixels(
+    uri: str, tmp_path: Path, pictures: dict[str, NDArray[np.uint8]]
+) -> None:
+    evaluate(uri, MODEL, 29.8)
+    restorer = lutra.load(MODEL)
+    expected = {path: restorer.restore(image) for path, image in pictures.items()}
+
+    environment = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    command = [sys.executable, "-c", LOADED, *pictures]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "4\n"), done.stderr
+    for path, restored in expected.items():
+        assert np.array_equal(pixels(Path(f"{path}.restored").read_bytes()), restored)
+
+    port = free_port()
+    arguments = ["models", "serve", "-m", f"models:/{NAME}@best", "--env-manager", "local", "--port", str(port)]
+    encoded = [base64.b64encode(Path(path).read_bytes()).decode() for path in pictures]
+    records = [{"image": text} for text in encoded]
+    with mlflow(arguments, port, "ping", tmp_path, **environment):
+        for body in (
+            {"dataframe_records": records},
+            {"dataframe_split": {"columns": ["image"], "data": [[text] for text in encoded]}},
+            {"inputs": {"image": encoded}},
+            {"instances": records},
+        ):
+            status, answer = ask(port, body)
+            assert status == 200, answer
+            for row, restored in zip(answer["predictions"], expected.values(), strict=True):
+                assert np.array_equal(pixels(base64.b64decode(row["image"])), restored)
+        status, answer = ask(port, {"dataframe_records": [{"image": base64.b64encode(b"no image").decode()}]})
+        assert status == 400
+        assert "image 0: found none of the formats PNG, JPEG" in answer["message"]
+
+
+def ask(port: int, body: dict[str, Any]) -> tuple[int, Any]:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        ({"task": "sr", "scale": 4}, "lutra-sr-x4"),
+        ({"task": "sr", "scale": 2, "bicubic": "uint8"}, "lutra-sr-x2"),
+        ({"task": "sr", "scale": 2, "bicubic": "double"}, "lutra-sr-x2-bicubicdouble"),
+        ({"task": "denoise", "sigma": 25}, "lutra-denoise-sigma25"),
+        ({"task": "denoise", "sigma": [5, 12.5]}, "lutra-denoise-sigma5-12.5"),
+        ({"task": "deblock", "quality": 10}, "lutra-deblock-quality10"),
+        ({"task": "deblur"}, "lutra-deblur"),
+        ({"task": "deblur", "length": [5, 15], "sigma": 1}, "lutra-deblur"),
+        ({"task": "deblur", "length": 9, "pairs": True}, "lutra-deblur-length9-pairs"),
+    ],
+)
+def test_models_that_do_the_same_are_registered_under_one_name(task: dict[str, Any], name: str) -> None:
+    assert compared.registered_name(TaskParams(**task)) == name
