@@ -5,6 +5,7 @@ because some take seconds.
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -56,6 +57,15 @@ def _load(path: Path) -> "Params":
     return params.load(path)
 
 
+def _in_processes(stage: str, loaded: "Params", experiment: str, root: Path, params: Path) -> bool:
+    """Whether the stage asks for several processes; they have run it then."""
+    from pipeline import launch
+
+    settings, key = getattr(loaded.experiment(experiment), stage), f"experiments.{experiment}.{stage}"
+    target = ("--experiment", experiment, "--root", str(root), "--params", str(params))
+    return launch.ran(settings, key, stage, *target)
+
+
 @app.command()
 def prepare(
     task: Annotated[str | None, typer.Option(help="Name of a block under `tasks:`.")] = None,
@@ -78,6 +88,8 @@ def prepare(
 def train(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Train an experiment's network, resuming where it was interrupted."""
     loaded = _load(params)
+    if _in_processes("train", loaded, experiment, root, params):
+        return
     from pipeline.train import run
 
     run(loaded, experiment, root)
@@ -96,6 +108,8 @@ def export(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile
 def finetune(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Train the values of an experiment's tables."""
     loaded = _load(params)
+    if _in_processes("finetune", loaded, experiment, root, params):
+        return
     from pipeline.finetune import run
 
     run(loaded, experiment, root)
@@ -289,4 +303,6 @@ def ui(port: Annotated[int, typer.Option()] = 5000, params: ParamsFile = DEFAULT
 
 
 if __name__ == "__main__":
+    # A scheduler's SIGTERM unwinds as Ctrl-C does: temporary files go, the tracked run is marked as killed
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app(prog_name="python -m pipeline")
