@@ -74,7 +74,7 @@ def cluster(patience: float = 120) -> Iterator[None]:
         if not answers("munge", "-n"):
             Path("/run/munge").mkdir(exist_ok=True)
             shutil.chown("/run/munge", "munge", "munge")
-            stack.enter_context(daemon("runuser", "-u", "munge", "--", shutil.which("munged") or "", "--foreground"))
+            stack.enter_context(daemon("munged", "--foreground", user="munge"))
             wait_for(lambda: answers("munge", "-n"), "munged", patience)
         stack.enter_context(daemon("slurmctld", "-D"))
         wait_for(lambda: answers("scontrol", "ping"), "slurmctld", patience)
@@ -85,9 +85,10 @@ def cluster(patience: float = 120) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def daemon(*command: str) -> Iterator[None]:
+def daemon(*command: str, user: str = "root") -> Iterator[None]:
     """A process in the foreground that ends with the block."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    nothing = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdout=nothing, stderr=nothing, user=user, group=user, extra_groups=())
     try:
         yield
     finally:
@@ -126,15 +127,16 @@ def wait_for(condition: Callable[[], bool], what: str, patience: float) -> None:
 
 
 def jobs() -> list[dict[str, str]]:
-    """All jobs that SLURM knows, as `scontrol` describes them: JobId, Comment, JobState, NumCPUs, TRES, TimeLimit."""
+    """Snakemake's jobs, as `scontrol` describes them: JobId, Comment (the rule), JobState, NumCPUs, TRES, TimeLimit."""
     lines = printed("scontrol", "--oneliner", "show", "jobs").splitlines()
     pairs = ((word.partition("=") for word in line.split() if "=" in word) for line in lines)
-    return [{key: value for key, _, value in line} for line in pairs]
+    found = ({key: value for key, _, value in line} for line in pairs)
+    return [job for job in found if job.get("Comment", "").startswith("rule_")]
 
 
 def table() -> str:
     """What ran where, a line a job."""
-    columns = ("JobId", "JobState", "ExitCode", "RunTime", "TRES", "BatchHost", "Comment")
+    columns = ("JobId", "JobState", "ExitCode", "RunTime", "TRES", "TresPerJob", "Comment")
     rows = [columns, *(tuple(job.get(column, "") for column in columns) for job in jobs())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
@@ -144,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Start the cluster, run the command, stop the cluster; the command's exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.cluster.slurm", description=__doc__)
     parser.add_argument("--install", action="store_true", help="apt-get install SLURM first, where it is missing")
-    parser.add_argument("command", nargs=argparse.REMAINDER)
+    parser.add_argument("command", nargs="+")
     options = parser.parse_args(arguments)
     if options.install and not all(map(shutil.which, PROGRAMS)):
         install = ["apt-get", "install", "--yes", "--no-install-recommends", "slurm-wlm", "munge"]

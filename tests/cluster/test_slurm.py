@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -92,10 +91,15 @@ def test_every_stage_is_a_job_that_asks_for_what_it_declares(built: Project) -> 
         assert int(resources["cpu"]) == asked.threads
         assert megabytes(resources["mem"]) == asked.mem_mb
         assert minutes(job["TimeLimit"]) == asked.runtime
-        assert int(resources.get("gres/gpu", 0)) == asked.gpu
+        assert gpus(job) == asked.gpu
         assert resources["node"] == "1"
     said = (built.folder / "runs/snakemake/logs/finetune/first.log").read_text()
     assert "2 processes, cpu" in said
+
+
+def gpus(job: dict[str, str]) -> int:
+    """The GPUs that a job asks for."""
+    return int(job.get("TresPerJob", "gres:gpu:0").rpartition(":")[2])
 
 
 def megabytes(text: str) -> float:
@@ -120,7 +124,7 @@ def test_a_job_that_is_killed_is_retried_and_resumes_to_the_same_result(built: P
         with submitted(built, *options) as run:
             when_it_has_a_checkpoint(built, run)
             killed = job_of("finetune", running=True)
-            assert "gres/gpu" not in killed["TRES"]
+            assert gpus(killed) == 0
             assert slurm.answers("scancel", "--signal=KILL", killed["JobId"])
             run.result(timeout=900)
         assert job_of("finetune")["JobId"] != killed["JobId"]

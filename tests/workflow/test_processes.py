@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +33,22 @@ experiments:
     finetune: {{steps: {steps}, batch: 4, patch: 12, validate_every: 2, num_processes: {processes}}}
     evaluate: {{}}
 """
-TWO = ["--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-SINGLE_MACHINE = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+TWO = [
+    "--multi_gpu",
+    "--num_processes",
+    "2",
+    "--num_machines",
+    "1",
+    "--mixed_precision",
+    "no",
+    "--dynamo_backend",
+    "no",
+]
+PATIENCE = 600
+"""Seconds until something hangs, and is not merely slow on a busy machine."""
+ENVIRONMENT = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+
+STARTED: list[subprocess.Popen[str]] = []
 
 
 @pytest.fixture
@@ -58,21 +73,35 @@ def command(folder: Path, root: Path, stage: str, processes: int) -> list[str]:
     return ["pipeline", stage, "--root", str(root), "--params", str(folder / f"params-{processes}.yaml"), *target]
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_left() -> Iterator[None]:
+    """What a test started and did not wait for ends with it."""
+    yield
+    while STARTED:
+        process = STARTED.pop()
+        for one in (*descendants(process.pid), process.pid):
+            if process.poll() is None:
+                os.kill(one, signal.SIGKILL)
+        process.communicate()
+
+
 def start(arguments: list[str], **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", *arguments],
         cwd=SOURCE,
-        env=os.environ | SINGLE_MACHINE | environment,
+        env=os.environ | ENVIRONMENT | environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
+    STARTED.append(process)
+    return process
 
 
 def run(folder: Path, root: Path, stage: str, processes: int = 1) -> str:
     """A stage as its parameters say; what it printed."""
     process = start(command(folder, root, stage, processes))
-    said = process.communicate(timeout=300)[1]
+    said = process.communicate(timeout=PATIENCE)[1]
     assert process.returncode == 0, said
     return said
 
@@ -92,7 +121,7 @@ def descendants(parent: int) -> set[int]:
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    ends = time.monotonic() + 120
+    ends = time.monotonic() + PATIENCE
     while not path.is_file():
         assert process.poll() is None and time.monotonic() < ends
         time.sleep(0.02)
@@ -145,7 +174,7 @@ def test_a_signal_to_the_stage_stops_its_processes_at_a_checkpoint(folder: Path,
     assert len(ranks) == 2
     for process in (stage.pid, *ranks):  # as a scheduler does; the launcher hands its own on besides
         os.kill(process, number)
-    said = stage.communicate(timeout=60)[1]
+    said = stage.communicate(timeout=PATIENCE)[1]
     assert stage.returncode == 130 and said.count("interrupted") == 3, said
     assert "Traceback" not in said
     assert not [process for process in ranks if Path(f"/proc/{process}").exists()]
@@ -156,8 +185,8 @@ def test_a_signal_to_the_stage_stops_its_processes_at_a_checkpoint(folder: Path,
     assert next(line for line in lines if "resuming" in line).startswith("resuming at step ")
     again.send_signal(signal.SIGKILL)  # nobody hands this one on
     ranks = descendants(again.pid)
-    again.communicate(timeout=60)
-    ends = time.monotonic() + 60
+    again.communicate(timeout=PATIENCE)
+    ends = time.monotonic() + PATIENCE
     while [process for process in ranks if Path(f"/proc/{process}").exists()]:
         assert time.monotonic() < ends, "processes outlive their launcher"
         time.sleep(0.1)
@@ -165,16 +194,16 @@ def test_a_signal_to_the_stage_stops_its_processes_at_a_checkpoint(folder: Path,
 
 def test_the_parameters_say_how_many_processes_there_are(folder: Path) -> None:
     run(folder, folder / "root", "prepare")
-    by_hand = ["accelerate.commands.launch", *TWO, "--main_process_port", "0", "-m"]
+    by_hand = ["accelerate.commands.launch", *TWO.split(), "-m"]
     stage = start([*by_hand, *command(folder, folder / "root", "train", 1)])
-    said = stage.communicate(timeout=120)[1]
+    said = stage.communicate(timeout=PATIENCE)[1]
     assert stage.returncode != 0
     assert "error: experiments.one.train.num_processes: found 2 processes, expected 1; start the stage" in said
 
 
 def test_a_mistake_of_the_processes_is_the_stages(folder: Path) -> None:
     stage = start(command(folder, folder / "absent", "train", 2))
-    said = stage.communicate(timeout=120)[1]
+    said = stage.communicate(timeout=PATIENCE)[1]
     assert stage.returncode == 2 and "run `python -m pipeline prepare`" in said and "Traceback" not in said
 
 
@@ -187,7 +216,7 @@ def test_two_nodes_train_together(folder: Path) -> None:
         port = str(free.getsockname()[1])
     where = {"NNODES": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     nodes = [start(command(folder, root, "train", 2), **where, NODE_RANK=rank) for rank in ("0", "1")]
-    said = [node.communicate(timeout=120)[1] for node in nodes]
+    said = [node.communicate(timeout=PATIENCE)[1] for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], said
     assert "2 processes, cpu" in said[0] and "step 3/3" in said[0] and "step" not in said[1]
     assert (root / "train/one/network.safetensors").is_file()
