@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-all results test check ui clean
+.PHONY: help setup run run-all results test test-cluster check ui clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -45,6 +45,9 @@ results:
 
 test: setup  ## the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup
+
+test-cluster: setup  ## the tests on SLURM, as root on Debian; INSTALL=1 installs SLURM first
+	@$(BIN)/python -m tests.cluster.slurm $(if $(INSTALL),--install) -- $(BIN)/python -m pytest -q tests/cluster
 
 check: setup  ## lint, format and types
 	@$(BIN)/ruff check

@@ -5,6 +5,7 @@ because some take seconds.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,11 +65,20 @@ def _guarded(stage: str, params: "Params", root: Path, task: str, experiment: st
     from pipeline import guard, needs
 
     with guard.alone(stage, root, task=task, experiment=experiment):
-        if os.environ.get("RANK", "0") == "0":
+        if "RANK" not in os.environ:  # one of several processes: its launcher has checked
             needed = needs.of_stage(stage, params, root, task, experiment)
             if needed is not None:
                 needs.check(needed, f"{stage} {experiment or task}", root)
         yield
+
+
+def _in_processes(stage: str, loaded: "Params", experiment: str, root: Path, params: Path) -> bool:
+    """Whether the stage asks for several processes; they have run it then."""
+    from pipeline import launch
+
+    settings, key = getattr(loaded.experiment(experiment), stage), f"experiments.{experiment}.{stage}"
+    target = ("--experiment", experiment, "--root", str(root), "--params", str(params))
+    return launch.ran(settings, key, stage, *target)
 
 
 @app.command()
@@ -96,6 +106,8 @@ def train(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile 
     """Train an experiment's network, resuming where it was interrupted."""
     loaded = _load(params)
     with _guarded("train", loaded, root, loaded.experiment(experiment).task, experiment):
+        if _in_processes("train", loaded, experiment, root, params):
+            return
         from pipeline.train import run
 
         run(loaded, experiment, root)
@@ -116,6 +128,8 @@ def finetune(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFi
     """Train the values of an experiment's tables."""
     loaded = _load(params)
     with _guarded("finetune", loaded, root, loaded.experiment(experiment).task, experiment):
+        if _in_processes("finetune", loaded, experiment, root, params):
+            return
         from pipeline.finetune import run
 
         run(loaded, experiment, root)
@@ -326,4 +340,6 @@ def sync(params: ParamsFile = DEFAULT_PARAMS) -> None:
 
 
 if __name__ == "__main__":
+    # A scheduler's SIGTERM unwinds as Ctrl-C does: temporary files go, the tracked run is marked as killed
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app(prog_name="python -m pipeline")

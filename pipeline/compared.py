@@ -13,12 +13,16 @@ from pipeline import provenance
 from pipeline.params import Experiment, FitParams, Params, TaskParams
 
 
-def settings(params: Params, experiment: str) -> dict[str, Any]:
-    """What a stage logs of an experiment's parameters, as `tracking.stage_run` takes it: those that decide, and all."""
+def settings(params: Params, experiment: str, processes: int | None = None) -> dict[str, Any]:
+    """What a stage logs of an experiment's parameters, as `tracking.stage_run` takes it: those that decide, and all.
+
+    `processes`: how many train together, for the stages that train.
+    """
     block = params.experiment(experiment)
     task = params.task_of(experiment).model_dump(mode="json")
     everything = {"experiment": block.model_dump(mode="json"), "task": task}
-    return {"params": decisive(block, provenance.train_name(params, experiment)), "settings": everything}
+    chosen = decisive(block, provenance.train_name(params, experiment))
+    return {"params": chosen | ({"processes": processes} if processes else {}), "settings": everything}
 
 
 def decisive(block: Experiment, images: str) -> dict[str, Any]:

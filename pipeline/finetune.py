@@ -18,13 +18,13 @@ def run(params: Params, experiment: str, root: Path) -> None:
     out = root / "finetune" / experiment
     origin = provenance.of_stage("finetune", params, experiment, data, source)
     resume = root / "checkpoints" / experiment / "finetune" / "checkpoint.safetensors"
-    processes = fitting.processes(block.finetune)
+    processes = fitting.processes(block.finetune, f"experiments.{experiment}.finetune")
     with tracking.stage_run(
         fitting.tracked(params.tracking, processes),
         stage="finetune",
         experiment=experiment,
         root=root,
-        **compared.settings(params, experiment),
+        **compared.settings(params, experiment, processes.num_processes),
     ) as log:
         model = multigrid.spread(from_artifact(artifact.load(source)), block.finetune.coarse)
         model.train_samplers(block.finetune.samplers)

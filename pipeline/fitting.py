@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import math
+import os
 import signal
 import sys
 import time
@@ -32,10 +33,21 @@ from pipeline.params import FitParams, TrackingParams
 Log = Callable[[dict[str, float], int], None]
 Row = dict[str, float]
 
+SAME_REQUEST_SECONDS = 2.0
 
-def processes(settings: FitParams) -> Accelerator:
-    """The processes that train together: those that `accelerate launch` started, or this one."""
-    return Accelerator(mixed_precision="bf16" if settings.precision == "bf16" else "no")
+
+def processes(settings: FitParams, key: str) -> Accelerator:
+    """The processes that train together: those that pipeline/launch.py started, or this one.
+
+    Raises:
+        ValueError: there are not as many as the parameters under `key` say, such as under an `accelerate launch` of
+            the user's own.
+    """
+    accelerator = Accelerator(mixed_precision="bf16" if settings.precision == "bf16" else "no")
+    if accelerator.num_processes != settings.ranks:
+        found = f"found {accelerator.num_processes} processes, expected {settings.ranks}"
+        raise ValueError(f"{key}.num_processes: {found}; start the stage without `accelerate launch`")
+    return accelerator
 
 
 def tracked(tracking: TrackingParams, accelerator: Accelerator) -> TrackingParams:
@@ -74,7 +86,7 @@ def fit(
     Returns:
         The curve: one row per validation.
     """
-    accelerator = accelerator or processes(settings)
+    accelerator = accelerator or processes(settings, "settings")
     if accelerator.num_processes > 1:
         _say(accelerator, f"{accelerator.num_processes} processes, {accelerator.device.type}")
     images = PackedImages(data / "train")
@@ -98,7 +110,8 @@ def fit(
 
     since, counted = time.monotonic(), point.step
     pace, first = progress.Pace(point.step, settings.steps), point.step + 1
-    with _stop_requests() as stopping, progress.bar(settings.steps, point, accelerator.is_main_process) as update:
+    several, shown = accelerator.num_processes > 1, accelerator.is_main_process
+    with _stop_requests(several) as stopping, progress.bar(settings.steps, point, shown) as update:
         for step in range(point.step, settings.steps):
             factor = cosine(step / settings.steps, settings.final_learning_rate / settings.learning_rate)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
@@ -128,9 +141,10 @@ def fit(
             update(point, loss)
             if last:
                 break
-            if stopping() or point.step % settings.checkpoint_every == 0:
+            stop = _any(accelerator, stopping())
+            if stop or point.step % settings.checkpoint_every == 0:
                 _save(accelerator, resume, point, model, optimizer)
-            if stopping():
+            if stop:
                 raise KeyboardInterrupt
     model.load_state_dict(point.best_state)
     return point.history
@@ -258,19 +272,31 @@ def _say(accelerator: Accelerator, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
+def _any(accelerator: Accelerator, mine: bool) -> bool:
+    """Whether it is so in any process: a signal reaches them at different steps, and all must stop at the same one."""
+    if accelerator.num_processes == 1:
+        return mine
+    return bool(accelerator.reduce(torch.tensor(float(mine), device=accelerator.device), "sum"))
+
+
 @contextmanager
-def _stop_requests() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C and SIGTERM end the training after the step in hand; a second one at once."""
-    requested: list[int] = []
+def _stop_requests(launched: bool = False) -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM end the training after the step in hand; a second one, a while later, at once.
+
+    Signals within a moment are one request: a scheduler signals every process of a job, and a launcher hands on to
+    its processes what they got already. A process that was `launched` stops too when its launcher is gone.
+    """
+    requested: list[float] = []
+    launcher = os.getppid()
 
     def request(number: int, frame: FrameType | None) -> None:
-        if requested:
+        requested.append(time.monotonic())
+        if requested[-1] - requested[0] > SAME_REQUEST_SECONDS:
             raise KeyboardInterrupt
-        requested.append(number)
 
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(requested)
+        yield lambda: bool(requested) or (launched and os.getppid() != launcher)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

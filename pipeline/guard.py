@@ -34,7 +34,8 @@ def alone(name: str, root: Path, *, task: str, experiment: str | None = None) ->
     """Run the block while no other process runs this stage for this target and root.
 
     The lock is the kernel's (flock): it ends with the process, however that ends. Of several processes that train
-    together, the one of rank 0 takes it, and a process whose parent holds it runs under the parent's.
+    together, the one of rank 0 takes it, of several nodes the first; a process whose parent holds it runs under the
+    parent's.
 
     Args:
         name: the stage.
@@ -50,7 +51,8 @@ def alone(name: str, root: Path, *, task: str, experiment: str | None = None) ->
     label = target[stage.per]
     path = (root / LOCKS / f"{name}-{label}.lock").absolute()
     held = os.environ.get(HELD, "").split(os.pathsep)
-    if os.environ.get("RANK", "0") != "0" or str(path) in held:
+    follows = any(os.environ.get(name, "0") != "0" for name in ("RANK", "NODE_RANK", "SLURM_NODEID"))
+    if follows or str(path) in held:
         with _telling_of_a_full_disk(stage, root, target):
             yield
         return

@@ -239,6 +239,7 @@ class FitParams(_Section):
     ] = 0.999
     precision: Annotated[Literal["fp32", "bf16"], Field(description="fp32, bf16: of a network's arithmetic")] = "fp32"
     accumulate: Annotated[Count, Field(description="parts a batch is computed in, to need less memory")] = 1
+    num_processes: Annotated[Count, Field(description="that train together, a GPU each; on the CPU without GPUs")] = 1
     validate_every: Annotated[Count, Field(description="steps between validations; the best state is kept")] = 50
     checkpoint_every: Annotated[Count, Field(description="steps between checkpoints, to resume from")] = 50
     seed: Annotated[int, Field(ge=0, lt=2**32, description="of everything random")] = 0
@@ -248,9 +249,18 @@ class FitParams(_Section):
         first, last = self.learning_rate, self.final_learning_rate
         if last > first:
             raise ValueError(f"final_learning_rate: found {last:g}, expected at most the learning_rate of {first:g}")
-        if self.batch % self.accumulate:
-            raise ValueError(f"accumulate: found {self.accumulate}, expected a divisor of the batch of {self.batch}")
+        if self.batch % self.num_processes:
+            found = f"num_processes: found {self.num_processes}"
+            raise ValueError(f"{found}, expected a divisor of the batch of {self.batch}")
+        if (share := self.batch // self.num_processes) % self.accumulate:
+            of = f"the batch of {share}" if self.num_processes == 1 else f"a process's batch of {share}"
+            raise ValueError(f"accumulate: found {self.accumulate}, expected a divisor of {of}")
         return self
+
+    @property
+    def ranks(self) -> int:
+        """How many processes run the stage: without optimiser steps there is nothing to share out."""
+        return self.num_processes if self.steps else 1
 
 
 class TrainParams(FitParams):

@@ -7,7 +7,7 @@ stand for what it is run for. In a stage that runs once per task, `{experiment}`
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,7 +80,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Resources:
-    """What a job may ask of a scheduler: threads, memory in MB, minutes, GPUs."""
+    """What a job may ask of a scheduler: threads, memory in MB, minutes, GPUs; of a training, for each process."""
 
     threads: int
     mem_mb: int
@@ -110,6 +110,16 @@ class Stage:
         """The parameters that the stage depends on, defaults filled in, as plain values by dotted path."""
         keys = (key.format(**target) for key in self.parameters)
         return {key: _plain(_lookup(params, key)) for key in keys}
+
+    def resources_of(self, params: Any, **target: str) -> Resources:
+        """What a job asks for: a training gets it once for every process, and no GPU when it has no steps."""
+        settings = getattr(params.experiment(target["experiment"]), self.name, None) if self.resources.gpu else None
+        if settings is None:
+            return self.resources
+        one, ranks = self.resources, settings.ranks
+        return replace(
+            one, threads=one.threads * ranks, mem_mb=one.mem_mb * ranks, gpu=one.gpu * ranks if settings.steps else 0
+        )
 
 
 def _of_experiment(*keys: str) -> tuple[str, ...]:

@@ -39,13 +39,13 @@ def run(params: Params, experiment: str, root: Path) -> None:
         model = through_tables(model, block.table.layout())
     origin = provenance.of_stage("train", params, experiment, data)
     resume = root / "checkpoints" / experiment / "train" / "checkpoint.safetensors"
-    processes = fitting.processes(block.train)
+    processes = fitting.processes(block.train, f"experiments.{experiment}.train")
     with tracking.stage_run(
         fitting.tracked(params.tracking, processes),
         stage="train",
         experiment=experiment,
         root=root,
-        **compared.settings(params, experiment),
+        **compared.settings(params, experiment, processes.num_processes),
     ) as log:
         fingerprint = fitting.fingerprint_of(origin["inputs"])
         if block.train.init == "least_squares" and checkpoint.load(resume, fingerprint) is None:

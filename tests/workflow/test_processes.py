@@ -1,12 +1,17 @@
-"""Two processes under `accelerate launch` train as one does, share the work out and write once."""
+"""Several processes train as one does, share the work out, write once, and stop together when they are told to."""
 
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from lutra import artifact
 from lutra.imaging.files import write_image
@@ -16,7 +21,7 @@ from tests.workflow.project import SOURCE
 PARAMS = """
 data: {{train: {images}, evaluate: [{images}], validate: 1}}
 tasks: {{x2: {{task: sr, scale: 2}}}}
-tracking: {{enabled: true, uri: "sqlite:///{database}"}}
+tracking: {{enabled: {tracking}, uri: "sqlite:///{database}"}}
 experiments:
   one:
     family: mulut
@@ -24,8 +29,8 @@ experiments:
     model: {{patterns: sd}}
     network: {{width: 4}}
     table: {{interval: 5, dfc: {{interval: 6}}}}
-    train: {{method: network, steps: 3, batch: 4, patch: 12, validate_every: 2}}
-    finetune: {{steps: 4, batch: 4, patch: 12, validate_every: 2}}
+    train: {{method: network, steps: 3, batch: 4, patch: 12, validate_every: 2, num_processes: {processes}}}
+    finetune: {{steps: {steps}, batch: 4, patch: 12, validate_every: 2, num_processes: {processes}}}
     evaluate: {{}}
 """
 TWO = [
@@ -39,41 +44,102 @@ TWO = [
     "--dynamo_backend",
     "no",
 ]
+PATIENCE = 600
+"""Seconds until something hangs, and is not merely slow on a busy machine."""
+ENVIRONMENT = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+
+STARTED: list[subprocess.Popen[str]] = []
 
 
-def run(folder: Path, root: Path, stage: str, *, two: bool = False) -> str:
-    """A stage in one process, or in two CPU processes; what it printed."""
-    launcher = [sys.executable, "-m"]
-    if two:
-        # `accelerate launch --cpu --num_processes 2` would start one process without a word.
-        port = ["--main_process_port", "0"]
-        launcher = [sys.executable, "-m", "accelerate.commands.launch", *TWO, *port, "-m"]
-    command = [*launcher, "pipeline", stage, "--root", str(root), "--params", str(folder / "params.yaml")]
-    target = ["--task", "x2"] if stage == "prepare" else ["--experiment", "one"]
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, *target], cwd=SOURCE, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stderr
-
-
-def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Images, and the parameters for one process and for two: `params-1.yaml`, `params-2.yaml`."""
     (tmp_path / "images").mkdir()
     for number in range(3):
         write_image(tmp_path / "images" / f"{number}.png", image(60 + number, 64))
-    text = PARAMS.format(images=tmp_path / "images", database=tmp_path / "mlflow.db")
-    (tmp_path / "params.yaml").write_text(text)
-    one, two = tmp_path / "one", tmp_path / "two"
-    run(tmp_path, one, "prepare")
+    for processes in (1, 2):
+        write_params(tmp_path, processes)
+    return tmp_path
+
+
+def write_params(folder: Path, processes: int, *, steps: int = 4, tracking: bool = False) -> None:
+    values = {"images": folder / "images", "database": folder / "mlflow.db", "tracking": str(tracking).lower()}
+    text = PARAMS.format(processes=processes, steps=steps, **values)
+    (folder / f"params-{processes}.yaml").write_text(text)
+
+
+def command(folder: Path, root: Path, stage: str, processes: int) -> list[str]:
+    target = ["--task", "x2"] if stage == "prepare" else ["--experiment", "one"]
+    return ["pipeline", stage, "--root", str(root), "--params", str(folder / f"params-{processes}.yaml"), *target]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left() -> Iterator[None]:
+    """What a test started and did not wait for ends with it."""
+    yield
+    while STARTED:
+        process = STARTED.pop()
+        for one in (*descendants(process.pid), process.pid):
+            if process.poll() is None:
+                os.kill(one, signal.SIGKILL)
+        process.communicate()
+
+
+def start(arguments: list[str], **environment: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=SOURCE,
+        env=os.environ | ENVIRONMENT | environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    STARTED.append(process)
+    return process
+
+
+def run(folder: Path, root: Path, stage: str, processes: int = 1) -> str:
+    """A stage as its parameters say; what it printed."""
+    process = start(command(folder, root, stage, processes))
+    said = process.communicate(timeout=PATIENCE)[1]
+    assert process.returncode == 0, said
+    return said
+
+
+def descendants(parent: int) -> set[int]:
+    """The processes that a process started, and what they started."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # ended meanwhile
+    found, ahead = set(), {parent}
+    while ahead:
+        found |= (ahead := {child for child, its in parents.items() if its in ahead})
+    return found
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    ends = time.monotonic() + PATIENCE
+    while not path.is_file():
+        assert process.poll() is None and time.monotonic() < ends
+        time.sleep(0.02)
+
+
+def test_two_processes_train_as_one_does(folder: Path) -> None:
+    one, two = folder / "one", folder / "two"
+    run(folder, one, "prepare")
     shutil.copytree(one, two)
-    assert "2 processes, cpu" not in run(tmp_path, one, "train")
-    said = run(tmp_path, two, "train", two=True)
+    assert "2 processes, cpu" not in run(folder, one, "train")
+    said = run(folder, two, "train", 2)
     assert said.count("2 processes, cpu") == 1 and said.count("step 3/3") == 1
     for root in (one, two):
-        run(tmp_path, root, "export")
-    run(tmp_path, one, "finetune")
-    run(tmp_path, two, "finetune", two=True)
+        run(folder, root, "export")
+    for processes, root in enumerate((one, two), start=1):
+        write_params(folder, processes, tracking=True)
+        run(folder, root, "finetune", processes)
+    assert logged_processes(folder) == {"one": "1", "two": "2"}
     first, second = (artifact.load(root / "finetune/one/model.safetensors") for root in (one, two))
     for name, tensor in first.tensors.items():
         # Gradients are the same but for the order of their sums, which Adam's first steps may blow up to a level.
@@ -82,3 +148,75 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     curves = [(root / "finetune/one/curve.csv").read_text().splitlines() for root in (one, two)]
     assert len(curves[0]) == len(curves[1])
     assert not (two / "checkpoints/one/finetune").exists()
+
+
+def logged_processes(folder: Path) -> dict[str, str]:
+    """The processes of each root's finetuning, as MLflow knows them."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("lutra")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.stage = 'finetune'")
+    return {Path(run.data.tags["root"]).name: run.data.params["processes"] for run in runs}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_stage_stops_its_processes_at_a_checkpoint(folder: Path, number: int) -> None:
+    root = folder / "root"
+    run(folder, root, "prepare")
+    run(folder, root, "train")
+    run(folder, root, "export")
+    write_params(folder, 2, steps=100_000)
+    stage = start(command(folder, root, "finetune", 2))
+    wait_for(root / "checkpoints/one/finetune/checkpoint.safetensors", stage)
+    ranks = descendants(stage.pid)
+    assert len(ranks) == 2
+    for process in (stage.pid, *ranks):  # as a scheduler does; the launcher hands its own on besides
+        os.kill(process, number)
+    said = stage.communicate(timeout=PATIENCE)[1]
+    assert stage.returncode == 130 and said.count("interrupted") == 3, said
+    assert "Traceback" not in said
+    assert not [process for process in ranks if Path(f"/proc/{process}").exists()]
+    assert not list(root.rglob("*.tmp"))
+    again = start(command(folder, root, "finetune", 2))
+    assert again.stderr is not None
+    lines = iter(again.stderr.readline, "")
+    assert next(line for line in lines if "resuming" in line).startswith("resuming at step ")
+    again.send_signal(signal.SIGKILL)  # nobody hands this one on
+    ranks = descendants(again.pid)
+    again.communicate(timeout=PATIENCE)
+    ends = time.monotonic() + PATIENCE
+    while [process for process in ranks if Path(f"/proc/{process}").exists()]:
+        assert time.monotonic() < ends, "processes outlive their launcher"
+        time.sleep(0.1)
+
+
+def test_the_parameters_say_how_many_processes_there_are(folder: Path) -> None:
+    run(folder, folder / "root", "prepare")
+    by_hand = ["accelerate.commands.launch", *TWO.split(), "-m"]
+    stage = start([*by_hand, *command(folder, folder / "root", "train", 1)])
+    said = stage.communicate(timeout=PATIENCE)[1]
+    assert stage.returncode != 0
+    assert "error: experiments.one.train.num_processes: found 2 processes, expected 1; start the stage" in said
+
+
+def test_a_mistake_of_the_processes_is_the_stages(folder: Path) -> None:
+    stage = start(command(folder, folder / "absent", "train", 2))
+    said = stage.communicate(timeout=PATIENCE)[1]
+    assert stage.returncode == 2 and "run `python -m pipeline prepare`" in said and "Traceback" not in said
+
+
+def test_two_nodes_train_together(folder: Path) -> None:
+    """Both nodes are this machine; each has a launcher of its own, as `srun` would start it."""
+    root = folder / "root"
+    run(folder, root, "prepare")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    where = {"NNODES": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    nodes = [start(command(folder, root, "train", 2), **where, NODE_RANK=rank) for rank in ("0", "1")]
+    said = [node.communicate(timeout=PATIENCE)[1] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], said
+    assert "2 processes, cpu" in said[0] and "step 3/3" in said[0] and "step" not in said[1]
+    assert (root / "train/one/network.safetensors").is_file()

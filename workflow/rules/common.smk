@@ -78,10 +78,17 @@ def code(name):
 
 
 def threads_of(name):
-    return stages.find(name).resources.threads
+    return lambda wildcards: _resources(name, wildcards).threads
 
 
 def resources_of(name):
     """What a job asks of a scheduler; --set-resources and profiles override it."""
-    resources = stages.find(name).resources
-    return {"mem_mb": resources.mem_mb, "runtime": resources.runtime, "gpu": resources.gpu}
+    return {
+        "mem_mb": lambda wildcards: _resources(name, wildcards).mem_mb,
+        "runtime": lambda wildcards: _resources(name, wildcards).runtime,
+        "gpu": lambda wildcards: _resources(name, wildcards).gpu,
+    }
+
+
+def _resources(name, wildcards):
+    return stages.find(name).resources_of(SETTINGS, **_target(wildcards))

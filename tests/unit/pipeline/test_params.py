@@ -64,6 +64,13 @@ def test_defaults_are_filled_in_and_frozen() -> None:
         ("model: {}", "model: {stages: 2}", ["experiments.one", "no option 'stages'"]),
         ("table: {}", "table: {dfc: {interval: 4}}", ["experiments.one.table", "expected 3 <= diagonal < coarse"]),
         ("train: {}, fine", "train: {batch: 6, accumulate: 4}, fine", ["accumulate: found 4", "divisor"]),
+        (
+            "train: {}, fine",
+            "train: {batch: 8, accumulate: 4, num_processes: 4}, fine",
+            ["accumulate: found 4", "a process's batch of 2"],
+        ),
+        ("train: {}, fine", "train: {batch: 6, num_processes: 4}, fine", ["num_processes: found 4", "batch of 6"]),
+        ("train: {}, fine", "train: {num_processes: 0}, fine", ["train.num_processes", "found 0"]),
         ("train: {}, fine", "train: {final_learning_rate: 0.5}, fine", ["final_learning_rate", "at most"]),
         ("  one:", "  One:", ["One"]),
         ("data: {", "date: {", ["date", "'data'"]),

@@ -151,6 +151,24 @@ def test_parameters_are_resolved_with_their_defaults() -> None:
     assert json.loads(json.dumps(resolved)) == resolved
 
 
+def test_a_training_asks_for_a_gpu_and_threads_for_every_process() -> None:
+    content = (
+        "data: {train: photos, evaluate: [samples], validate: 1}\n"
+        "tasks: {x4: {task: sr, scale: 4}}\n"
+        "experiments:\n"
+        "  a: {family: srlut, task: x4, model: {}, network: {}, table: {}, train: {num_processes: 2},"
+        " finetune: {num_processes: 4}, evaluate: {}}\n"
+    )
+    settings = params.parse(content.encode(), "test")
+    finetune, prepare = stages.find("finetune"), stages.find("prepare")
+    one, four = finetune.resources, finetune.resources_of(settings, experiment="a", task="x4")
+    assert (four.threads, four.mem_mb, four.gpu) == (4 * one.threads, 4 * one.mem_mb, 4)
+    assert four.runtime == one.runtime
+    without_steps = stages.find("train").resources_of(settings, experiment="a", task="x4")
+    assert (without_steps.threads, without_steps.gpu) == (stages.find("train").resources.threads, 0)
+    assert prepare.resources_of(settings, task="x4") == prepare.resources
+
+
 def test_content_hash_sees_names_and_contents_and_no_caches(tmp_path: Path) -> None:
     folder = tmp_path / "code"
     folder.mkdir()

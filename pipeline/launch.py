@@ -1,0 +1,161 @@
+"""Training on several processes: the stage starts itself again through `accelerate launch`, once for every process.
+
+The command line stays what it is for one process: `num_processes` of params.yaml decides, for DVC, Snakemake and by
+hand alike. On several nodes the same command is started once on each, by `srun` or by hand, and this is each node's
+launcher.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.params import FitParams
+
+PORT = 29500
+_BY_HAND = ("NNODES", "NODE_RANK", "MASTER_ADDR")
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # Snakemake sets both to all threads of the job
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The machines that train together: how many, which of them this is, and where the first one listens.
+
+    Port 0 stands for any that is free, which one machine alone can choose for itself.
+    """
+
+    count: int = 1
+    rank: int = 0
+    address: str = "127.0.0.1"
+    port: int = 0
+
+
+def ran(settings: FitParams, key: str, *command: str) -> bool:
+    """Run a stage on several processes and wait for them, if its parameters ask for several.
+
+    Signals that this process gets are handed on to its processes, which write a checkpoint and end.
+
+    Args:
+        settings: of the stage.
+        key: of the settings in params.yaml, for errors.
+        command: what follows `python -m pipeline`.
+
+    Returns:
+        False, with nothing done, where this process is to do the work: one is enough, or it is one of several.
+
+    Raises:
+        ValueError: there are not as many GPUs or nodes as the processes need.
+        SystemExit: a process failed, with its exit code; it has said why.
+        KeyboardInterrupt: a signal ended the stage.
+    """
+    if settings.ranks == 1 or is_rank():
+        return False
+    nodes = nodes_of(os.environ)
+    if settings.ranks % nodes.count:
+        raise ValueError(f"{key}.num_processes: found {settings.ranks}, expected a multiple of the {nodes.count} nodes")
+    local = settings.ranks // nodes.count
+    os.environ |= threads_of(os.environ, local)
+    _choose_devices(key, local)
+    _launch(["--num_processes", str(settings.ranks), *_options(settings, nodes), "--module", "pipeline", *command])
+    return True
+
+
+def is_rank() -> bool:
+    """Whether this process is one of several that a launcher started."""
+    return "LOCAL_RANK" in os.environ
+
+
+def nodes_of(environment: Mapping[str, str]) -> Nodes:
+    """The nodes that `srun`, or NNODES, NODE_RANK, MASTER_ADDR and MASTER_PORT, start the stage on; else this one.
+
+    Raises:
+        ValueError: a variable is missing or no number, or `srun` started more than one task on a node.
+    """
+    if "NNODES" in environment:
+        if missing := [name for name in _BY_HAND if not environment.get(name)]:
+            raise ValueError(f"NNODES is set: found no {missing[0]}, expected {', '.join(_BY_HAND)}")
+        count, rank = _number(environment, "NNODES"), _number(environment, "NODE_RANK")
+        port = _number(environment, "MASTER_PORT") if "MASTER_PORT" in environment else PORT
+        return Nodes(count, rank, environment["MASTER_ADDR"], port) if count > 1 else Nodes()
+    # Of the step, which srun alone makes: a batch script of several nodes runs on the first
+    count = _number(environment, "SLURM_STEP_NUM_NODES") if "SLURM_STEP_NUM_NODES" in environment else 1
+    tasks = _number(environment, "SLURM_STEP_NUM_TASKS") if "SLURM_STEP_NUM_TASKS" in environment else count
+    if tasks != count:
+        raise ValueError(f"srun: found {tasks} tasks on {count} nodes, expected one a node: --ntasks-per-node=1")
+    if count == 1:
+        return Nodes()
+    job = _number(environment, "SLURM_JOB_ID")  # a port of its own for every job that shares a node
+    return Nodes(count, _number(environment, "SLURM_NODEID"), _first_host(environment), 20000 + job % 10000)
+
+
+def threads_of(environment: Mapping[str, str], processes: int) -> dict[str, str]:
+    """The variables that share the stage's threads, else this process's cores, out between its processes."""
+    given = environment.get(_THREADS[0], "").partition(",")[0]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = int(given) if given.isdigit() else cores
+    return dict.fromkeys(_THREADS, str(max(1, threads // processes)))
+
+
+def _options(settings: FitParams, nodes: Nodes) -> list[str]:
+    """All that accelerate would otherwise take from the user's own configuration, or guess."""
+    options = {
+        "num_machines": nodes.count,
+        "machine_rank": nodes.rank,
+        "main_process_ip": nodes.address,
+        "main_process_port": nodes.port,
+        "mixed_precision": "bf16" if settings.precision == "bf16" else "no",
+        "dynamo_backend": "no",
+        "gpu_ids": "all",
+    }
+    return ["--multi_gpu", *(text for name, value in options.items() for text in (f"--{name}", str(value)))]
+
+
+def _choose_devices(key: str, processes: int) -> None:
+    import torch
+    from accelerate.utils import parse_flag_from_env
+
+    gpus = torch.cuda.device_count()
+    if parse_flag_from_env("ACCELERATE_USE_CPU") or not gpus:
+        os.environ["ACCELERATE_USE_CPU"] = "true"  # `accelerate launch --cpu` would start one process without a word
+    elif gpus < processes:
+        raise ValueError(f"{key}.num_processes: found {gpus} GPUs on this node, expected {processes}, one a process")
+
+
+def _launch(arguments: list[str]) -> None:
+    from accelerate.commands.launch import launch_command, launch_command_parser
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    # Its tables and stack traces of a process that failed: the process itself has said why, in a line
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    try:
+        launch_command(launch_command_parser().parse_args(arguments))
+    except SignalException:
+        raise KeyboardInterrupt from None
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        if failure.exitcode < 0:
+            name = signal.Signals(-failure.exitcode).name
+            print(f"error: process {rank} was ended by {name}", file=sys.stderr)
+            raise SystemExit(128 - failure.exitcode) from None
+        raise SystemExit(failure.exitcode) from None
+
+
+def _first_host(environment: Mapping[str, str]) -> str:
+    names = environment.get("SLURM_STEP_NODELIST") or environment["SLURM_JOB_NODELIST"]
+    done = subprocess.run(["scontrol", "show", "hostnames", names], capture_output=True, text=True, check=False)
+    if done.returncode or not done.stdout.split():
+        raise ValueError(f"scontrol show hostnames {names}: found no host, expected the job's nodes")
+    return done.stdout.split()[0]
+
+
+def _number(environment: Mapping[str, str], name: str) -> int:
+    value = environment.get(name, "")
+    if not value.isdigit():
+        raise ValueError(f"{name}: found {value!r}, expected a whole number")
+    return int(value)

@@ -1,0 +1,155 @@
+"""The pipeline on a SLURM cluster: every stage is a job that asks for what it declares; what is killed is made good."""
+
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pipeline import params as parameter_file
+from pipeline import stages
+from tests.cluster import slurm
+from tests.workflow.project import Project, make_project
+
+pytestmark = pytest.mark.xdist_group("slurm")
+
+PROFILE = ("--workflow-profile", "workflow/profiles/slurm", "--slurm-init-seconds-before-status-checks", "3")
+TABLES = "runs/snakemake/finetune/first/model.safetensors"
+LONG = "steps: 4000, batch: 2, patch: 8, validate_every: 1000, checkpoint_every: 50"
+PARAMS = """
+data: {train: images/train, evaluate: [images/check], validate: 1}
+tasks: {x2: {task: sr, scale: 2}}
+tracking: {enabled: false}
+experiments:
+  first:
+    family: srlut
+    task: x2
+    model: {}
+    network: {width: 4}
+    table: {interval: 6}
+    train: {steps: 2, batch: 2, patch: 8, validate_every: 1}
+    finetune: {steps: 2, batch: 2, patch: 8, validate_every: 1, num_processes: 2}
+    evaluate: {sheets: 1}
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project that has run on the cluster once."""
+    project = make_project(tmp_path_factory.mktemp("cluster") / "project", tracking=False)
+    (project.folder / "params.yaml").write_text(PARAMS)
+    print(submit(project))
+    return project
+
+
+def submit(project: Project, *options: str) -> str:
+    return project.python("-m", "snakemake", *PROFILE, *options)
+
+
+@contextmanager
+def submitted(project: Project, *options: str) -> Iterator[Future[str]]:
+    """Snakemake beside the block; nothing is left of it afterwards."""
+    with ThreadPoolExecutor() as threads:
+        try:
+            yield threads.submit(submit, project, *options)
+        finally:
+            slurm.end_jobs(60)
+
+
+def job_of(stage: str, *, running: bool = False) -> dict[str, str]:
+    """The newest job of a stage."""
+    found = [job for job in slurm.jobs() if job["Comment"].startswith(f"rule_{stage}_")]
+    found = [job for job in found if job["JobState"] == "RUNNING"] if running else found
+    return max(found, key=lambda job: int(job["JobId"]))
+
+
+def when_it_has_a_checkpoint(project: Project, future: Future[str]) -> None:
+    path = project.folder / "runs/snakemake/checkpoints/first/finetune/checkpoint.safetensors"
+    ends = time.monotonic() + 600
+    while not path.is_file():
+        assert not future.done() and time.monotonic() < ends, future.exception() if future.done() else "too slow"
+        time.sleep(0.02)
+
+
+def unfinished(project: Project) -> list[Path]:
+    return [path for path in (project.folder / "runs").rglob("*") if path.name.endswith(".tmp")]
+
+
+def test_every_stage_is_a_job_that_asks_for_what_it_declares(built: Project) -> None:
+    ran = {job["Comment"].split("_")[1]: job for job in slurm.jobs()}
+    assert set(ran) == {"prepare", "train", "export", "finetune", "evaluate"}
+    assert (built.folder / "runs/snakemake/report/x2/report.md").is_file()
+    settings = parameter_file.load(built.folder / "params.yaml")
+    for name, job in ran.items():
+        asked = stages.find(name).resources_of(settings, experiment="first", task="x2")
+        resources = dict(entry.split("=") for entry in job["TRES"].split(","))
+        assert job["JobState"] == "COMPLETED"
+        assert int(resources["cpu"]) == asked.threads
+        assert megabytes(resources["mem"]) == asked.mem_mb
+        assert minutes(job["TimeLimit"]) == asked.runtime
+        assert gpus(job) == asked.gpu
+        assert resources["node"] == "1"
+    said = (built.folder / "runs/snakemake/logs/finetune/first.log").read_text()
+    assert "2 processes, cpu" in said
+
+
+def gpus(job: dict[str, str]) -> int:
+    """The GPUs that a job asks for."""
+    return int(job.get("TresPerJob", "gres:gpu:0").rpartition(":")[2])
+
+
+def megabytes(text: str) -> float:
+    return float(text[:-1]) * {"M": 1, "G": 1000 if float(text[:-1]) % 1 else 1024}[text[-1]]
+
+
+def minutes(text: str) -> int:
+    days, _, clock = text.rpartition("-")
+    hours, minute, _ = map(int, clock.split(":"))
+    return int(days or 0) * 1440 + hours * 60 + minute
+
+
+def test_a_second_call_submits_nothing(built: Project) -> None:
+    before = len(slurm.jobs())
+    assert "Nothing to be done" in submit(built)
+    assert len(slurm.jobs()) == before
+
+
+def test_a_job_that_is_killed_is_retried_and_resumes_to_the_same_result(built: Project) -> None:
+    with built.edited("params.yaml", lambda text: re.sub(r"steps: 2(.*), num_processes: 2", LONG, text)):
+        options = ("--set-resources", "finetune:gpu=0", "--set-threads", "finetune=1", "--", TABLES)
+        with submitted(built, *options) as run:
+            when_it_has_a_checkpoint(built, run)
+            killed = job_of("finetune", running=True)
+            assert gpus(killed) == 0
+            assert slurm.answers("scancel", "--signal=KILL", killed["JobId"])
+            run.result(timeout=900)
+        assert job_of("finetune")["JobId"] != killed["JobId"]
+        said = (built.folder / "runs/snakemake/logs/finetune/first.log").read_text()
+        assert "resuming at step" in said
+        whole = built.folder / "runs/whole"
+        for stage in ("prepare", "export"):
+            shutil.copytree(built.folder / "runs/snakemake" / stage, whole / stage)
+        built.python("-m", "pipeline", "finetune", "--experiment", "first", "--root", "runs/whole")
+        uninterrupted = (whole / "finetune/first/model.safetensors").read_bytes()
+        assert (built.folder / TABLES).read_bytes() == uninterrupted
+
+
+def test_a_cancelled_job_leaves_nothing_half_written_and_a_second_call_finishes(built: Project) -> None:
+    changed = f"{LONG}, seed: 1"
+    with built.edited("params.yaml", lambda text: re.sub(r"steps: 2(.*), num_processes: 2", changed, text)):
+        with submitted(built, "--retries", "0", "--", TABLES) as run:
+            when_it_has_a_checkpoint(built, run)
+            assert slurm.answers("scancel", job_of("finetune", running=True)["JobId"])
+            with pytest.raises(AssertionError, match="CANCELLED"):
+                run.result(timeout=900)
+        assert not unfinished(built)
+        assert not (built.folder / TABLES).exists()
+        assert "interrupted" in (built.folder / "runs/snakemake/logs/finetune/first.log").read_text()
+        submit(built)
+        assert "resuming at step" in (built.folder / "runs/snakemake/logs/finetune/first.log").read_text()
+        assert not unfinished(built)
+        assert (built.folder / TABLES).is_file()
