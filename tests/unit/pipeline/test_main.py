@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from pipeline import needs
 from pipeline.__main__ import app
 from pipeline.params import load
 from pipeline.stages import STAGES
@@ -40,6 +41,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException | 
     module = ModuleType(f"pipeline.{name}")
     module.__dict__["run"] = run
     monkeypatch.setitem(sys.modules, f"pipeline.{name}", module)
+    monkeypatch.setattr(needs, "of_stage", lambda *arguments: None)
     return calls
 
 
