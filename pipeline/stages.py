@@ -271,6 +271,17 @@ def find(name: str) -> Stage:
     raise ValueError(f"stage {name!r} is not one of {', '.join(stage.name for stage in STAGES)}")
 
 
+def upstream(stage: Stage) -> list[Stage]:
+    """The stage and all that it builds on, in their order."""
+    found: list[Stage] = []
+    read = set(stage.inputs.values())
+    for one in reversed(STAGES):
+        if one == stage or any(output.path in read for output in one.outputs.values()):
+            found.insert(0, one)
+            read |= set(one.inputs.values())
+    return found
+
+
 def content_hash(modules: Iterable[str], project: Path = PROJECT) -> str:
     """SHA-256 over the names and contents of files, and of the files in folders; Python's caches left out.
 

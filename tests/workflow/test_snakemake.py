@@ -86,6 +86,17 @@ def test_a_new_image_makes_the_data_stale(built: Project) -> None:
         image.unlink()
 
 
+def test_what_was_made_before_a_rerun_failed_is_not_taken_for_current(built: Project) -> None:
+    def too_large(text: str) -> str:
+        return text.replace("finetune: {steps: 2, batch: 2, patch: 8", "finetune: {steps: 2, batch: 2, patch: 999", 1)
+
+    with built.edited("params.yaml", too_large):
+        with pytest.raises(AssertionError, match=r"expected at least the patch of 999x999"):
+            snakemake(built)
+        assert planned(built) == {"finetune": 1, "evaluate": 1, "report": 2}
+    assert planned(built) == {}  # the scores are of these parameters, though their tables are gone
+
+
 def test_parameters_from_elsewhere_are_refused(built: Project) -> None:
     with pytest.raises(AssertionError, match=r"the stages read params\.yaml alone"):
         snakemake(built, "-n", "--config", "tracking={enabled: true}")

@@ -1,5 +1,6 @@
 # What the rules share: how they read the declaration of the stages.
 
+import hashlib
 import re
 import sys
 from pathlib import Path
@@ -59,6 +60,11 @@ def source_files():
     return sorted(str(path) for folder in folders for path in Path(folder).rglob("*") if path.is_file())
 
 
+IMAGES = hashlib.sha256(
+    "\n".join(f"{path} {Path(path).stat().st_size}" for path in source_files()).encode()
+).hexdigest()
+
+
 def outputs(name, **decorate):
     """Paths of the stage's outputs; `decorate` maps an output's name to what wraps its path, such as report()."""
     found = {}
@@ -69,12 +75,22 @@ def outputs(name, **decorate):
     return found
 
 
+# Snakemake forgets a job whose rerun failed, and takes what was made of its earlier outputs for current. So a stage
+# is told the parameters, the code and the images of all that it builds on, too: it sees for itself that they changed.
 def parameters(name):
-    return lambda wildcards: stages.find(name).resolved(SETTINGS, **_target(wildcards))
+    def resolved(wildcards):
+        target = _target(wildcards)
+        found = {"images": IMAGES}
+        for stage in stages.upstream(stages.find(name)):
+            if stage.per in target:  # report, of a task, depends on all experiments by itself
+                found |= stage.resolved(SETTINGS, **target)
+        return found
+
+    return resolved
 
 
 def code(name):
-    return stages.content_hash(stages.find(name).modules)
+    return stages.content_hash(module for stage in stages.upstream(stages.find(name)) for module in stage.modules)
 
 
 def threads_of(name):

@@ -125,6 +125,11 @@ def test_inputs_are_outputs_of_earlier_stages() -> None:
         written |= {output.path for output in stage.outputs.values()}
 
 
+def test_what_a_stage_builds_on() -> None:
+    names = [[one.name for one in stages.upstream(stages.find(name))] for name in ("prepare", "export", "report")]
+    assert names == [["prepare"], ["prepare", "train", "export"], [stage.name for stage in STAGES]]
+
+
 def test_no_two_stages_write_the_same() -> None:
     written = [output.path for stage in STAGES for output in stage.outputs.values()]
     assert len(set(written)) == len(written)
