@@ -62,7 +62,7 @@ def _system(row: dict[str, Any], measures: list[str], sets: list[str]) -> System
 
 def title(protocol: Protocol) -> str:
     """A task in words, such as "Super-resolution x4"; the protocol's text says the rest."""
-    return _TITLES[protocol.task] + (f" x{protocol.scale}" if protocol.scale > 1 else "")
+    return _TITLES.get(protocol.task, protocol.task) + (f" x{protocol.scale}" if protocol.scale > 1 else "")
 
 
 def order(name: str) -> tuple[int, str]:
