@@ -25,7 +25,8 @@ def facts(path: Path) -> tuple[str, str, str, str, str]:
     the metrics, such as "Set5 29.83 dB".
     """
     model = artifact.load(path)
-    task = " ".join([model.task, *(str(value) for key, value in model.options.items() if key in ("sigma", "quality"))])
+    strength = model.options.get({"denoise": "sigma", "deblock": "quality"}.get(model.task, ""))
+    task = f"{model.task} {strength}" if strength is not None else model.task
     scale, size = str(model.description.scale), str(path.stat().st_size)
     return task, scale, size, _score(model.metrics), str(model.provenance.get("licence", ""))
 
