@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -17,7 +18,7 @@ from lutra.imaging.folders import Entry, find_images
 from lutra.imaging.resize import imresize
 from pipeline import deadleaves, mistakes
 from pipeline.catalogue import Downloaded, File, Packaged, Synthetic, catalogue
-from pipeline.params import DeadLeavesParams
+from pipeline.params import DeadLeavesParams, Params, set_name
 
 PROJECT = Path(__file__).resolve().parent.parent
 Image = NDArray[np.uint8]
@@ -66,6 +67,37 @@ def resolve(
         raise ValueError(f"image set {name!r}: not here yet: run `python -m pipeline fetch {name}`")
     known = mistakes.one_of(name, list(sets))
     raise ValueError(f"image set {name!r}: no such folder, nor a set of data/catalogue.yaml: expected {known}")
+
+
+def image_sources(params: Params, task: str) -> dict[str, list[Source]]:
+    """The images of a task by the folder they are prepared into.
+
+    Training and validation share one set; every evaluation set has a folder of its own.
+
+    Raises ValueError as `resolve` does, and when too few images or two sets of one name are given.
+    """
+    protocol = params.task(task).protocol()
+
+    def sources(name: str) -> list[Source]:
+        return resolve(name, protocol.scale, pairs=protocol.pairs, leaves=params.data.deadleaves)
+
+    first, *others = params.train_sets(task)
+    images = sources(first)
+    held = params.data.validate
+    if held >= len(images):
+        raise ValueError(f"data.validate: found {held}, expected fewer than the {len(images)} images of {first}")
+    chosen = {(2 * number + 1) * len(images) // (2 * held) for number in range(held)}
+    train = [image for number, image in enumerate(images) if number not in chosen]
+    sets = {
+        "train": train + [image for name in others for image in sources(name)],
+        "validate": [image for number, image in enumerate(images) if number in chosen],
+    }
+    given = params.evaluate_sets(task)
+    names = [set_name(name) for name in given]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(f"data.evaluate: found two sets called {twice[0]!r}, expected different names")
+    return sets | {f"evaluate/{name}": sources(found) for name, found in zip(names, given, strict=True)}
 
 
 def _of_entry(entry: Entry) -> Source:

@@ -17,7 +17,8 @@ from rich.filesize import decimal
 
 from lutra.protocols import Protocol
 from pipeline import footprint, machine
-from pipeline.params import Experiment, FitParams, Params
+from pipeline.datasets import image_sources
+from pipeline.params import Experiment, FitParams, Params, TrainParams
 
 ANYWAY = "LUTRA_TRY_ANYWAY"
 """Environment variable that turns a refusal into a warning, for the estimates may be wrong."""
@@ -99,8 +100,6 @@ def of_prepare(params: Params, task: str) -> Needs:
 
     A few images are in memory at a time, and degraded in floating point.
     """
-    from pipeline.prepare import image_sources
-
     protocol = params.task(task).protocol()
     scale = protocol.scale
     shapes = [source.shape() for part in image_sources(params, task).values() for source in part]
@@ -126,7 +125,10 @@ def of_fit(block: Experiment, settings: FitParams, data: Path, protocol: Protoco
         )
     else:
         smaller = f"choose {key}.method: network, a smaller network.width or a coarser table.interval"
-    work = f"{settings.steps} steps of {settings.batch} patches of {settings.patch}x{settings.patch}"
+    patches = f"{settings.steps} steps of {settings.batch} patches of {settings.patch}x{settings.patch}"
+    work = patches if settings.steps else "no steps"
+    if isinstance(settings, TrainParams) and settings.init == "least_squares":
+        work = f"least squares in at most {settings.iterations} passes, {work}"
     memory = TORCH + (found.states if _on_gpu() else found.peak)
     return Needs(work, memory, 2 * found.checkpoint, smaller)  # a checkpoint is written beside the one before it
 

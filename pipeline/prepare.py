@@ -6,7 +6,6 @@ import hashlib
 import json
 import sys
 import warnings
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,8 +19,8 @@ from rich.progress import track
 from lutra.imaging.degrade import SEED
 from lutra.protocols import Protocol
 from pipeline import tracking
-from pipeline.datasets import Source, resolve
-from pipeline.params import Params, set_name
+from pipeline.datasets import Source, image_sources
+from pipeline.params import Params
 from pipeline.whole import whole_folder
 
 Image = NDArray[np.uint8]
@@ -58,32 +57,6 @@ def run(params: Params, *, task: str, root: Path) -> Path:
         log.metrics({f"images/{name}": part["images"] for name, part in parts.items()})
         log.artifact(out / "index.json")
     return out
-
-
-def image_sources(params: Params, task: str) -> dict[str, list[Source]]:
-    """Folder name -> images: train and validate share one set, evaluation sets have a folder each."""
-    protocol = params.task(task).protocol()
-
-    def sources(name: str) -> list[Source]:
-        return resolve(name, protocol.scale, pairs=protocol.pairs, leaves=params.data.deadleaves)
-
-    first, *others = params.train_sets(task)
-    images = sources(first)
-    held = params.data.validate
-    if held >= len(images):
-        raise ValueError(f"data.validate: found {held}, expected fewer than the {len(images)} images of {first}")
-    chosen = {(2 * number + 1) * len(images) // (2 * held) for number in range(held)}
-    train = [image for number, image in enumerate(images) if number not in chosen]
-    sets = {
-        "train": train + [image for name in others for image in sources(name)],
-        "validate": [image for number, image in enumerate(images) if number in chosen],
-    }
-    given = params.evaluate_sets(task)
-    names = [set_name(name) for name in given]
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise ValueError(f"data.evaluate: found two sets called {twice[0]!r}, expected different names")
-    return sets | {f"evaluate/{name}": sources(found) for name, found in zip(names, given, strict=True)}
 
 
 def _pack(sources: list[Source], protocol: Protocol, folder: Path) -> dict[str, Any]:
