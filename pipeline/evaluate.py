@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ class Scored:
 
 
 def run(params: Params, experiment: str, root: Path) -> None:
-    """Evaluate one experiment and write metrics.json, images.csv and sheets/."""
+    """Evaluate one experiment and write metrics.json, scores.json, images.csv and sheets/."""
     block, task = params.experiment(experiment), params.task_of(experiment)
     protocol = task.protocol()
     data = root / "prepare" / block.task / "evaluate"
@@ -80,6 +81,7 @@ def run(params: Params, experiment: str, root: Path) -> None:
             "protocol": protocol.text,
         }
         write_whole(out / "images.csv", _csv(rows))
+        write_whole(out / "scores.json", json.dumps(_short(metrics), indent=2) + "\n")
         write_whole(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
         log.metrics(_flat(metrics) | _speed(models["finetuned"], protocol.scale))
         log.artifact(out / "metrics.json")
@@ -142,6 +144,11 @@ def _flat(metrics: dict[str, object]) -> dict[str, float]:
             for name, values in sets.items():
                 flat |= {f"{name}/{measure}_{kind}": value for measure, value in values.items()}
     return flat
+
+
+def _short(metrics: dict[str, Any]) -> dict[str, Any]:
+    """What is compared between runs, numbers alone: the finetuned tables' size and scores, by image set."""
+    return {"table_kib": round(metrics["table_bytes"] / 1024, 1), **metrics["finetuned"]}
 
 
 def _csv(rows: dict[str, dict[str, Scores]]) -> str:
