@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ class Scored:
 
 
 def run(params: Params, experiment: str, root: Path) -> None:
-    """Evaluate one experiment and write metrics.json, images.csv, sheets/ and what the report shows of it.
+    """Evaluate one experiment and write metrics.json, scores.json, images.csv, sheets/ and what the report shows of it.
 
     The model and the curves are copied beside the scores, because a task's report reads the folders of its own
     experiments alone.
@@ -84,6 +85,7 @@ def run(params: Params, experiment: str, root: Path) -> None:
         write_whole(out / "images.csv", _csv(rows))
         write_whole(out / "curves.csv", _curves(root, experiment))
         write_whole(out / "model.safetensors", files["finetuned"].read_bytes())
+        write_whole(out / "scores.json", json.dumps(_short(metrics), indent=2) + "\n")
         write_whole(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
         log.artifact(out / "metrics.json")
         log.artifact(out / "images.csv")
@@ -166,6 +168,11 @@ def _summary(rows: dict[str, dict[str, Scores]]) -> dict[str, object]:
         }
         for kind in _kinds(rows)
     }
+
+
+def _short(metrics: dict[str, Any]) -> dict[str, Any]:
+    """What is compared between runs, numbers alone: the finetuned tables' size and scores, by image set."""
+    return {"table_kib": round(metrics["table_bytes"] / 1024, 1), **metrics["finetuned"]}
 
 
 def _csv(rows: dict[str, dict[str, Scores]]) -> str:

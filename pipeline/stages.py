@@ -71,7 +71,7 @@ FITTING = (
 class Output:
     """A file or folder that a stage writes.
 
-    Metrics are JSON. A curve is CSV of `step` and `val_psnr`, points are CSV of `table_kib` and `psnr`.
+    Metrics are JSON of numbers alone. A curve is CSV with `step` and `val_psnr`, points with `table_kib` and `psnr`.
     """
 
     path: str
@@ -199,7 +199,8 @@ STAGES: tuple[Stage, ...] = (
             "finetune_curve": "finetune/{experiment}/curve.csv",
         },
         outputs={
-            "metrics": Output("evaluate/{task}/{experiment}/metrics.json", "metrics"),
+            "metrics": Output("evaluate/{task}/{experiment}/metrics.json"),
+            "scores": Output("evaluate/{task}/{experiment}/scores.json", "metrics"),
             "images": Output("evaluate/{task}/{experiment}/images.csv"),
             "sheets": Output("evaluate/{task}/{experiment}/sheets", "folder"),
             "curves": Output("evaluate/{task}/{experiment}/curves.csv"),
