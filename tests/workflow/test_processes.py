@@ -33,17 +33,7 @@ experiments:
     finetune: {{steps: {steps}, batch: 4, patch: 12, validate_every: 2, num_processes: {processes}}}
     evaluate: {{}}
 """
-TWO = [
-    "--multi_gpu",
-    "--num_processes",
-    "2",
-    "--num_machines",
-    "1",
-    "--mixed_precision",
-    "no",
-    "--dynamo_backend",
-    "no",
-]
+TWO = "--multi_gpu --num_processes 2 --num_machines 1 --main_process_port 0 --mixed_precision no --dynamo_backend no"
 PATIENCE = 600
 """Seconds until something hangs, and is not merely slow on a busy machine."""
 ENVIRONMENT = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
