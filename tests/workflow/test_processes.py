@@ -184,7 +184,7 @@ def test_a_signal_to_the_stage_stops_its_processes_at_a_checkpoint(folder: Path,
 
 def test_the_parameters_say_how_many_processes_there_are(folder: Path) -> None:
     run(folder, folder / "root", "prepare")
-    by_hand = ["accelerate.commands.launch", *TWO, "-m"]
+    by_hand = ["accelerate.commands.launch", *TWO.split(), "-m"]
     stage = start([*by_hand, *command(folder, folder / "root", "train", 1)])
     said = stage.communicate(timeout=PATIENCE)[1]
     assert stage.returncode != 0
