@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -33,7 +34,12 @@ class Stages:
     log: Path
 
     def run(
-        self, arguments: Sequence[str], *, kill_after: float | None = None, file_limit: int | None = None
+        self,
+        arguments: Sequence[str],
+        *,
+        kill_after: float | None = None,
+        file_limit: int | None = None,
+        anyway: bool = False,
     ) -> tuple[int, str, float]:
         """Run `python -m pipeline ARGUMENTS`.
 
@@ -41,12 +47,19 @@ class Stages:
             arguments: of the command.
             kill_after: seconds until it gets SIGKILL, if it is still there.
             file_limit: bytes beyond which no file may grow.
+            anyway: start it where its estimated needs do not fit, too.
 
         Returns:
             The exit status, negative for a signal; what it printed; the seconds it took.
         """
         begin = time.monotonic()
-        order = {"arguments": list(arguments), "log": str(self.log), "kill_after": kill_after, "file_limit": file_limit}
+        order = {
+            "arguments": list(arguments),
+            "log": str(self.log),
+            "kill_after": kill_after,
+            "file_limit": file_limit,
+            "anyway": anyway,
+        }
         self.asks.write(json.dumps(order) + "\n")
         self.asks.flush()
         status = int(self.answers.readline())
@@ -112,6 +125,8 @@ def _serve() -> None:
             os.dup2(descriptor, 2)
             if order["file_limit"] is not None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_limit"],) * 2)
+            if order["anyway"]:
+                os.environ["LUTRA_TRY_ANYWAY"] = "1"
             status = 1
             try:
                 app(order["arguments"], prog_name="python -m pipeline")
@@ -121,8 +136,11 @@ def _serve() -> None:
                 sys.stderr.flush()
                 os._exit(status)
         if order["kill_after"] is not None:
-            time.sleep(order["kill_after"])
-            os.kill(child, signal.SIGKILL)  # it is ours until we wait for it, ended or not
+            descriptor = os.pidfd_open(child)
+            ended, _, _ = select.select([descriptor], [], [], order["kill_after"])
+            os.close(descriptor)
+            if not ended:
+                os.kill(child, signal.SIGKILL)  # its number is no other's until we wait for it
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 
