@@ -20,7 +20,7 @@ from lutra.imaging.degrade import SEED
 from lutra.protocols import Protocol
 from pipeline import tracking
 from pipeline.datasets import Source, image_sources
-from pipeline.params import Params
+from pipeline.params import Params, TaskParams
 from pipeline.whole import whole_folder
 
 Image = NDArray[np.uint8]
@@ -49,9 +49,10 @@ def run(params: Params, *, task: str, root: Path) -> Path:
         params.tracking, stage="prepare", experiment=task, root=root, params=names | block.options, settings=settings
     ) as log:
         with whole_folder(out) as folder:
-            parts = {name: _pack(sources, protocol, folder / name) for name, sources in sets.items()}
-            if protocol.degradation.anew and not protocol.pairs:
-                _draw_anew(folder / "train", block.task, block.options)
+            parts = {
+                name: _pack(sources, protocol, folder / name, block if name == "train" else None)
+                for name, sources in sets.items()
+            }
             index = {"task": block.task, "options": block.options, "pairs": block.pairs, "parts": parts}
             (folder / "index.json").write_text(json.dumps(index, indent=2) + "\n")
         log.metrics({f"images/{name}": part["images"] for name, part in parts.items()})
@@ -59,13 +60,16 @@ def run(params: Params, *, task: str, root: Path) -> Path:
     return out
 
 
-def _pack(sources: list[Source], protocol: Protocol, folder: Path) -> dict[str, Any]:
-    """Write target.npy, input.npy and index.json of one set, an image at a time; returns a summary."""
+def _pack(sources: list[Source], protocol: Protocol, folder: Path, trained: TaskParams | None) -> dict[str, Any]:
+    """Write target.npy, input.npy and index.json of one set, an image at a time; returns a summary.
+
+    `trained`: the task, for the images that it is trained on.
+    """
     folder.mkdir(parents=True)
     images: list[dict[str, Any]] = []
     with _Npy(folder / "target.npy") as target_file, _Npy(folder / "input.npy") as input_file:
         for source, target, degraded in track(
-            _made(sources, protocol, SEED if folder.name != "train" else TRAIN_SEED),
+            _made(sources, protocol, TRAIN_SEED if trained else SEED),
             total=len(sources),
             description=folder.name,
             console=Console(stderr=True),
@@ -75,24 +79,19 @@ def _pack(sources: list[Source], protocol: Protocol, folder: Path) -> dict[str, 
             input_file.write(_planes(degraded))
             images.append({"name": source.name, "input_shape": list(_planes(degraded).shape)})
     digests = {"target.npy": target_file.sha256, "input.npy": input_file.sha256}
-    index = {"scale": protocol.scale, "images": images, "sha256": digests}
+    index: dict[str, Any] = {"scale": protocol.scale, "images": images, "sha256": digests}
+    if trained and protocol.degradation.anew and not protocol.pairs:  # for every patch, by the sampler
+        index["drawn_anew"] = {"task": trained.task, "options": trained.options}
     (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
     pixels = sum(int(np.prod(image["input_shape"][1:])) for image in images) * protocol.scale**2
     return {"images": len(images), "target_pixels": pixels, "sha256": digests}
 
 
-def _draw_anew(folder: Path, task: str, options: dict[str, Any]) -> None:
-    """Note in a set's index that training draws its degradation anew for every patch."""
-    path = folder / "index.json"
-    index = json.loads(path.read_text()) | {"drawn_anew": {"task": task, "options": options}}
-    path.write_text(json.dumps(index, indent=1) + "\n")
-
-
 def _made(sources: list[Source], protocol: Protocol, seed: int) -> Iterator[tuple[Source, Image, Image]]:
     """Clean image and input of every source, in order, two at a time: decoding and resizing leave Python's lock."""
 
-    def make(numbered: tuple[int, Source]) -> tuple[Source, Image, Image]:
-        number, source = numbered
+    def make(place: tuple[int, Source]) -> tuple[Source, Image, Image]:
+        number, source = place
         image = source.read()
         if min(image.shape[:2]) < LEAST * protocol.scale:
             found = f"{image.shape[1]}x{image.shape[0]} pixels"
@@ -106,10 +105,11 @@ def _made(sources: list[Source], protocol: Protocol, seed: int) -> Iterator[tupl
         except ValueError as error:
             raise ValueError(f"{source.name}: {error}") from None
 
+    numbered = list(enumerate(sources))
     # reading changes the filters of warnings for a moment, which two threads may put back in the wrong order
     with warnings.catch_warnings(), ThreadPoolExecutor(2) as pool:
         for start in range(0, len(sources), 4):  # a few at a time, so that memory does not grow with the set
-            yield from pool.map(make, list(enumerate(sources))[start : start + 4])
+            yield from pool.map(make, numbered[start : start + 4])
 
 
 def _planes(image: Image) -> Image:

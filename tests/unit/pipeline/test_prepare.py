@@ -137,6 +137,15 @@ def test_other_tasks_are_degraded_by_their_protocol(tmp_path: Path, task: str) -
         assert not np.array_equal(train.input(0), packed.input(0))
 
 
+def test_a_set_called_train_is_evaluated_by_the_protocols_seed(folder: Path, tmp_path: Path) -> None:
+    named = folder.rename(tmp_path / "train")
+    out = prepare.run(params(named, [named]), task="denoise", root=tmp_path)
+    protocol = params(named, [named]).tasks["denoise"].protocol()
+    packed = PackedImages(out / "evaluate" / "train")
+    assert packed.drawn_anew is None
+    assert np.array_equal(packed.input(1)[0], protocol.input(packed.target(1)[0], 1))
+
+
 def test_pairs_are_packed_as_they_are(tmp_path: Path) -> None:
     for kind in ("sharp", "blur"):
         (tmp_path / "pairs" / kind).mkdir(parents=True)
