@@ -131,14 +131,13 @@ def import_(
 
     from lutra import artifact, evaluation, published, published_networks
 
-    given = {"sigma": sigma, "quality": quality}
-    options = {key: value for key, value in given.items() if value is not None}
-
     if len(files) == 1 and files[0].suffix == ".safetensors":
         imported = published_networks.read_network(files[0], family, scale)
     else:
         imported = published.read_tables(files, family, scale)
-    imported = replace(imported, task=task, options=options)
+    options = {"sigma": sigma, "quality": quality}
+    given = {key: value for key, value in options.items() if value is not None}
+    imported = replace(imported, task=task, options=given)
     evaluation.protocol_of(imported)  # refuses options that are not the task's
     artifact.save(output, imported)
     print(f"{output}: {family} x{scale}, {imported.table_bytes} bytes of tables")
@@ -183,8 +182,7 @@ def evaluate(
     from lutra.restoring import Restorer
 
     loaded = _load(model)
-    given = {"bicubic": bicubic, "sigma": sigma, "quality": quality, "length": length}
-    options = {key: value for key, value in given.items() if value is not None}
+    options = {"bicubic": bicubic, "sigma": sigma, "quality": quality, "length": length}
     protocol = evaluation.protocol_of(loaded, options, pairs=pairs)
     folder = evaluation.find_folder(data)
     restore = Restorer(loaded).restore

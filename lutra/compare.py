@@ -11,7 +11,7 @@ from PIL import Image as PillowImage
 
 from lutra import artifact, sources
 from lutra.artifact import Artifact
-from lutra.evaluation import Evaluated, protocol_of, sheet
+from lutra.evaluation import protocol_of, sheet
 from lutra.imaging.sheet import Crop
 from lutra.protocols import Protocol
 from lutra.restoring import Restorer
@@ -37,10 +37,10 @@ def draw(
     protocol = common_protocol(models)
     target = protocol.target(clean)
     degraded = protocol.input(target, 0)
-    restored = {label: Restorer(model).restore(degraded) for label, model in models.items()}
-    evaluated = Evaluated(title, degraded, target, degraded, {})
-    scale = f", x{protocol.scale}" if protocol.scale > 1 else ""
-    return sheet(evaluated, restored, protocol, title=f"{title}{scale}".removeprefix(", "), crop=crop)
+    restored = {protocol.baseline_name: protocol.baseline(degraded)}
+    restored |= {label: Restorer(model).restore(degraded) for label, model in models.items()}
+    scored = {label: (image, protocol.score(image, target)) for label, image in restored.items()}
+    return sheet(degraded, target, scored, protocol, title=protocol.titled(title), crop=crop)
 
 
 def load_labelled(models: Sequence[str]) -> dict[str, Artifact]:

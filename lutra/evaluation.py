@@ -43,13 +43,13 @@ def protocol_of(model: Artifact, options: Mapping[str, object] | None = None, *,
 
     Args:
         model: says its task, the task's options and its scale.
-        options: in place of the model's own, such as {"sigma": 50}.
+        options: in place of the model's own, such as {"sigma": 50}; None for the model's.
         pairs: whether inputs are the image set's own.
 
     Raises:
         ValueError: an option that the task needs is neither in the model nor given, or the task does not have it.
     """
-    found = dict(model.options) | dict(options or {})
+    found = dict(model.options) | {name: value for name, value in (options or {}).items() if value is not None}
     if model.task == "sr":
         found["scale"] = model.description.scale
     return protocols.of(model.task, found, pairs=pairs)
@@ -105,24 +105,27 @@ def evaluate_one(
 
 
 def sheet(
-    evaluated: Evaluated, restored: Mapping[str, Image], protocol: Protocol, title: str = "", crop: Crop | None = None
+    degraded: Image,
+    target: Image,
+    restored: Mapping[str, tuple[Image, Mapping[str, float]]],
+    protocol: Protocol,
+    title: str = "",
+    crop: Crop | None = None,
 ) -> PillowImage.Image:
-    """A labelled sheet of input, baseline, restorations and clean image, with their scores.
+    """A labelled sheet of input, restorations and clean image, with their scores.
 
     Args:
-        evaluated: gives input and clean image.
-        restored: by label, in the order shown.
+        degraded: the input, (h, w) or (h, w, 3) uint8; not shown where the baseline is the input.
+        target: the clean image, (H, W) or (H, W, 3) uint8.
+        restored: images with their scores by label, in the order shown: the baseline first.
         protocol: of the task.
         title: the label of the whole image.
         crop: the region that is zoomed, in pixels of the clean image; by default where the results differ most.
     """
     first, last = protocol.names
-    panels: list[Panel] = [(first, "", evaluated.input)] if protocol.scale > 1 else []
-    shown = {protocol.baseline_name: protocol.baseline(evaluated.input), **restored}
-    panels += [
-        (name, protocol.caption(protocol.score(image, evaluated.target)), image) for name, image in shown.items()
-    ]
-    panels.append((last, protocol.legend, evaluated.target))
+    panels: list[Panel] = [(first, "", degraded)] if protocol.scale > 1 else []
+    panels += [(label, protocol.caption(scores), image) for label, (image, scores) in restored.items()]
+    panels.append((last, protocol.legend, target))
     return comparison_sheet(panels, title=title, crop=crop)
 
 
@@ -152,8 +155,11 @@ def draw_extremes(
     for kind, numbers in (("best", best), ("worst", worst)):
         for place, number in enumerate(numbers, 1):
             found = evaluate_one(restore, entries[number], number, protocol)
+            baseline = protocol.baseline(found.input)
+            shown = {protocol.baseline_name: (baseline, protocol.score(baseline, found.target))}
+            shown[label] = (found.restored, found.scores)
             picture = io.BytesIO()
-            sheet(found, {label: found.restored}, protocol, title=found.name).save(picture, format="PNG")
+            sheet(found.input, found.target, shown, protocol, title=found.name).save(picture, format="PNG")
             path = folder / f"{kind}-{place}-{Path(found.name).stem}.png"
             write_whole(path, picture.getvalue())
             yield path

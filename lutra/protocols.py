@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, Literal
 
@@ -129,6 +129,10 @@ class Protocol:
         """What `caption` holds: such as "PSNR-Y / SSIM-Y"."""
         return " / ".join(LABELS[measure].removesuffix(", dB") for measure in self.measures)
 
+    def titled(self, name: str) -> str:
+        """An image's name, which may be empty, with the scale where there is one: such as "baby.png, x4"."""
+        return ", ".join(filter(None, [name, f"x{self.scale}" if self.scale > 1 else ""]))
+
     def _planes(self, image: Image) -> Image:
         return np.rint(rgb_to_y(image)).astype(np.uint8) if self.luma and image.ndim == 3 else image
 
@@ -218,7 +222,7 @@ def of(task: str, options: Mapping[str, Any], *, pairs: bool = False) -> Protoco
         protocol = make(**values)
     except TypeError:
         raise ValueError(f"{task}: found {dict(options)}, expected numbers, or [least, most]") from None
-    return Protocol(**{**protocol.__dict__, "pairs": pairs})
+    return replace(protocol, pairs=pairs)
 
 
 def mean(scores: Mapping[str, Scores]) -> Scores:

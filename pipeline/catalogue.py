@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -59,6 +60,18 @@ class Packaged(_Described):
     folder: str
     files: tuple[File, ...]
     version: str | None = None
+
+    @property
+    def requirement(self) -> str:
+        """As pip takes it."""
+        return self.package + (f"=={self.version}" if self.version else "")
+
+    def distribution(self) -> metadata.Distribution:
+        """The installed package, of whatever version; ValueError if there is none, which says how to install it."""
+        try:
+            return metadata.distribution(self.package)
+        except metadata.PackageNotFoundError:
+            raise ValueError(f"package {self.package} is not installed: run `pip install {self.requirement}`") from None
 
 
 class Downloaded(_Described):

@@ -32,7 +32,7 @@ def decisive(block: Experiment, images: str) -> dict[str, Any]:
         block: the experiment.
         images: what it is trained on, in words.
     """
-    options = {key: value for key, value in block.model.model_dump().items() if value is not None}
+    options = block.model.model_dump(exclude_none=True)
     chosen: dict[str, Any] = {
         "family": block.family,
         "model": " ".join(f"{key}={value}" for key, value in options.items()) or "default",

@@ -6,7 +6,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -125,11 +124,7 @@ def _synthetic(name: str, settings: DeadLeavesParams) -> list[Source]:
 
 
 def _packaged(images: Packaged) -> list[Source]:
-    wanted = images.package + (f"=={images.version}" if images.version else "")
-    try:
-        package = metadata.distribution(images.package)
-    except metadata.PackageNotFoundError:
-        raise ValueError(f"package {images.package} is not installed: run `pip install {wanted}`") from None
+    package = images.distribution()
     if images.version and package.version != images.version:
         raise ValueError(f"package {images.package} is version {package.version}, expected {images.version}")
     folder = Path(str(package.locate_file(images.folder)))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lutra.imaging.degrade import generator_of
 from lutra.imaging.resize import imresize
 
 STREAM = 0x1EAF
@@ -99,7 +100,7 @@ def draw(leaves: Leaves, palette: NDArray[np.uint8], number: int, seed: int = 0)
         raise ValueError(f"palette: found {found}, expected (H, W, 3) of uint8, not empty")
     if min(number, seed) < 0:
         raise ValueError(f"number and seed: found {number} and {seed}, expected 0 or more")
-    generator = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, STREAM, number]))
+    generator = generator_of(seed, number, STREAM)
     owner, placed = _cover(leaves, generator)
     return imresize(_paint(leaves, palette, owner, placed, generator), Fraction(1, leaves.oversampling))
 

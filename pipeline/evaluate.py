@@ -17,22 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutra import artifact
-from lutra.evaluation import Evaluated, sheet
+from lutra.evaluation import sheet
 from lutra.files import write_whole
 from lutra.imaging.resize import imresize
 from lutra.protocols import Protocol
 from lutra.restoring import Restorer
 from pipeline import compared, tracking
-from pipeline.fitting import interleaved
-from pipeline.packed import PackedImages
+from pipeline.packed import PackedImages, interleaved
 from pipeline.params import Params, set_name
 from pipeline.whole import whole_folder
 
-KINDS = ("network", "exported", "finetuned")
 Image = NDArray[np.uint8]
 Restore = Callable[[Image], Image]
 Scores = dict[str, dict[str, float]]
-"""Of one image: {kind: {measure: value}}; the kinds are the protocol's baseline and `KINDS`."""
+"""Of one image: {kind: {measure: value}}; the kinds are the protocol's baseline, network, exported and finetuned."""
 
 
 @dataclass(frozen=True)
@@ -146,10 +144,9 @@ def _draw(
 
 
 def _sheet(scored: Scored, experiment: str, protocol: Protocol) -> bytes:
-    evaluated = Evaluated(scored.name, scored.input, scored.target, scored.restored["finetuned"], {})
-    scale = f", x{protocol.scale}" if protocol.scale > 1 else ""
-    shown = {f"{experiment} (table)": evaluated.restored}
-    return _png(sheet(evaluated, shown, protocol, title=f"{scored.name}{scale}"))
+    kinds = {protocol.baseline_name: protocol.baseline_name, f"{experiment} (table)": "finetuned"}
+    shown = {label: (scored.restored[kind], scored.scores[kind]) for label, kind in kinds.items()}
+    return _png(sheet(scored.input, scored.target, shown, protocol, title=protocol.titled(scored.name)))
 
 
 def _kinds(rows: dict[str, dict[str, Scores]]) -> list[str]:

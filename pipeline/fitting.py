@@ -27,7 +27,7 @@ from lutra.models.interpreter import LutModel
 from lutra.protocols import Protocol
 from lutra.units import LEVELS, Table
 from pipeline import checkpoint, progress
-from pipeline.packed import PackedImages, PatchSampler
+from pipeline.packed import PackedImages, PatchSampler, interleaved
 from pipeline.params import FitParams, TrackingParams
 
 Log = Callable[[dict[str, float], int], None]
@@ -154,11 +154,6 @@ def validate(model: LutModel, images: PackedImages, protocol: Protocol) -> float
     """Mean of the protocol's main measure, a PSNR in dB, over the restored images."""
     pairs = ((interleaved(images.input(index)), interleaved(images.target(index))) for index in range(len(images)))
     return float(np.mean([protocol.rank(model.restore_image(degraded), target) for degraded, target in pairs]))
-
-
-def interleaved(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Planes (C, H, W) as an image: (H, W, C), or (H, W) for one plane."""
-    return planes[0] if len(planes) == 1 else np.moveaxis(planes, 0, -1)
 
 
 def write_curve(path: Path, rows: list[Row]) -> None:

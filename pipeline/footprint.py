@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def of_training(block: Experiment, settings: FitParams, data: Path, protocol: Pr
     description = registry.describe(block.family, protocol.scale, block.model.model_dump())
     train = settings if isinstance(settings, TrainParams) else None
     direct = train is not None and train.method == "network"
-    network = _network_of(block) if train is not None and not train.makes_tables else None
+    network = block.network_spec() if train is not None and not train.makes_tables else None
     pixels = _patches(settings) * settings.patch**2 if settings.steps else 0
     units = [(step, layout_for(unit, block.table.layout()).entries) for step, unit in description.units()]
 
@@ -98,12 +98,6 @@ def kept_bytes(network: NetworkSpec, values: int, half: bool) -> int:
     outputs = network.width * layers * (2 if network.activation == "gelu" else 1)
     inputs = network.width * layers * (layers + 1) // 2 if network.kind == "dense" else 0
     return (FLOAT // 2 if half else FLOAT) * (outputs + inputs) + FLOAT * OPERATIONS * values
-
-
-def _network_of(block: Experiment) -> NetworkSpec:
-    """The family's network with the experiment's changes."""
-    changes = {key: value for key, value in block.network.model_dump().items() if value is not None}
-    return replace(registry.network_spec(block.family), **changes)
 
 
 def _patches(settings: FitParams) -> int:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from PIL import ImageFile
 from rich.table import Table
 
 from lutra.imaging.files import open_image, read_image
-from lutra.imaging.folders import find_images
+from lutra.imaging.folders import Entry, find_images
 from pipeline.catalogue import DATA, Downloaded, Packaged, catalogue
 
 
@@ -37,6 +36,10 @@ def count(folder: Path, pairs: bool = False) -> int:
         entries = find_images(folder)
     except (ValueError, OSError):
         return 0
+    return _count(entries, pairs)
+
+
+def _count(entries: list[Entry], pairs: bool) -> int:
     return sum(entry.input is not None for entry in entries) if pairs else len(entries)
 
 
@@ -89,13 +92,13 @@ def _state(row: Listed) -> str:
 
 def _packaged(name: str, entry: Packaged) -> Listed:
     """Installed files; their bytes are checked whenever they are read."""
-    wanted = entry.package + (f"=={entry.version}" if entry.version else "")
     try:
-        home = Path(str(metadata.distribution(entry.package).locate_file(entry.folder)))
+        home = Path(str(entry.distribution().locate_file(entry.folder)))
         paths = [home / file.name for file in entry.files]
-        problems = [f"{path}: found no such file, expected it of {wanted}" for path in paths if not path.is_file()]
-    except metadata.PackageNotFoundError:
-        paths, problems = [], [f"package {entry.package} is not installed: run `pip install {wanted}`"]
+        missing = (path for path in paths if not path.is_file())
+        problems = [f"{path}: found no such file, expected it of {entry.requirement}" for path in missing]
+    except ValueError as error:
+        paths, problems = [], [str(error)]
     sizes = [path.stat().st_size for path in paths if path.is_file()]
     return Listed(name, "packaged", len(sizes), len(entry.files), sum(sizes), entry.licence, tuple(problems))
 
@@ -110,12 +113,11 @@ def _in_folder(folder: Path, entry: Downloaded | None, decode: bool) -> Listed:
         return Listed(folder.name, kind, 0, expected, 0, licence, (str(error),))
     paths = [path for item in entries for path in (item.target, item.input) if path is not None]
     problems = [line for path in paths if decode and (line := _broken(path))]
-    if (entry and entry.pairs) or any(item.input for item in entries):
+    pairs = bool(entry and entry.pairs)
+    if pairs or any(item.input for item in entries):
         problems += _unpaired(folder)
     size = sum(path.stat().st_size for path in paths)
-    return Listed(
-        folder.name, kind, count(folder, bool(entry and entry.pairs)), expected, size, licence, tuple(problems)
-    )
+    return Listed(folder.name, kind, _count(entries, pairs), expected, size, licence, tuple(problems))
 
 
 def _broken(path: Path) -> str | None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutra import patches, protocols
+from lutra.imaging.degrade import generator_of
 
 Image = NDArray[np.uint8]
 
@@ -55,6 +56,11 @@ class PackedImages:
         channels, height, width = (int(value) for value in self.shapes[index])
         start, end = (int(offset) * scale**2 for offset in self.offsets[index : index + 2])
         return data[start:end].reshape(channels, height * scale, width * scale)
+
+
+def interleaved(planes: Image) -> Image:
+    """Planes (C, H, W) as an image: (H, W, C), or (H, W) for one plane."""
+    return planes[0] if len(planes) == 1 else np.moveaxis(planes, 0, -1)
 
 
 class Stacked(Sequence[tuple[Image, Image]]):
@@ -120,19 +126,20 @@ class PatchSampler:
         """
         if self.batch % world:
             raise ValueError(f"batch of {self.batch} patches, expected a multiple of the {world} processes")
-        generator = np.random.Generator(np.random.Philox(key=self.seed, counter=[0, 0, 0, step]))
+        generator = generator_of(self.seed, step)
         place = generator.integers(self._ends[-1], size=self.batch)
         turn = generator.integers(8, size=self.batch)
         share = self.batch // world
-        mine = range(rank * share, (rank + 1) * share)
-        located = self._locate(place[mine.start : mine.stop])
-        target = self._gather(self.images.target_data, self.images.scale, turn[mine.start : mine.stop], *located)
+        first = rank * share
+        mine = slice(first, first + share)
+        located = self._locate(place[mine])
+        target = self._gather(self.images.target_data, self.images.scale, turn[mine], *located)
         anew = self.images.drawn_anew
         if anew is None:
-            degraded = self._gather(self.images.input_data, 1, turn[mine.start : mine.stop], *located)
-        else:
-            patches = zip(target, mine, strict=True)
-            degraded = np.stack([anew.apply(patch, step, self.seed, stream=1 + number) for patch, number in patches])
+            degraded = self._gather(self.images.input_data, 1, turn[mine], *located)
+        else:  # streams from 1: the places are drawn from stream 0
+            numbered = enumerate(target, 1 + first)
+            degraded = np.stack([anew.apply(patch, step, self.seed, stream) for stream, patch in numbered])
         return degraded[:, None], target[:, None]
 
     def _locate(self, place: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:

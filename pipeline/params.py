@@ -7,6 +7,7 @@ schema that Snakemake and editors check the file against.
 import json
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -22,10 +23,10 @@ from pydantic import (
 )
 
 from lutra import protocols
-from lutra.description import PATTERNS, TASKS
+from lutra.description import PATTERNS, TASKS, NetworkSpec
 from lutra.files import write_whole
 from lutra.layouts import DenseLayout, DiagonalLayout, Layout
-from lutra.models.registry import FAMILIES, describe
+from lutra.models.registry import FAMILIES, describe, network_spec
 from pipeline import mistakes
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -144,8 +145,7 @@ class TaskParams(_Section):
     @property
     def options(self) -> dict[str, Any]:
         """Of the task, as `protocols.of` takes them."""
-        keys = [key for key in type(self).model_fields if key not in ("task", "pairs", "train", "evaluate")]
-        given = {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
+        given = self.model_dump(exclude={"task", "pairs", "train", "evaluate"}, exclude_none=True)
         return {key: _plain(value) if isinstance(value, tuple) else value for key, value in given.items()}
 
     @property
@@ -324,6 +324,17 @@ class Experiment(_Section):
     train: Annotated[TrainParams, Field(description="of the networks")]
     finetune: Annotated[FinetuneParams, Field(description="of the tables' values")]
     evaluate: Annotated[EvaluateParams, Field(description="besides the scores")]
+
+    def network_spec(self) -> NetworkSpec:
+        """The family's network with the experiment's changes.
+
+        A network that starts from interpolation is bounded by a clamp: it must reach white at once, which a tanh
+        only nears.
+        """
+        changes = self.network.model_dump(exclude_none=True)
+        if self.train.init != "random":
+            changes |= {"linear": True, "bound": "clamp"}
+        return replace(network_spec(self.family), **changes)
 
 
 class Params(_Section):

@@ -17,7 +17,7 @@ from PIL import ImageDraw
 from lutra.imaging.sheet import Crop, choose_crop
 from lutra.protocols import LABELS, Protocol
 from lutra.restoring import Restorer
-from pipeline.packed import PackedImages
+from pipeline.packed import PackedImages, interleaved
 from pipeline.published import order
 
 Image = NDArray[np.uint8]
@@ -84,7 +84,7 @@ def _in_turns(folder: Path, models: Mapping[str, Restorer], protocol: Protocol) 
 def _picture(
     images: PackedImages, data: str, index: int, models: Mapping[str, Restorer], protocol: Protocol
 ) -> Picture:
-    degraded, target = _image(images.input(index)), _image(images.target(index))
+    degraded, target = interleaved(images.input(index)), interleaved(images.target(index))
     first, last = protocol.names
     results = {protocol.baseline_name: protocol.baseline(degraded)}
     results |= {name: model.restore(degraded) for name, model in models.items()}
@@ -141,11 +141,6 @@ def _thumbnail(target: Image, crop: Crop) -> str:
 
 def _score(image: Image, target: Image, protocol: Protocol) -> str:
     return f"{protocol.rank(image, target):.2f} {LABELS[protocol.main].partition(', ')[2]}"
-
-
-def _image(planes: Image) -> Image:
-    """Planes (C, H, W) as an image: (H, W, C), or (H, W) for one plane."""
-    return planes[0] if len(planes) == 1 else np.ascontiguousarray(np.moveaxis(planes, 0, -1))
 
 
 def _uri(buffer: io.BytesIO, kind: str) -> str:

@@ -23,8 +23,8 @@ from pipeline.params import Experiment, Params
 from pipeline.pictures import pictures
 from pipeline.scores import Shown
 
-KINDS = ("network", "exported", "finetuned")
 MARKERS = {"network": "o", "exported": "s", "finetuned": "D"}
+"""Of each kind of result, in the order of the stages that make them."""
 
 
 def run(params: Params, root: Path, task: str, experiments: list[str] | None = None) -> None:
@@ -61,7 +61,7 @@ def table(metrics: dict[str, dict[str, Any]], protocol: Protocol) -> str:
     lines = ["| experiment | kind | table KiB | " + " | ".join(sets) + " |"]
     lines.append("|---|---|---:|" + "---|" * len(sets))
     for experiment, scores in metrics.items():
-        for kind in (protocol.baseline_name, *KINDS):
+        for kind in (protocol.baseline_name, *MARKERS):
             size = f"{scores['table_bytes'] / 1024:.1f}" if kind in ("exported", "finetuned") else ""
             cells = [protocol.caption(scores[kind][name]) if name in scores[kind] else "" for name in sets]
             lines.append(f"| {experiment} | {kind} | {size} | " + " | ".join(cells) + " |")
@@ -97,7 +97,7 @@ def _page(params: Params, root: Path, task: str, metrics: dict[str, dict[str, An
 
 def settings(block: Experiment, model: Artifact) -> dict[str, str]:
     """How an experiment was trained, in words."""
-    options = {key: value for key, value in block.model.model_dump().items() if value is not None}
+    options = block.model.model_dump(exclude_none=True)
     dfc, train, finetune = block.table.dfc, block.train, block.finetune
     layout = f"every {2**block.table.interval} levels"
     if dfc is not None:

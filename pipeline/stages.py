@@ -217,7 +217,6 @@ STAGES: tuple[Stage, ...] = (
             "lutra/imaging",
             *PARAMETERS,
             *PACKED,
-            *FITTING,
             *MODEL,
         ),
         resources=Resources(threads=4, mem_mb=8000, runtime=120),

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from lutra import artifact, least_squares
-from lutra.description import NetworkSpec
 from lutra.export import through_tables, to_networks, to_tables
 from lutra.models import registry
 from lutra.models.build import build
@@ -31,7 +29,7 @@ def run(params: Params, experiment: str, root: Path) -> None:
     out = root / "train" / experiment
     description = registry.describe(block.family, protocol.scale, block.model.model_dump())
     torch.manual_seed(block.train.seed)
-    model = build(description, network_spec(block))
+    model = build(description, block.network_spec())
     tables = block.train.makes_tables
     if tables:
         model = to_tables(model, block.table.layout())
@@ -75,15 +73,3 @@ def _least_squares(model: LutModel, block: Experiment, data: Path, log: tracking
     return least_squares.solve(
         model, train, validate, iterations=settings.iterations, smoothness=settings.smoothness, report=report
     )
-
-
-def network_spec(block: Experiment) -> NetworkSpec:
-    """The family's network with the experiment's changes.
-
-    A network that starts from interpolation is bounded by a clamp: it must reach white at once, which a tanh
-    only nears.
-    """
-    changes = {key: value for key, value in block.network.model_dump().items() if value is not None}
-    if block.train.init != "random":
-        changes |= {"linear": True, "bound": "clamp"}
-    return replace(registry.network_spec(block.family), **changes)
