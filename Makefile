@@ -34,6 +34,7 @@ run: setup  ## the main job: photographs in, measured super-resolution tables ou
 run-all: setup  ## the same for all tasks: denoising, deblocking and deblurring too
 	@$(BIN)/dvc repro
 	@$(MAKE) --no-print-directory results
+	@echo "All tasks on a page:     $$($(BIN)/python -m pipeline report --root runs/dvc)"
 
 results:
 	@for report in runs/dvc/report/*/report.md; do echo; cat $$report; done

@@ -14,6 +14,9 @@ def write_whole(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -
     Args:
         path: where the file appears, replacing what was there.
         write: the content, or a function that writes it to the open file.
+
+    Raises:
+        OSError: it cannot be written, such as to a full disk; names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -24,5 +27,9 @@ def write_whole(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -
             else:
                 file.write(write.encode() if isinstance(write, str) else write)
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename is None:  # of a write to an open file, which knows no name
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -147,20 +147,24 @@ def evaluate(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFi
 
 @app.command()
 def report(
-    task: Annotated[str | None, typer.Option(help="Name of a block under `tasks:`; else all of them.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Name of a block under `tasks:`; without it, all that have scores.")
+    ] = None,
     experiment: Annotated[list[str] | None, typer.Option(help="Restrict the report to these.")] = None,
     root: Root = DEFAULT_ROOT,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Write one page, one table and one picture over the experiments of a task."""
+    """Write a page, a table and a picture over the experiments of a task; or one page over those of all tasks."""
     loaded = _load(params)
-    used = {loaded.experiment(name).task for name in experiment or loaded.experiments}
-    for name in [task] if task is not None else sorted(used):
-        mine = [one for one in experiment or () if task is not None or loaded.experiments[one].task == name]
-        with _guarded("report", loaded, root, name):
-            from pipeline.report import run
+    if task is None:
+        from pipeline.report import together
 
-            run(loaded, root, name, mine or None)
+        print(together(loaded, root, experiment))
+        return
+    with _guarded("report", loaded, root, task):
+        from pipeline.report import run
+
+        run(loaded, root, task, experiment)
 
 
 @app.command()

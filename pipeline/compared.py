@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lutra import protocols
 from lutra.layouts import DiagonalLayout, Layout
 from pipeline import provenance
 from pipeline.params import Experiment, FitParams, Params, TaskParams
@@ -66,15 +67,23 @@ def scores(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def registered_name(task: TaskParams) -> str:
-    """What models that do the same are called together: `lutra-sr-x4`, `lutra-denoise-sigma25`."""
-    defaults = {"bicubic": "uint8", "length": [5, 15], "sigma": 1} if task.task in ("sr", "deblur") else {}
+    """What models that do the same are called together: `lutra-sr-x4`, `lutra-denoise-sigma25`; without defaults."""
     parts = ["lutra", task.task]
     for key, value in task.options.items():
         if key == "scale":
             parts.append(f"x{value}")
-        elif defaults.get(key) != value:
+        elif not _is_default(task, key):
             parts.append(key + ("-".join(f"{end:g}" for end in value) if isinstance(value, list) else f"{value}"))
     return "-".join([*parts, "pairs"] if task.pairs else parts)
+
+
+def _is_default(task: TaskParams, key: str) -> bool:
+    """Whether an option says what would hold without it."""
+    others = {name: value for name, value in task.options.items() if name != key}
+    try:
+        return protocols.of(task.task, others, pairs=task.pairs) == task.protocol()
+    except ValueError:  # the task needs it
+        return False
 
 
 def version_tags(metrics: Mapping[str, Any], evaluated: str) -> dict[str, str]:

@@ -44,30 +44,33 @@ class Made:
         return cls(datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), commit, machine, platform.python_version())
 
 
-def html(
-    task: str,
-    protocol: Protocol,
-    experiments: Sequence[Shown],
-    published: Published,
-    speed: Speed,
-    pictures: Sequence[Picture],
-    made: Made,
-) -> str:
-    """The page.
+@dataclass(frozen=True)
+class Section:
+    """A task and its experiments, as the page takes them.
+
+    task: its name in params.yaml.
+    protocol: of the task.
+    experiments: in the order shown.
+    published: what may stand beside them.
+    speed: of every experiment's finetuned tables.
+    pictures: for the before-and-after view.
+    """
+
+    task: str
+    protocol: Protocol
+    experiments: Sequence[Shown]
+    published: Published
+    speed: Speed
+    pictures: Sequence[Picture]
+
+
+def html(sections: Sequence[Section], made: Made) -> str:
+    """The page of one task, or of several below each other.
 
     Args:
-        task: its name in params.yaml.
-        protocol: of the task.
-        experiments: in the order shown.
-        published: what may stand beside them.
-        speed: of every experiment's finetuned tables.
-        pictures: for the before-and-after view.
+        sections: one a task.
         made: when and where.
     """
-    sets = sorted({name for shown in experiments for name in shown.metrics[protocol.baseline_name]}, key=order)
-    marks = {shown.name: Mark.of(number) for number, shown in enumerate(experiments)}
-    pairs = {name: scatters(name, protocol, experiments, published, speed, marks) for name in sets}
-    tiles = scores.tiles(protocol, experiments, speed, sets)
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -76,28 +79,38 @@ def html(
         lstrip_blocks=True,
     )
     environment.globals["plot"] = charts.PLOT
-    return environment.get_template("report.html.j2").render(
-        task=task,
-        title=scores.heading(protocol, experiments[0].metrics["options"]),
-        protocol=protocol,
-        sets=sets,
-        measures=[(measure, LABELS[measure]) for measure in protocol.measures],
-        experiments=experiments,
-        marks=marks,
-        tiles=tiles,
-        baseline=scores.baseline_row(protocol, experiments, sets),
-        rows=scores.rows(protocol, experiments, speed, sets, marks),
-        published=published,
-        published_rows=scores.published_rows(protocol, published, sets),
-        scatters=pairs if any(len(pair[0].points) > 1 for pair in pairs.values()) else {},
-        curves=[chart for stage in ("finetune", "train") if (chart := curves(stage, experiments, marks))],
-        speed=speed,
-        pictures=pictures,
-        gallery=[_plain(picture) for picture in pictures],
-        first_versions=_first_versions(protocol, pictures, tiles[0][2]),
-        made=made,
-        versions=_versions(experiments),
-    )
+    template = environment.get_template("report.html.j2")
+    return template.render(sections=[_drawn(section) for section in sections], made=made)
+
+
+def _drawn(section: Section) -> dict[str, Any]:
+    """What the template shows of a section."""
+    protocol, experiments, speed, pictures = section.protocol, section.experiments, section.speed, section.pictures
+    sets = sorted({name for shown in experiments for name in shown.metrics[protocol.baseline_name]}, key=order)
+    marks = {shown.name: Mark.of(number) for number, shown in enumerate(experiments)}
+    pairs = {name: scatters(name, protocol, experiments, section.published, speed, marks) for name in sets}
+    tiles = scores.tiles(protocol, experiments, speed, sets)
+    return {
+        "task": section.task,
+        "title": scores.heading(protocol, experiments[0].metrics["options"]),
+        "protocol": protocol,
+        "sets": sets,
+        "measures": [(measure, LABELS[measure]) for measure in protocol.measures],
+        "experiments": experiments,
+        "marks": marks,
+        "tiles": tiles,
+        "baseline": scores.baseline_row(protocol, experiments, sets),
+        "rows": scores.rows(protocol, experiments, speed, sets, marks),
+        "published": section.published,
+        "published_rows": scores.published_rows(protocol, section.published, sets),
+        "scatters": pairs if any(len(pair[0].points) > 1 for pair in pairs.values()) else {},
+        "curves": [chart for stage in ("finetune", "train") if (chart := curves(stage, experiments, marks))],
+        "speed": speed,
+        "pictures": pictures,
+        "gallery": [_plain(picture) for picture in pictures],
+        "first_versions": _first_versions(protocol, pictures, tiles[0][2]),
+        "versions": _versions(experiments),
+    }
 
 
 def scatters(

@@ -20,7 +20,7 @@ from lutra.restoring import Restorer
 from pipeline import page, published, speed, tracking
 from pipeline.page import Made
 from pipeline.params import Experiment, Params
-from pipeline.pictures import pictures
+from pipeline.pictures import BUDGET, pictures
 from pipeline.scores import Shown
 
 MARKERS = {"network": "o", "exported": "s", "finetuned": "D"}
@@ -28,7 +28,7 @@ MARKERS = {"network": "o", "exported": "s", "finetuned": "D"}
 
 
 def run(params: Params, root: Path, task: str, experiments: list[str] | None = None) -> None:
-    """Write report/TASK/report.html, report.md, comparison.png and points.csv.
+    """Write report/TASK/report.html, report.md, comparison.png and points.csv: the stage.
 
     Args:
         params: all parameters.
@@ -48,11 +48,35 @@ def run(params: Params, root: Path, task: str, experiments: list[str] | None = N
     ) as log:
         write_whole(out / "report.md", table(metrics, protocol))
         _draw(out / "comparison.png", metrics, protocol)
-        write_whole(out / "report.html", _page(params, root, task, metrics))
+        write_whole(out / "report.html", page.html([_section(params, root, task, metrics)], Made.now()))
         log.artifact(out / "report.html")
         write_whole(out / "points.csv", points(metrics, protocol))
         log.artifact(out / "report.md")
         log.artifact(out / "comparison.png")
+
+
+def together(params: Params, root: Path, experiments: list[str] | None = None) -> Path:
+    """Write report/report.html, one page over all tasks, and say where it is.
+
+    Args:
+        params: all parameters.
+        root: where the stages wrote.
+        experiments: names to report; None for every experiment that was evaluated.
+    """
+    metrics: dict[str, dict[str, dict[str, Any]]] = {}
+    for name in experiments or params.experiments:
+        task = params.experiment(name).task
+        if experiments or _metrics(root, task, name).is_file():
+            metrics.setdefault(task, {})[name] = _read(root, task, name)
+    if not metrics:
+        raise FileNotFoundError(
+            f"{root}/evaluate: found no scores of any experiment; evaluate one with this root first"
+        )
+    budget = BUDGET // len(metrics)
+    sections = [_section(params, root, task, scores, budget) for task, scores in metrics.items()]
+    path = root / "report" / "report.html"
+    write_whole(path, page.html(sections, Made.now()))
+    return path
 
 
 def table(metrics: dict[str, dict[str, Any]], protocol: Protocol) -> str:
@@ -69,7 +93,10 @@ def table(metrics: dict[str, dict[str, Any]], protocol: Protocol) -> str:
     return "\n".join([f"{protocol.legend}.", "", *lines, "", *(f"Protocol: {text}." for text in protocols)]) + "\n"
 
 
-def _page(params: Params, root: Path, task: str, metrics: dict[str, dict[str, Any]]) -> str:
+def _section(
+    params: Params, root: Path, task: str, metrics: dict[str, dict[str, Any]], budget: int = BUDGET
+) -> page.Section:
+    """What the page shows of a task; `budget`: characters of pictures."""
     protocol = params.task(task).protocol()
     evaluated = {name: root / "evaluate" / task / name for name in metrics}
     artifacts = {name: artifact.load(_found(folder / "model.safetensors")) for name, folder in evaluated.items()}
@@ -84,14 +111,13 @@ def _page(params: Params, root: Path, task: str, metrics: dict[str, dict[str, An
         )
         for name, scores in metrics.items()
     ]
-    return page.html(
+    return page.Section(
         task,
         protocol,
         shown,
         published.beside(protocol, _sets(metrics, protocol)),
         speed.measure(models, protocol.scale),
-        pictures(root / "prepare" / task / "evaluate", models, protocol),
-        Made.now(),
+        pictures(root / "prepare" / task / "evaluate", models, protocol, budget),
     )
 
 
@@ -127,9 +153,12 @@ def _sets(metrics: dict[str, dict[str, Any]], protocol: Protocol) -> list[str]:
 
 
 def _read(root: Path, task: str, experiment: str) -> dict[str, Any]:
-    path = _found(root / "evaluate" / task / experiment / "metrics.json")
-    content: dict[str, Any] = json.loads(path.read_text())
+    content: dict[str, Any] = json.loads(_found(_metrics(root, task, experiment)).read_text())
     return content
+
+
+def _metrics(root: Path, task: str, experiment: str) -> Path:
+    return root / "evaluate" / task / experiment / "metrics.json"
 
 
 def _found(path: Path) -> Path:

@@ -1,6 +1,5 @@
 "use strict";
 document.documentElement.classList.add("js");
-const $ = (id) => document.getElementById(id);
 
 // The table: a click on a heading sorts the rows of each group; figures start with the largest, names with A.
 function sortable(table) {
@@ -22,64 +21,69 @@ function sortable(table) {
     }
   }));
 }
-sortable($("table"));
 
-const kinds = $("all-kinds");
-const showKinds = () => document.querySelectorAll(".minor").forEach((row) => row.classList.toggle("hidden", !kinds.checked));
-kinds.addEventListener("change", showKinds);
-showKinds();
+for (const article of document.querySelectorAll("article")) {
+  const $ = (selector) => article.querySelector(selector);
+  const all = (selector) => [...article.querySelectorAll(selector)];
+  sortable($(".scores"));
 
-// The charts of the chosen image set.
-const set = $("set");
-if (set) {
-  const show = () => document.querySelectorAll(".charts[data-set]").forEach((one) => {
-    one.hidden = one.dataset.set !== set.value;
-  });
-  set.addEventListener("change", show);
-  show();
-}
+  const kinds = $(".all-kinds");
+  const showKinds = () => all(".minor").forEach((row) => row.classList.toggle("hidden", !kinds.checked));
+  kinds.addEventListener("change", showKinds);
+  showKinds();
 
-// Before and after: two versions of an image in one place, the left one cut at the divider.
-const pictures = JSON.parse($("pictures").textContent);
-if (pictures.length) {
-  const canvas = $("canvas"), split = $("split");
-  const buttons = [...document.querySelectorAll("[data-picture]")];
-  const select = { left: $("left-version"), right: $("right-version") };
-  const labels = pictures[0].versions.map((version) => version.label);
-  for (const side of Object.values(select)) labels.forEach((label, index) => side.add(new Option(label, index)));
-  let picture = 0;
+  // The charts of the chosen image set.
+  const set = $(".set-choice");
+  if (set) {
+    const show = () => all(".charts[data-set]").forEach((one) => {
+      one.hidden = one.dataset.set !== set.value;
+    });
+    set.addEventListener("change", show);
+    show();
+  }
 
-  const showSplit = () => {
-    canvas.style.setProperty("--split", `${split.value}%`);
-    split.setAttribute("aria-valuetext", `${Math.round(split.value)} % ${labels[select.left.value]}`);
-  };
-  const showPicture = () => {
-    const { width, height, versions } = pictures[picture];
-    canvas.style.aspectRatio = `${width} / ${height}`;
-    canvas.style.maxWidth = `${2 * width}px`;
-    for (const side of ["left", "right"]) {
-      const { label, score, uri } = versions[select[side].value];
-      $(side).src = uri;
-      $(side).alt = label;
-      $(`${side}-tag`).textContent = score ? `${label}, ${score}` : label;
-    }
-    buttons.forEach((button, index) => button.setAttribute("aria-pressed", index === picture));
-    showSplit();
-  };
-  const follow = (event) => {
-    const { left, width } = canvas.getBoundingClientRect();
-    split.value = 100 * (event.clientX - left) / width;
-    showSplit();
-  };
-  split.addEventListener("input", showSplit);
-  // Fingers may start anywhere, where a browser wants the thumb.
-  split.addEventListener("pointerdown", follow);
-  split.addEventListener("pointermove", (event) => { if (event.buttons) follow(event); });
-  buttons.forEach((button, index) => button.addEventListener("click", () => { picture = index; showPicture(); }));
-  Object.values(select).forEach((side) => side.addEventListener("change", showPicture));
+  // Before and after: two versions of an image in one place, the left one cut at the divider.
+  const pictures = JSON.parse($(".pictures").textContent);
+  if (pictures.length) {
+    const canvas = $(".canvas"), split = $(".split");
+    const buttons = all("[data-picture]");
+    const select = { left: $(".left-version"), right: $(".right-version") };
+    const labels = pictures[0].versions.map((version) => version.label);
+    for (const side of Object.values(select)) labels.forEach((label, index) => side.add(new Option(label, index)));
+    let picture = 0;
 
-  const start = document.querySelector(".compare").dataset;
-  select.left.value = start.left;
-  select.right.value = start.right;
-  showPicture();
+    const showSplit = () => {
+      canvas.style.setProperty("--split", `${split.value}%`);
+      split.setAttribute("aria-valuetext", `${Math.round(split.value)} % ${labels[select.left.value]}`);
+    };
+    const showPicture = () => {
+      const { width, height, versions } = pictures[picture];
+      canvas.style.aspectRatio = `${width} / ${height}`;
+      canvas.style.maxWidth = `${2 * width}px`;
+      for (const side of ["left", "right"]) {
+        const { label, score, uri } = versions[select[side].value];
+        $(`.${side}`).src = uri;
+        $(`.${side}`).alt = label;
+        $(`.at-${side}`).textContent = score ? `${label}, ${score}` : label;
+      }
+      buttons.forEach((button, index) => button.setAttribute("aria-pressed", index === picture));
+      showSplit();
+    };
+    const follow = (event) => {
+      const { left, width } = canvas.getBoundingClientRect();
+      split.value = 100 * (event.clientX - left) / width;
+      showSplit();
+    };
+    split.addEventListener("input", showSplit);
+    // Fingers may start anywhere, where a browser wants the thumb.
+    split.addEventListener("pointerdown", follow);
+    split.addEventListener("pointermove", (event) => { if (event.buttons) follow(event); });
+    buttons.forEach((button, index) => button.addEventListener("click", () => { picture = index; showPicture(); }));
+    Object.values(select).forEach((side) => side.addEventListener("change", showPicture));
+
+    const start = $(".compare").dataset;
+    select.left.value = start.left;
+    select.right.value = start.right;
+    showPicture();
+  }
 }

@@ -136,7 +136,7 @@ def jobs() -> list[dict[str, str]]:
 
 def table() -> str:
     """What ran where, a line a job."""
-    columns = ("JobId", "JobState", "ExitCode", "RunTime", "TRES", "TresPerJob", "Comment")
+    columns = ("JobId", "NodeList", "JobState", "ExitCode", "RunTime", "TRES", "TresPerJob", "Comment")
     rows = [columns, *(tuple(job.get(column, "") for column in columns) for job in jobs())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

@@ -1,21 +1,24 @@
 """The pipeline on a SLURM cluster: every stage is a job that asks for what it declares; what is killed is made good."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from pipeline import params as parameter_file
 from pipeline import stages
 from tests.cluster import slurm
-from tests.workflow.project import Project, make_project
+from tests.workflow.project import SOURCE, Project, make_project
 
 pytestmark = pytest.mark.xdist_group("slurm")
 
@@ -107,6 +110,28 @@ def test_every_stage_is_a_job_that_asks_for_what_it_declares(built: Project) -> 
         assert resources["node"] == "1"
     said = (built.folder / "runs/snakemake/logs/finetune/first.log").read_text()
     assert "2 processes, cpu" in said
+
+
+def test_the_quick_comparison_runs_on_the_cluster(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "comparison", tracking=True)
+    shutil.copy(SOURCE / "params.yaml", project.folder)
+    before = {job["JobId"] for job in slurm.jobs()}
+    root = project.folder / "runs/snakemake"
+    submit(project, "--", "runs/snakemake/report/x4/report.html")
+    ran = Counter(job["Comment"].split("_")[1] for job in slurm.jobs() if job["JobId"] not in before)
+    settings = parameter_file.load(project.folder / "params.yaml")
+    names = [name for name, block in settings.experiments.items() if block.task == "x4"]
+    assert ran == {"prepare": 1} | dict.fromkeys(("train", "export", "finetune", "evaluate"), len(names))
+    print((root / "report/x4/report.md").read_text())
+    for name in names:
+        scores = json.loads((root / "evaluate/x4" / name / "metrics.json").read_text())
+        assert scores["finetuned"]["samples"]["psnr_y"] > scores["bicubic"]["samples"]["psnr_y"] + 0.5
+    client = MlflowClient(f"sqlite:///{project.folder}/runs/mlflow.db")
+    logged = client.search_runs(
+        [found.experiment_id for found in client.search_experiments()],
+        "tags.stage = 'evaluate' and tags.latest = 'true' and attributes.status = 'FINISHED'",
+    )
+    assert sorted(run.data.tags["experiment"] for run in logged) == sorted(names)
 
 
 def gpus(job: dict[str, str]) -> int:

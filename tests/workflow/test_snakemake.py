@@ -53,6 +53,14 @@ def test_the_report_holds_metrics_and_sheets(built: Project) -> None:
         assert path in text
 
 
+def test_one_page_holds_all_tasks(built: Project) -> None:
+    said = built.python("-m", "pipeline", "report", "--root", "runs/snakemake")
+    assert said.strip() == "runs/snakemake/report/report.html"
+    text = (built.folder / "runs/snakemake/report/report.html").read_text()
+    for name in EXPERIMENTS | dict.fromkeys(EXPERIMENTS.values()):
+        assert f"> {name}</th>" in text or f'<article class="wide" id="{name}">' in text
+
+
 def test_a_second_run_runs_nothing(built: Project) -> None:
     assert snakemake(built) == {}
 

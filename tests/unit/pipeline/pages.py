@@ -45,14 +45,19 @@ def picture(seed: int, labels: tuple[str, ...]) -> Picture:
 
 
 def html(*experiments: Shown, pictures: int = 1) -> str:
-    """The page of super-resolution x4; milliseconds are 1, 2, 3 and so on."""
+    """The page of super-resolution x4."""
+    return page.html([section(*experiments, pictures=pictures)], MADE)
+
+
+def section(*experiments: Shown, pictures: int = 1) -> page.Section:
+    """Of super-resolution x4; milliseconds are 1, 2, 3 and so on."""
     names = [one.name for one in experiments]
     sets = list(experiments[0].metrics["bicubic"])
     speed = Speed({name: 1.0 + number for number, name in enumerate(names)}, "made up")
     labels = ("LR", "bicubic", *names, "HR")
     drawn = [picture(seed, labels) for seed in range(pictures)]
     beside = published.beside(SUPER_RESOLUTION, sets)
-    return page.html("x4", SUPER_RESOLUTION, experiments, beside, speed, drawn, MADE)
+    return page.Section("x4", SUPER_RESOLUTION, experiments, beside, speed, drawn)
 
 
 def packed(folder: Path, *images: NDArray[np.uint8], scale: int = 4) -> Path:

@@ -69,11 +69,20 @@ def test_prepare_refuses_neither_and_both(options: list[str], project: Path) -> 
     assert result.stderr == "error: prepare takes either --task or --experiment\n"
 
 
-def test_report_covers_all_experiments_or_those_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_covers_a_task_or_what_it_names(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = stand_in(monkeypatch, "report")
-    for options in ([], ["--experiment", "small"], ["--task", "x4"]):
-        assert CliRunner().invoke(app, ["report", *options, "--root", "r"]).exit_code == 0
-    assert calls == [(Path("r"), "x2", None, {}), (Path("r"), "x2", ["small"], {}), (Path("r"), "x4", None, {})]
+    for options in ([], ["--experiment", "small"]):
+        assert CliRunner().invoke(app, ["report", "--task", "x2", *options, "--root", "r"]).exit_code == 0
+    assert calls == [(Path("r"), "x2", None, {}), (Path("r"), "x2", ["small"], {})]
+
+
+def test_a_report_of_all_tasks_needs_scores(project: Path) -> None:
+    result = CliRunner().invoke(app, ["report", "--root", "r"])
+    assert result.exit_code == 2
+    assert result.stderr == "error: r/evaluate: found no scores of any experiment; evaluate one with this root first\n"
+    result = CliRunner().invoke(app, ["report", "--root", "r", "--experiment", "small"])
+    assert result.stderr.startswith("error: r/evaluate/x2/small/metrics.json: not found")
+    assert not (project / "r").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The report's page: what is on it, and that it needs nothing else."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -57,6 +58,19 @@ def test_the_page_is_the_same_every_time() -> None:
     assert pages.html(ALPHA, BETA) == pages.html(ALPHA, BETA)
 
 
+def test_several_tasks_stand_below_each_other() -> None:
+    noise = pages.section(BETA, pictures=2)
+    text = page.html([pages.section(ALPHA), replace(noise, task="noise")], pages.MADE)
+    tags = Tags(text).tags
+    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = [
+        attributes["href"] for tag, attributes in tags if tag == "a" and (attributes["href"] or "").startswith("#")
+    ]
+    assert links == ["#x4", "#noise"] and {"x4", "noise"} <= set(ids)
+    assert {attributes["aria-labelledby"] for tag, attributes in tags if tag == "section"} <= set(ids)
+
+
 def test_every_experiment_has_a_row_of_every_kind() -> None:
     rows = Tags(pages.html(ALPHA, BETA)).rows
     assert ["alpha", "srlut", "finetuned", "1,305", "1.0", "29.80", "0.7450"] in rows
@@ -101,7 +115,7 @@ def test_names_are_escaped() -> None:
 
 def test_a_page_does_without_pictures_and_comparisons() -> None:
     text = pages.html(pages.shown("alone", 29.8, 1000, ("samples",)), pictures=0)
-    assert 'id="split"' not in text and "Quality and cost" not in text
+    assert 'class="split"' not in text and "Quality and cost" not in text
     assert "Finetuning of the tables" in text
 
 

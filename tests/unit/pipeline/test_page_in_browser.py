@@ -4,10 +4,12 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pipeline import page
 from tests.unit.pipeline import pages
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -18,7 +20,7 @@ ACTIONS = """
 const heads = (body) => [...document.querySelectorAll(`.${body} tr:not(.hidden) th`)];
 const names = (body) => heads(body).map((cell) => cell.textContent.trim());
 const press = (text) => [...document.querySelectorAll("thead button")].find((one) => one.textContent === text).click();
-const cut = () => getComputedStyle(document.getElementById("left")).clipPath;
+const cut = () => getComputedStyle(document.querySelector("img.left")).clipPath;
 const said = {};
 said.first = names("ours");
 press("PSNR-Y, dB");
@@ -31,11 +33,11 @@ press("experiment");
 said.byName = names("ours");
 press("tableKiB");
 said.largestFirst = names("ours");
-document.getElementById("all-kinds").click();
+document.querySelector(".all-kinds").click();
 said.everyKind = names("ours").length;
-said.labels = [...document.getElementById("left-version").options].map((one) => one.text);
-said.versions = ["left", "right"].map((side) => document.getElementById(side).alt);
-const split = document.getElementById("split");
+said.labels = [...document.querySelector(".left-version").options].map((one) => one.text);
+said.versions = ["left", "right"].map((side) => document.querySelector(`img.${side}`).alt);
+const split = document.querySelector(".split");
 said.cut = [cut()];
 split.value = 20;
 split.dispatchEvent(new Event("input"));
@@ -44,13 +46,33 @@ const box = split.getBoundingClientRect();
 split.dispatchEvent(new PointerEvent("pointerdown", { clientX: box.left + 0.75 * box.width, buttons: 1 }));
 said.cut.push(cut());
 said.value = split.getAttribute("aria-valuetext");
-const right = document.getElementById("right-version");
+const right = document.querySelector(".right-version");
 right.value = right.options.length - 1;
 right.dispatchEvent(new Event("change"));
 document.querySelector("[data-picture='1']").click();
-said.after = document.getElementById("right").alt;
+said.after = document.querySelector("img.right").alt;
 said.pressed = [...document.querySelectorAll("[data-picture]")].map((one) => one.getAttribute("aria-pressed"));
 said.widths = [document.documentElement.scrollWidth <= innerWidth];
+const done = document.createElement("pre");
+done.id = "said";
+done.textContent = JSON.stringify(said);
+document.body.append(done);
+</script>
+"""
+
+ON_TWO_TASKS = """
+<script>
+const articles = [...document.querySelectorAll("article")];
+[...articles[1].querySelectorAll("thead button")].find((one) => one.textContent === "PSNR-Y, dB").click();
+const split = articles[1].querySelector(".split");
+split.value = 20;
+split.dispatchEvent(new Event("input"));
+const found = (of) => articles.map(of);
+const said = {
+  rows: found((one) => [...one.querySelectorAll(".ours tr:not(.hidden) th")].map((cell) => cell.textContent.trim())),
+  cuts: found((one) => getComputedStyle(one.querySelector("img.left")).clipPath),
+  versions: found((one) => [...one.querySelectorAll(".canvas > img")].map((image) => image.alt).reverse()),
+};
 const done = document.createElement("pre");
 done.id = "said";
 done.textContent = JSON.stringify(said);
@@ -112,6 +134,20 @@ def test_versions_and_images_are_chosen(said: dict[str, object]) -> None:
     assert said["labels"] == ["LR", "bicubic", "b", "c", "a", "HR"]
     assert said["versions"] == ["bicubic", "c"]
     assert said["after"] == "HR" and said["pressed"] == ["false", "true"]
+
+
+@needs_browser
+def test_tasks_on_one_page_are_used_apart(tmp_path: Path) -> None:
+    sections = [
+        pages.section(pages.shown("a", 29.8, 1000), pages.shown("b", 30.4, 3000)),
+        replace(pages.section(pages.shown("c", 29.8, 1000), pages.shown("d", 30.4, 3000), pictures=2), task="other"),
+    ]
+    text = page.html(sections, pages.MADE)
+    (tmp_path / "page.html").write_text(text.replace("</body>", f"{ON_TWO_TASKS}</body>"))
+    found = visit(tmp_path / "page.html")
+    assert found["rows"] == [["a", "b"], ["d", "c"]]
+    assert found["cuts"] == ["inset(0px 50% 0px 0px)", "inset(0px 80% 0px 0px)"]
+    assert found["versions"] == [["bicubic", "b"], ["bicubic", "d"]]
 
 
 @needs_browser

@@ -200,7 +200,9 @@ def ask(port: int, body: dict[str, Any]) -> tuple[int, Any]:
         ({"task": "denoise", "sigma": [5, 12.5]}, "lutra-denoise-sigma5-12.5"),
         ({"task": "deblock", "quality": 10}, "lutra-deblock-quality10"),
         ({"task": "deblur"}, "lutra-deblur"),
-        ({"task": "deblur", "length": [5, 15], "sigma": 1}, "lutra-deblur"),
+        ({"task": "deblur", "length": [5, 10], "sigma": 1}, "lutra-deblur"),
+        ({"task": "deblur", "length": [5, 15], "sigma": 1}, "lutra-deblur-length5-15"),
+        ({"task": "deblur", "length": [5, 10], "sigma": 1, "inertia": 0.2}, "lutra-deblur-inertia0.2"),
         ({"task": "deblur", "length": 9, "pairs": True}, "lutra-deblur-length9-pairs"),
     ],
 )
