@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import BinaryIO
+
+Action = Callable[[], object]
+
+_waiting: ContextVar[list[tuple[Action, Action]] | None] = ContextVar("waiting", default=None)
 
 
 def write_whole(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -> None:
@@ -26,10 +32,41 @@ def write_whole(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -
                 write(file)
             else:
                 file.write(write.encode() if isinstance(write, str) else write)
-        os.replace(temporary, path)
-    except OSError as error:
-        if error.filename is None:  # of a write to an open file, which knows no name
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # of a write to an open file, which knows no name
             error.filename = str(path)
         raise
+    put(lambda: os.replace(temporary, path), lambda: temporary.unlink(missing_ok=True))
+
+
+@contextmanager
+def all_at_once() -> Iterator[None]:
+    """What this thread writes whole within the block appears at its end, all of it; nothing where the block raises."""
+    waiting: list[tuple[Action, Action]] = []
+    token = _waiting.set(waiting)
+    try:
+        yield
+        for place, _ in waiting:
+            place()
     finally:
-        temporary.unlink(missing_ok=True)
+        _waiting.reset(token)
+        for _, discard in waiting:
+            discard()
+
+
+def put(place: Action, discard: Action) -> None:
+    """Bring to its place what was written under a temporary name: now, or at the end of a block of `all_at_once`.
+
+    Args:
+        place: renames it.
+        discard: removes what is left under the temporary name, if anything.
+    """
+    waiting = _waiting.get()
+    if waiting is not None:
+        waiting.append((place, discard))
+        return
+    try:
+        place()
+    finally:
+        discard()

@@ -64,7 +64,9 @@ def _guarded(stage: str, params: "Params", root: Path, task: str, experiment: st
     """Alone with its target, and only if the machine has what it needs."""
     from pipeline import guard, needs
 
-    with guard.alone(stage, root, task=task, experiment=experiment):
+    settings = getattr(params.experiment(experiment), stage, None) if experiment is not None else None
+    several = getattr(settings, "ranks", 1) > 1
+    with guard.alone(stage, root, task=task, experiment=experiment, several=several):
         if "RANK" not in os.environ:  # one of several processes: its launcher has checked
             needed = needs.of_stage(stage, params, root, task, experiment)
             if needed is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -18,11 +17,10 @@ from numpy.typing import NDArray
 
 from lutra import artifact
 from lutra.evaluation import sheet
-from lutra.files import write_whole
-from lutra.imaging.resize import imresize
+from lutra.files import all_at_once, write_whole
 from lutra.protocols import Protocol
 from lutra.restoring import Restorer
-from pipeline import compared, tracking
+from pipeline import compared, speed, tracking
 from pipeline.packed import PackedImages, interleaved
 from pipeline.params import Params, set_name
 from pipeline.whole import whole_folder
@@ -60,7 +58,8 @@ def run(params: Params, experiment: str, root: Path) -> None:
         "finetuned": root / "finetune" / experiment / "model.safetensors",
     }
     artifacts = {kind: artifact.load(path) for kind, path in files.items()}
-    models: dict[str, Restore] = {kind: Restorer(loaded).restore for kind, loaded in artifacts.items()}
+    restorers = {kind: Restorer(loaded) for kind, loaded in artifacts.items()}
+    models: dict[str, Restore] = {kind: restorer.restore for kind, restorer in restorers.items()}
     with tracking.stage_run(
         params.tracking,
         stage="evaluate",
@@ -69,22 +68,23 @@ def run(params: Params, experiment: str, root: Path) -> None:
         note=f"Protocol: {protocol.text}.",
         **compared.settings(params, experiment),
     ) as log:
-        with whole_folder(out / "sheets") as sheets:
-            drawn = partial(_draw, sheets, block.evaluate.sheets, experiment, protocol)
-            rows = {folder.name: _score_set(folder, models, protocol, drawn) for folder in _folders(data)}
-        metrics = _summary(rows) | {
-            "family": block.family,
-            "task": task.task,
-            "options": task.options,
-            "measures": list(protocol.measures),
-            "table_bytes": artifacts["finetuned"].table_bytes,
-            "protocol": protocol.text,
-        }
-        write_whole(out / "images.csv", _csv(rows))
-        write_whole(out / "curves.csv", _curves(root, experiment))
-        write_whole(out / "model.safetensors", files["finetuned"].read_bytes())
-        write_whole(out / "scores.json", json.dumps(_short(metrics), indent=2) + "\n")
-        write_whole(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+        with all_at_once():
+            with whole_folder(out / "sheets") as sheets:
+                drawn = partial(_draw, sheets, block.evaluate.sheets, experiment, protocol)
+                rows = {folder.name: _score_set(folder, models, protocol, drawn) for folder in _folders(data)}
+            metrics = _summary(rows) | {
+                "family": block.family,
+                "task": task.task,
+                "options": task.options,
+                "measures": list(protocol.measures),
+                "table_bytes": artifacts["finetuned"].table_bytes,
+                "protocol": protocol.text,
+            }
+            write_whole(out / "images.csv", _csv(rows))
+            write_whole(out / "curves.csv", _curves(root, experiment))
+            write_whole(out / "model.safetensors", files["finetuned"].read_bytes())
+            write_whole(out / "scores.json", json.dumps(_short(metrics), indent=2) + "\n")
+            write_whole(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
         log.artifact(out / "metrics.json")
         log.artifact(out / "images.csv")
         for image in sorted((out / "sheets").iterdir()):
@@ -94,21 +94,13 @@ def run(params: Params, experiment: str, root: Path) -> None:
             files["finetuned"],
             compared.registered_name(task),
             compared.version_tags(metrics, first if first in rows else next(iter(rows))),
-            compared.scores(metrics) | _speed(models["finetuned"], protocol.scale),
+            compared.scores(metrics) | {"ms_per_1280x720_frame": round(_milliseconds(restorers["finetuned"]), 2)},
         )
 
 
-def _speed(restore: Restore, scale: int) -> dict[str, float]:
-    """Milliseconds for a colour frame of 1280x720 with all threads: to MLflow alone, for it is another every time."""
-    height, width = 720 // scale, 1280 // scale
-    noise = np.random.default_rng(0).integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), dtype=np.uint8)
-    frame = imresize(noise, 8)[:height, :width]  # smooth, as photographs are
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        restore(frame)
-        times.append(1000 * (time.perf_counter() - start))
-    return {"ms_per_1280x720_frame": round(min(times), 2)}
+def _milliseconds(restorer: Restorer) -> float:
+    """For a frame, as the report measures it: to MLflow alone, for it is another every time."""
+    return speed.measure({"it": restorer}, restorer.scale).milliseconds["it"]
 
 
 def _folders(data: Path) -> list[Path]:

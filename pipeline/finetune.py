@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lutra import artifact, multigrid
+from lutra.files import all_at_once
 from lutra.models.convert import from_artifact, to_artifact
 from pipeline import checkpoint, compared, fitting, provenance, tracking
 from pipeline.params import Params
@@ -33,8 +34,9 @@ def run(params: Params, experiment: str, root: Path) -> None:
         if not processes.is_main_process:
             return
         tables = multigrid.gather(model.cpu())
-        artifact.save(out / "model.safetensors", to_artifact(tables, **task.labels, provenance=origin))
-        fitting.write_curve(out / "curve.csv", curve)
+        with all_at_once():
+            artifact.save(out / "model.safetensors", to_artifact(tables, **task.labels, provenance=origin))
+            fitting.write_curve(out / "curve.csv", curve)
         checkpoint.remove(resume)
         log.artifact(out / "model.safetensors", "model")
         log.artifact(out / "curve.csv", "curves")

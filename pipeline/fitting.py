@@ -214,9 +214,6 @@ def _step(
     accumulate: int,
 ) -> float:
     """One optimiser step on one batch, in `accumulate` parts of equal size; returns the mean squared error."""
-    if len(degraded) % accumulate:
-        batch = len(degraded)
-        raise ValueError(f"train.accumulate is {accumulate}, which does not divide a process's batch of {batch}")
     optimizer.zero_grad()
     total = 0.0
     for part, clean in zip(np.split(degraded, accumulate), np.split(target, accumulate), strict=True):

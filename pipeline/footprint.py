@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +101,7 @@ def kept_bytes(network: NetworkSpec, values: int, half: bool) -> int:
 
 def _patches(settings: FitParams) -> int:
     """That one process computes at once."""
-    return -(-settings.batch // (int(os.environ.get("WORLD_SIZE", "1")) * settings.accumulate))
+    return -(-settings.batch // (settings.ranks * settings.accumulate))
 
 
 def _restoring(description: Description, network: NetworkSpec | None, band: int) -> int:

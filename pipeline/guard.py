@@ -30,7 +30,7 @@ _FULL = {
 
 
 @contextmanager
-def alone(name: str, root: Path, *, task: str, experiment: str | None = None) -> Iterator[None]:
+def alone(name: str, root: Path, *, task: str, experiment: str | None = None, several: bool = False) -> Iterator[None]:
     """Run the block while no other process runs this stage for this target and root.
 
     The lock is the kernel's (flock): it ends with the process, however that ends. Of several processes that train
@@ -41,6 +41,7 @@ def alone(name: str, root: Path, *, task: str, experiment: str | None = None) ->
         name: the stage.
         root: holds the outputs of all stages.
         task, experiment: what the stage is run for.
+        several: whether it is to run on several processes, which may be of several nodes.
 
     Raises:
         ValueError: another process runs it; says which and since when.
@@ -51,7 +52,8 @@ def alone(name: str, root: Path, *, task: str, experiment: str | None = None) ->
     label = target[stage.per]
     path = (root / LOCKS / f"{name}-{label}.lock").absolute()
     held = os.environ.get(HELD, "").split(os.pathsep)
-    follows = any(os.environ.get(name, "0") != "0" for name in ("RANK", "NODE_RANK", "SLURM_NODEID"))
+    places = ("RANK", *(("NODE_RANK", "SLURM_NODEID") if several else ()))
+    follows = any(os.environ.get(name, "0") != "0" for name in places)
     if follows or str(path) in held:
         with _telling_of_a_full_disk(stage, root, target):
             yield
@@ -117,10 +119,10 @@ def _telling_of_a_full_disk(stage: stages.Stage, root: Path, target: dict[str, s
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        output = root / next(iter(stage.outputs.values())).path.format(**target)
-        folder = output.parent if stage.name != "prepare" else output
+        outputs = [root / output.path.format(**target) for output in stage.outputs.values()]
+        folder = outputs[0].parent if stage.name != "prepare" else outputs[0]
         free = decimal(shutil.disk_usage(root).free)
+        kept = "; earlier outputs are kept" if all(output.exists() for output in outputs) else ""
         raise OSError(
-            f"{folder}: found {_FULL[error.errno]} ({free} free), expected room for what {stage.name} writes;"
-            " earlier outputs are kept"
+            f"{folder}: found {_FULL[error.errno]} ({free} free), expected room for what {stage.name} writes{kept}"
         ) from error

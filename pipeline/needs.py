@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from lutra.protocols import Protocol
-from pipeline import footprint, machine
+from pipeline import footprint, launch, machine
 from pipeline.datasets import image_sources
 from pipeline.params import Experiment, FitParams, Params, TrainParams
 
@@ -74,9 +74,9 @@ def check(needs: Needs, name: str, root: Path) -> None:
         if found < wanted
     ]
     if short and os.environ.get(ANYWAY):
-        print(f"warning: {short[0]}", file=sys.stderr, flush=True)
+        print(f"warning: {'; '.join(short)}", file=sys.stderr, flush=True)
     elif short:
-        raise ValueError(f"{name}: {short[0]} ({ANYWAY}=1 starts it all the same)")
+        raise ValueError(f"{name}: {'; '.join(short)} ({ANYWAY}=1 starts it all the same)")
 
 
 def of_stage(stage: str, params: Params, root: Path, task: str, experiment: str | None) -> Needs | None:
@@ -129,7 +129,9 @@ def of_fit(block: Experiment, settings: FitParams, data: Path, protocol: Protoco
     work = patches if settings.steps else "no steps"
     if isinstance(settings, TrainParams) and settings.init == "least_squares":
         work = f"least squares in at most {settings.iterations} passes, {work}"
-    memory = TORCH + (found.states if _on_gpu() else found.peak)
+    here = settings.ranks // launch.nodes_of(os.environ).count  # processes on this machine
+    others = found.states + (0 if _on_gpu() else found.step)  # the main one alone validates
+    memory = here * TORCH + (found.states if _on_gpu() else found.peak) + (here - 1) * others
     return Needs(work, memory, 2 * found.checkpoint, smaller)  # a checkpoint is written beside the one before it
 
 

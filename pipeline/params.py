@@ -24,13 +24,13 @@ from pydantic import (
 
 from lutra import protocols
 from lutra.description import PATTERNS, TASKS, NetworkSpec
-from lutra.files import write_whole
 from lutra.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.models.registry import FAMILIES, describe, network_spec
 from pipeline import mistakes
 
 PROJECT = Path(__file__).resolve().parent.parent
 SCHEMA = PROJECT / "workflow/schemas/params.schema.json"
+VERSIONS = ("bicubic", "input", "clean")  # of an image, beside an experiment's own, in reports
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]  # a file name, a key of DVC's, a wildcard of Snakemake's
 Pattern = Annotated[str, Field(pattern=f"^[{''.join(PATTERNS)}]$")]
@@ -348,6 +348,10 @@ class Params(_Section):
     @model_validator(mode="after")
     def _experiments_fit_their_tasks(self) -> Self:
         for name, block in self.experiments.items():
+            if name in VERSIONS:
+                raise ValueError(
+                    f"experiments.{name}: found a name that reports use for other images, expected another"
+                )
             if block.task not in self.tasks:
                 known = mistakes.one_of(block.task, list(self.tasks))
                 raise ValueError(f"experiments.{name}.task: found {block.task!r}, expected {known}")
@@ -433,13 +437,3 @@ def json_schema() -> str:
                 default = json.dumps(key.pop("default"))
                 key["description"] = f"{key.get('description', '')} (default: {default})"
     return json.dumps(schema, indent=2) + "\n"
-
-
-def write_schema(path: Path = SCHEMA) -> None:
-    """Write the schema, whole or not at all."""
-    write_whole(path, json_schema())
-
-
-def schema_is_current(path: Path = SCHEMA) -> bool:
-    """Whether the file holds the schema of the parameters as they are now."""
-    return path.is_file() and path.read_text(encoding="utf-8") == json_schema()

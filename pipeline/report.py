@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 
 from lutra import artifact
 from lutra.artifact import Artifact
-from lutra.files import write_whole
+from lutra.files import all_at_once, write_whole
 from lutra.protocols import LABELS, Protocol
 from lutra.restoring import Restorer
 from pipeline import page, published, speed, tracking
@@ -46,13 +46,13 @@ def run(params: Params, root: Path, task: str, experiments: list[str] | None = N
     with tracking.stage_run(
         params.tracking, stage="report", experiment=task, root=root, params={"experiments": " ".join(names)}
     ) as log:
-        write_whole(out / "report.md", table(metrics, protocol))
-        _draw(out / "comparison.png", metrics, protocol)
-        write_whole(out / "report.html", page.html([_section(params, root, task, metrics)], Made.now()))
-        log.artifact(out / "report.html")
-        write_whole(out / "points.csv", points(metrics, protocol))
-        log.artifact(out / "report.md")
-        log.artifact(out / "comparison.png")
+        with all_at_once():
+            write_whole(out / "report.md", table(metrics, protocol))
+            _draw(out / "comparison.png", metrics, protocol)
+            write_whole(out / "report.html", page.html([_section(params, root, task, metrics)], Made.now()))
+            write_whole(out / "points.csv", points(metrics, protocol))
+        for name in ("report.html", "report.md", "comparison.png"):
+            log.artifact(out / name)
 
 
 def together(params: Params, root: Path, experiments: list[str] | None = None) -> Path:

@@ -136,6 +136,7 @@ STAGES: tuple[Stage, ...] = (
         modules=(
             "pipeline/prepare.py",
             "pipeline/whole.py",
+            "lutra/files.py",
             *PARAMETERS,
             *SOURCES,
             *SCORES,
@@ -209,7 +210,9 @@ STAGES: tuple[Stage, ...] = (
         parameters=("tasks.{task}", *_of_experiment("family", "task", "evaluate")),
         modules=(
             "pipeline/evaluate.py",
+            "pipeline/speed.py",
             "pipeline/whole.py",
+            "lutra/bench.py",
             "lutra/evaluation.py",
             "lutra/engine",
             "lutra/_core",

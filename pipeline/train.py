@@ -9,6 +9,7 @@ import torch
 
 from lutra import artifact, least_squares
 from lutra.export import through_tables, to_networks, to_tables
+from lutra.files import all_at_once
 from lutra.models import registry
 from lutra.models.build import build
 from lutra.models.convert import to_artifact
@@ -52,8 +53,9 @@ def run(params: Params, experiment: str, root: Path) -> None:
         if not processes.is_main_process:
             return
         trained = model.cpu() if tables else to_networks(model.cpu())
-        artifact.save(out / "network.safetensors", to_artifact(trained, **task.labels, provenance=origin))
-        fitting.write_curve(out / "curve.csv", curve)
+        with all_at_once():
+            artifact.save(out / "network.safetensors", to_artifact(trained, **task.labels, provenance=origin))
+            fitting.write_curve(out / "curve.csv", curve)
         checkpoint.remove(resume)
         log.artifact(out / "network.safetensors", "model")
         log.artifact(out / "curve.csv", "curves")

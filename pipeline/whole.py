@@ -8,22 +8,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lutra.files import put
+
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A new folder to fill, which takes the place of `path` at the end of the block.
+    """A new folder to fill, which takes the place of `path` at the end of the block, or of `all_at_once` around it.
 
     When the block raises, `path` stays as it was.
     """
     temporary, old = (path.with_name(f".{path.name}.{os.getpid()}{end}") for end in (".tmp", ".old.tmp"))
-    try:
+
+    def discard() -> None:
         for leftover in (temporary, old):
             shutil.rmtree(leftover, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        yield temporary
+
+    def place() -> None:
         if path.exists():
             os.replace(path, old)  # a folder that is not empty cannot be replaced in one step
         os.replace(temporary, path)
-    finally:
-        for leftover in (temporary, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+
+    discard()
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+    except BaseException:
+        discard()
+        raise
+    put(place, discard)

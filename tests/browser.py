@@ -28,6 +28,11 @@ def executable() -> str | None:
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
+def rounded(value: float) -> str:
+    """A number as MLflow's page that compares runs rounds it."""
+    return f"{round(value, 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1):g}" if value % 1 else str(int(value))
+
+
 class Page:
     """A page of the browser."""
 

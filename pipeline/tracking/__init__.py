@@ -3,7 +3,7 @@
 Every run carries the tags `experiment`, `stage`, `root` and `latest`: of the runs that agree in the first
 three, the newest one that finished has `latest = "true"`, taken from the one it supersedes. Tracking is a
 convenience: when it fails, a stage says so once, on stderr, and goes on; what MLflow has not taken waits in a file,
-for the next stage or `sync`.
+for the next stage or `sync`. So does the end of a run whose process is killed.
 """
 
 import contextlib
@@ -12,13 +12,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import provenance
 from pipeline.tracking import journal, store, views
-from pipeline.tracking.journal import Journal
+from pipeline.tracking.journal import Journal, Stuck
 from pipeline.tracking.store import PROJECT, tracking_uri
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Run:
     def artifact(self, path: Path, folder: str | None = None) -> None:
         """Store a copy of the file `path` under the run's `folder`; it must stay as it is until the stage ends."""
 
-    def image(self, path: Path, key: str, step: int = 0) -> None:
+    def image(self, path: Path, key: str) -> None:
         """Show the image file `path` among the run's images; those of one `key` stand side by side."""
 
     def model(self, path: Path, name: str, tags: Mapping[str, str], metrics: Mapping[str, float]) -> None:
@@ -80,9 +80,9 @@ def stage_run(
         return
     tags = {"stage": stage, "experiment": experiment, "root": _relative(root)}
     run = _Tracked(tracking_uri(tracking), tracking.experiment, tags, note)
-    run.begin(params, settings)
     status = "FAILED"
     try:
+        run.begin(params, settings)
         yield run
         status = "FINISHED"
     except KeyboardInterrupt:
@@ -95,14 +95,15 @@ def stage_run(
 def sync(tracking: "TrackingParams") -> tuple[int, int]:
     """Send the runs that wait for this server: how many went through, and how many still wait, for any server.
 
-    Raises whatever MLflow raises when it does not answer; ValueError for a damaged file.
+    Raises whatever MLflow raises when it does not answer; Stuck, a ValueError, after the others were sent, for a file
+    that is damaged or whose run MLflow refuses.
     """
     from pipeline.tracking.sending import Sender
 
     uri = tracking_uri(tracking)
-    waiting = journal.waiting(store.pending(uri))
-    sent = _send_waiting(Sender(uri), uri) if waiting else 0
-    return sent, len(journal.waiting(store.pending(uri)))
+    folder = store.pending(uri)
+    sent = _send_waiting(Sender(uri), uri) if journal.waiting(folder) else 0
+    return sent, journal.unsent(folder)
 
 
 def serve(tracking: "TrackingParams", port: int) -> None:
@@ -145,7 +146,12 @@ class _Tracked(Run):
             self._journal.add("text", file="params.json", text=json.dumps(settings, indent=2) + "\n")
         self._send()
         if not self._journal.operations and self._sender:
-            self._attempt(_send_waiting, self._sender, self._uri)
+            try:
+                _send_waiting(self._sender, self._uri)
+            except Stuck as error:
+                store.say(str(error))
+            except Exception as error:
+                self._say(self._failed(error))
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         self._journal.add_metrics(values, step, journal.now())
@@ -155,8 +161,8 @@ class _Tracked(Run):
     def artifact(self, path: Path, folder: str | None = None) -> None:
         self._add_file("artifact", path, folder=folder)
 
-    def image(self, path: Path, key: str, step: int = 0) -> None:
-        self._add_file("image", path, key=key, step=step, time=journal.now())
+    def image(self, path: Path, key: str) -> None:
+        self._add_file("image", path, key=key, time=journal.now())
 
     def model(self, path: Path, name: str, tags: Mapping[str, str], metrics: Mapping[str, float]) -> None:
         when = journal.now()  # one time for both, or the run would have every metric twice
@@ -166,9 +172,12 @@ class _Tracked(Run):
 
     def finish(self, status: str) -> None:
         """Say how the stage ended, and send all that is left."""
+        if not self._journal.operations and not self._journal.run_id:
+            return  # interrupted before it began
         self._journal.add("end", status=status, time=journal.now())
         if status == "FINISHED":
             self._journal.add("latest", tags=self._tags)
+        self._attempt(self._journal.keep)  # a kill from here on changes nothing
         self._send()
         self._attempt(self._journal.release)
 
@@ -188,40 +197,58 @@ class _Tracked(Run):
             self._next = time.monotonic() + FLUSH_SECONDS
         except Exception as error:
             self._next = time.monotonic() + RETRY_SECONDS
-            self._say(error, "what is missing waits for the next stage, or for `python -m pipeline track sync`")
-        self._attempt(self._journal.keep if self._journal.operations else self._journal.discard)
+            then = "what is missing waits for the next stage, or for `python -m pipeline track sync`"
+            self._say(f"{self._failed(error)}; {then}")
+        self._attempt(self._journal.settle)
 
-    def _attempt(self, action: Any, *arguments: Any) -> None:
+    def _attempt(self, action: Callable[[], None]) -> None:
+        """What this machine's files may fail."""
         try:
-            action(*arguments)
+            action()
         except Exception as error:
-            self._say(error)
+            self._say(store.first_line(error))
 
-    def _say(self, error: Exception, then: str = "") -> None:
+    def _failed(self, error: Exception) -> str:
+        return f"MLflow at {store.shown(self._uri)} failed ({store.first_line(error)})"
+
+    def _say(self, reason: str) -> None:
         if not self._said:
             self._said = True
-            reason = f"MLflow at {store.shown(self._uri)} failed ({store.first_line(error)})"
-            store.say("; ".join(part for part in (f"incomplete: {reason}", then) if part))
+            store.say(f"incomplete: {reason}")
 
 
 def _send_waiting(sender: "Sender", uri: str) -> int:
-    """Send the runs that wait for that server and belong to no living process; how many went through."""
-    sent = 0
+    """Send the runs that wait for that server and belong to no living process; how many went through.
+
+    Raises whatever MLflow raises when it does not answer, at once; the first Stuck when the others were sent.
+    """
+    sent, stuck = 0, []
     for path in journal.waiting(store.pending(uri)):
-        with journal.opened(path) as waiting:
-            if waiting is None or waiting.server != store.shown(uri):
-                continue
-            try:
-                sender.send(waiting)
-            finally:
-                if waiting.operations:
-                    waiting.keep()
-            if not waiting.operations:
-                waiting.discard()
-                sent += 1
+        try:
+            sent += _send_file(sender, path, store.shown(uri))
+        except Stuck as error:
+            stuck.append(error)
     if sent:
         store.say(f"sent {sent} {'run' if sent == 1 else 'runs'} that had waited")
+    if stuck:
+        raise stuck[0]
     return sent
+
+
+def _send_file(sender: "Sender", path: Path, server: str) -> bool:
+    """Send what one file holds; whether it was for that server, and all went through."""
+    with journal.opened(path) as waiting:
+        if waiting is None or waiting.server != server:
+            return False
+        try:
+            sender.send(waiting)
+        except Exception as error:
+            if not sender.answers():
+                raise
+            raise Stuck(f"{path}: MLflow refuses it ({store.first_line(error)}); remove it to lose that run") from None
+        finally:
+            waiting.settle()
+        return not waiting.operations
 
 
 def _system_tags(stage: str) -> dict[str, str]:

@@ -1,12 +1,13 @@
 """Operations of a journal, carried out by MLflow's client."""
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.tracking import registry, store, views
-from pipeline.tracking.journal import Journal, Operation, sha256
+from pipeline.tracking.journal import Journal, Operation, Stuck, sha256
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -38,7 +39,8 @@ class Sender:
 
         An operation that fails while the server answers goes to the end, to be tried with what follows later.
 
-        Raises whatever MLflow raises when it does not answer; everything from there on stays.
+        Raises whatever MLflow raises when it does not answer, or refuses to create the run; everything from there on
+        stays.
         """
         self._experiment(journal.project)
         for _ in range(len(journal.operations)):
@@ -46,7 +48,7 @@ class Sender:
             try:
                 getattr(self, f"_{operation['kind']}")(journal, operation)
             except Exception as error:
-                if operation["kind"] == "create" or not self._answers():
+                if operation["kind"] == "create" or not self.answers():
                     raise
                 operation["tries"] += 1
                 final = getattr(error, "error_code", "") in _FINAL or operation["tries"] >= TRIES
@@ -55,7 +57,8 @@ class Sender:
                     journal.operations.append(operation)
             journal.operations.popleft()
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether MLflow answers at all."""
         try:
             self._client.search_experiments(max_results=1)
         except Exception:
@@ -73,9 +76,16 @@ class Sender:
         return self._experiments[project]
 
     def _create(self, journal: Journal, operation: Operation) -> None:
-        experiment = self._experiment(journal.project)
-        created = self._client.create_run(experiment, operation["time"], operation["tags"], operation["name"])
-        journal.run_id = str(created.info.run_id)
+        """Create the run; where an answer never came, or the process that waited for it died, find it."""
+        experiment, time, tags = self._experiment(journal.project), operation["time"], operation["tags"]
+        if operation["tries"]:
+            asked = self._client.search_runs([experiment], f"attributes.start_time = {time}")
+            journal.run_id = next((run.info.run_id for run in asked if tags.items() <= run.data.tags.items()), "")
+        operation["tries"] += 1
+        if not journal.run_id:
+            with contextlib.suppress(Stuck):  # said when all is sent
+                journal.keep()
+            journal.run_id = str(self._client.create_run(experiment, time, tags, operation["name"]).info.run_id)
 
     def _params(self, journal: Journal, operation: Operation) -> None:
         from mlflow.entities import Param
@@ -101,9 +111,7 @@ class Sender:
             return
         key = re.sub(r"[^A-Za-z0-9_\-./ ]", "_", operation["key"])  # what MLflow allows
         with Image.open(operation["path"]) as image:
-            self._client.log_image(
-                journal.run_id, image, key=key, step=operation["step"], timestamp=operation["time"], synchronous=True
-            )
+            self._client.log_image(journal.run_id, image, key=key, timestamp=operation["time"], synchronous=True)
 
     def _model(self, journal: Journal, operation: Operation) -> None:
         if not _unchanged(operation):

@@ -15,6 +15,17 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
+# What begins a file of the formats that are taken: PNG, JPEG, BMP, TIFF, WebP, PPM with PGM
+_SIGNATURES = (
+    b"\x89PNG",
+    b"\xff\xd8\xff",
+    b"BM",
+    b"II",
+    b"MM",
+    b"RIFF",
+    *(b"P%d" % kind for kind in range(1, 7)),
+)
+
 
 class Restoration(PythonModel):
     """Column `image` of bytes: PNG, JPEG, WebP, TIFF, BMP or PPM of 8 bits a channel in, PNG out.
@@ -63,8 +74,10 @@ class Restoration(PythonModel):
 def _decoded(content: bytes) -> bytes:
     """The file, where the server left base64 as it was: it decodes `dataframe_*`, but not `inputs` and `instances`.
 
-    No image file is base64, whose alphabet lacks the bytes that begin one.
+    A file in plain numbers may read as base64, but the base64 of a file never begins as a file does.
     """
+    if content.startswith(_SIGNATURES):
+        return content
     try:
         return base64.b64decode(b"".join(content.split()), validate=True) or content
     except binascii.Error:

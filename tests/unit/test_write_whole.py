@@ -6,7 +6,8 @@ from typing import BinaryIO
 
 import pytest
 
-from lutra.files import write_whole
+from lutra.files import all_at_once, write_whole
+from pipeline.whole import whole_folder
 
 
 def test_a_file_is_written_whole_and_replaced(tmp_path: Path) -> None:
@@ -28,3 +29,33 @@ def test_a_write_that_fails_is_named_and_keeps_what_was_there(tmp_path: Path) ->
         write_whole(path, full)
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_written_all_at_once_appears_together(tmp_path: Path) -> None:
+    first, folder, last = tmp_path / "first", tmp_path / "folder", tmp_path / "last"
+    write_whole(first, "before")
+    with all_at_once():
+        write_whole(first, "after")
+        with whole_folder(folder) as new:
+            write_whole(new / "file", "in it")
+        write_whole(last, "after")
+        assert first.read_text() == "before" and not folder.exists() and not last.exists()
+    assert first.read_text() == last.read_text() == "after"
+    assert (folder / "file").read_text() == "in it"
+    assert sorted(tmp_path.rglob("*")) == [first, folder, folder / "file", last]
+
+
+def test_of_what_is_written_all_at_once_nothing_appears_when_a_part_fails(tmp_path: Path) -> None:
+    first, folder = tmp_path / "first", tmp_path / "folder"
+    write_whole(first, "before")
+    with whole_folder(folder) as new:
+        write_whole(new / "file", "before")
+    with pytest.raises(RuntimeError), all_at_once():
+        write_whole(first, "after")
+        with whole_folder(folder) as new:
+            write_whole(new / "file", "after")
+        raise RuntimeError
+    assert first.read_text() == (folder / "file").read_text() == "before"
+    assert sorted(tmp_path.rglob("*")) == [first, folder, folder / "file"]
+    write_whole(first, "later")
+    assert first.read_text() == "later"

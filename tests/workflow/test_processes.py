@@ -30,7 +30,7 @@ experiments:
     network: {{width: 4}}
     table: {{interval: 5, dfc: {{interval: 6}}}}
     train: {{method: network, steps: 3, batch: 4, patch: 12, validate_every: 2, num_processes: {processes}}}
-    finetune: {{steps: {steps}, batch: 4, patch: 12, validate_every: 2, num_processes: {processes}}}
+    finetune: {{steps: {steps}, batch: 4, patch: 12, validate_every: 2, num_processes: {processes}{more}}}
     evaluate: {{}}
 """
 TWO = "--multi_gpu --num_processes 2 --num_machines 1 --main_process_port 0 --mixed_precision no --dynamo_backend no"
@@ -52,9 +52,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write_params(folder: Path, processes: int, *, steps: int = 4, tracking: bool = False) -> None:
+def write_params(folder: Path, processes: int, *, steps: int = 4, tracking: bool = False, more: str = "") -> None:
     values = {"images": folder / "images", "database": folder / "mlflow.db", "tracking": str(tracking).lower()}
-    text = PARAMS.format(processes=processes, steps=steps, **values)
+    text = PARAMS.format(processes=processes, steps=steps, more=more, **values)
     (folder / f"params-{processes}.yaml").write_text(text)
 
 
@@ -180,6 +180,26 @@ def test_a_signal_to_the_stage_stops_its_processes_at_a_checkpoint(folder: Path,
     while [process for process in ranks if Path(f"/proc/{process}").exists()]:
         assert time.monotonic() < ends, "processes outlive their launcher"
         time.sleep(0.1)
+
+
+def test_a_killed_process_ends_the_stage_which_goes_on_to_the_same_result(folder: Path) -> None:
+    killed, whole = folder / "killed", folder / "whole"
+    run(folder, killed, "prepare")
+    run(folder, killed, "train")
+    run(folder, killed, "export")
+    shutil.copytree(killed, whole)
+    write_params(folder, 2, steps=300, more=", checkpoint_every: 20")
+    run(folder, whole, "finetune", 2)
+    stage = start(command(folder, killed, "finetune", 2))
+    wait_for(killed / "checkpoints/one/finetune/checkpoint.safetensors", stage)
+    os.kill(max(descendants(stage.pid)), signal.SIGKILL)
+    said = stage.communicate(timeout=PATIENCE)[1]
+    assert stage.returncode == 128 + signal.SIGKILL and "was ended by SIGKILL" in said, said
+    assert not (killed / "finetune").exists()
+    assert "resuming at step" in run(folder, killed, "finetune", 2)
+    for name in ("model.safetensors", "curve.csv"):
+        results = [(root / "finetune/one" / name).read_bytes() for root in (killed, whole)]
+        assert results[0] == results[1]
 
 
 def test_the_parameters_say_how_many_processes_there_are(folder: Path) -> None:

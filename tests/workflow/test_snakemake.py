@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.workflow.project import EXPERIMENTS, PER_EXPERIMENT, Project, params
+from tests.workflow.project import BLOCK, EXPERIMENTS, PER_EXPERIMENT, Project, params
 
 pytestmark = pytest.mark.xdist_group("snakemake")
 
@@ -54,11 +54,14 @@ def test_the_report_holds_metrics_and_sheets(built: Project) -> None:
 
 
 def test_one_page_holds_all_tasks(built: Project) -> None:
-    said = built.python("-m", "pipeline", "report", "--root", "runs/snakemake")
+    unevaluated = BLOCK.format(name="fourth", task="x2", finetune_steps=2)
+    with built.edited("params.yaml", lambda text: text + unevaluated):
+        said = built.python("-m", "pipeline", "report", "--root", "runs/snakemake")
     assert said.strip() == "runs/snakemake/report/report.html"
     text = (built.folder / "runs/snakemake/report/report.html").read_text()
-    for name in EXPERIMENTS | dict.fromkeys(EXPERIMENTS.values()):
-        assert f"> {name}</th>" in text or f'<article class="wide" id="{name}">' in text
+    assert re.findall('<article class="wide" id="(.*?)">', text) == ["x2", "noise"]
+    assert all(f"</svg> {name}</th>" in text for name in EXPERIMENTS)
+    assert "fourth" not in text
 
 
 def test_a_second_run_runs_nothing(built: Project) -> None:

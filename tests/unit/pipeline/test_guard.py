@@ -34,7 +34,7 @@ with guard.alone("report", Path(sys.argv[1]), task="x4"):
 
 @pytest.fixture(autouse=True)
 def alone_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RANK", guard.HELD):
+    for name in ("RANK", "NODE_RANK", "SLURM_NODEID", guard.HELD):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -100,6 +100,18 @@ def test_other_ranks_run_beside_the_main_process(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("RANK", "1")
     with holder(tmp_path), guard.alone("report", tmp_path, task="x4"):
         pass
+
+
+@pytest.mark.parametrize("name", ["NODE_RANK", "SLURM_NODEID"])
+def test_other_nodes_run_beside_the_first_where_several_processes_train(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    with holder(tmp_path):
+        with guard.alone("report", tmp_path, task="x4", several=True):
+            pass
+        with pytest.raises(ValueError, match="running already"), guard.alone("report", tmp_path, task="x4"):
+            pass
 
 
 def test_children_run_under_their_parents_lock(tmp_path: Path) -> None:

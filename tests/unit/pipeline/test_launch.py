@@ -6,7 +6,7 @@ import pytest
 
 from pipeline import launch
 from pipeline.launch import Nodes, nodes_of, threads_of
-from pipeline.params import FinetuneParams
+from pipeline.params import PROJECT, FinetuneParams
 
 FOUR = FinetuneParams(num_processes=4)
 STEP = {
@@ -25,6 +25,20 @@ def scontrol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program.write_text('#!/bin/sh\n[ "$*" = "show hostnames node[07-08]" ] && printf "node07\\nnode08\\n"\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+
+@pytest.mark.parametrize(("processes", "count"), [(4, 1), (8, 2)])
+def test_the_guide_shows_what_is_started(processes: int, count: int) -> None:
+    guide = (PROJECT / "docs/cluster.md").read_text().replace("\\\n", " ")
+    lines = [
+        line.split()
+        for line in guide.splitlines()
+        if line.startswith(f"accelerate launch --num_processes {processes} ")
+    ]
+    settings = FinetuneParams(num_processes=processes, batch=32)
+    nodes = Nodes() if count == 1 else Nodes(count, "$NODE_RANK", "node07", launch.PORT)  # type: ignore[arg-type]
+    (line,) = lines
+    assert line[4 : line.index("--module")] == launch._options(settings, nodes)
 
 
 def test_without_a_word_it_is_this_node() -> None:

@@ -123,15 +123,30 @@ def test_what_does_not_fit_is_refused_with_advice(
     assert "warning: memory: found" in capsys.readouterr().err
 
 
-def test_accumulation_and_more_processes_need_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accumulation_and_more_processes_need_less(tmp_path: Path) -> None:
     data = prepared(tmp_path, [SMALL], SMALL)
     steps = []
-    for accumulate, world in ((1, 1), (4, 1), (1, 4)):
-        monkeypatch.setenv("WORLD_SIZE", str(world))
-        fit = {"method": "network", "steps": 1, "batch": 16, "accumulate": accumulate}
+    for accumulate, processes in ((1, 1), (4, 1), (1, 4)):
+        fit = {"method": "network", "steps": 1, "batch": 16, "accumulate": accumulate, "num_processes": processes}
         block = settings("train", "srlut", {}, 64, None, fit).experiment("a")
         steps.append(footprint.of_training(block, block.train, data, protocols.super_resolution(4)).step)
     assert steps[0] == 4 * steps[1] == 4 * steps[2]
+
+
+def test_every_process_on_this_machine_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared(tmp_path / "prepare" / "x4", [SMALL], SMALL)
+
+    def memory(processes: int) -> int:
+        fit = {"steps": 1, "batch": 16, "num_processes": processes}
+        needed = needs.of_stage("finetune", settings("finetune", "mulut", MULUT, 8, None, fit), tmp_path, "x4", "a")
+        assert needed is not None
+        return needed.memory
+
+    assert memory(4) > memory(1) + 3 * needs.TORCH
+    two, four = memory(2), memory(4)
+    for name, value in {"NNODES": "2", "NODE_RANK": "0", "MASTER_ADDR": "a"}.items():
+        monkeypatch.setenv(name, value)
+    assert two < memory(4) + needs.TORCH < four
 
 
 def test_prepare_says_what_it_will_write_and_is_refused_without_room(

@@ -28,7 +28,12 @@ def test_the_projects_own_file_is_valid() -> None:
 
 
 def test_the_schema_is_current() -> None:
-    assert params.schema_is_current(), "run `python -m pipeline schema`"
+    assert params.SCHEMA.read_text() == params.json_schema(), "run `python -m pipeline schema`"
+
+
+def test_an_experiment_is_not_called_like_another_version_of_an_image() -> None:
+    with pytest.raises(params.ParamsError, match=r"experiments\.bicubic: found a name that reports use"):
+        parse(TEXT.replace("  one:", "  bicubic:"))
 
 
 def test_defaults_are_filled_in_and_frozen() -> None:

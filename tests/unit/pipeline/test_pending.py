@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,35 @@ from pipeline.params import TrackingParams
 from pipeline.stages import PROJECT
 from pipeline.tracking import journal, sending, store
 from tests.servers import free_port, mlflow_server, stop
+
+CHILD = """
+import sys
+from pathlib import Path
+from pipeline import tracking
+from pipeline.params import TrackingParams
+tracking.FLUSH_SECONDS = 0.0
+with tracking.stage_run(
+    TrackingParams(uri=sys.argv[1]), stage="train", experiment="living", root=Path("runs/dvc"), params={"steps": 1}
+) as run:
+    run.metrics({"loss": 0.5}, step=1)
+    print("running", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def running(uri: str) -> Iterator[subprocess.Popen[str]]:
+    """A process within a stage, which ends when its input does; killed at the end of the block if it still lives."""
+    command = [sys.executable, "-c", CHILD, uri]
+    with subprocess.Popen(
+        command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "running\n"
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.fixture
@@ -140,6 +171,64 @@ def test_a_run_whose_process_died_is_sent_as_killed_and_that_of_a_living_one_is_
     assert sorted(run.info.status for run in runs(uri)) == ["FINISHED", "KILLED"]
 
 
+def test_a_stage_that_is_killed_while_mlflow_answers_does_not_stay_running(uri: str, tmp_path: Path) -> None:
+    with running(uri) as process:
+        (before,) = runs(uri)
+        assert before.info.status == "RUNNING"
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    assert tracking.sync(TrackingParams(uri=uri)) == (1, 0)
+    assert waiting(tmp_path) == []
+    (after,) = runs(uri)
+    assert (after.info.run_id, after.info.status) == (before.info.run_id, "KILLED")
+    assert after.info.end_time >= after.info.start_time
+    assert (after.data.metrics, after.data.tags["latest"]) == ({"loss": 0.5}, "false")
+
+
+def test_stages_that_run_at_once_leave_each_other_alone(uri: str, tmp_path: Path) -> None:
+    settings = TrackingParams(uri=uri)
+    with running(uri) as process:
+        log(uri)
+        assert tracking.sync(settings) == (0, 0)  # it runs, but nothing of it waits
+        statuses = {run.data.tags["experiment"]: run.info.status for run in runs(uri)}
+        assert statuses == {"living": "RUNNING", "a": "FINISHED"}
+        assert len(waiting(tmp_path)) == 2  # the living one's file and lock
+        assert process.communicate() == ("", "")
+    assert [run.info.status for run in runs(uri)] == ["FINISHED"] * 2
+    assert waiting(tmp_path) == []
+
+
+def test_a_stage_that_is_interrupted_while_its_run_is_created_does_not_stay_running(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    create = MlflowClient.create_run
+
+    def interrupted(*arguments: Any) -> None:
+        create(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MlflowClient, "create_run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        log(uri, steps=1)
+    (logged,) = runs(uri)
+    assert (logged.info.status, logged.data.params) == ("KILLED", {"steps": "1"})
+    assert waiting(tmp_path) == []
+
+
+def test_a_stage_that_is_interrupted_before_its_run_is_created_leaves_nothing(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tracking, "_system_tags", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        log(uri)
+    assert waiting(tmp_path) == []
+
+
 def test_what_a_server_refuses_does_not_keep_back_the_rest(
     uri: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,6 +240,78 @@ def test_what_a_server_refuses_does_not_keep_back_the_rest(
     assert (logged.info.status, logged.data.params, logged.data.metrics) == ("FINISHED", {}, {"loss": 0.5})
     assert capfd.readouterr().err.startswith("tracking: params left out: MLflow says ")
     assert waiting(tmp_path) == []
+
+
+def test_a_run_that_cannot_be_sent_does_not_keep_back_later_ones(
+    uri: str, tmp_path: Path, down: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    create = MlflowClient.create_run
+
+    def refuse(self: MlflowClient, experiment: str, time: int, tags: dict[str, str], name: str) -> Any:
+        if tags["experiment"] == "refused":
+            raise ValueError("no such run here")
+        return create(self, experiment, time, tags, name)
+
+    monkeypatch.setattr(MlflowClient, "create_run", refuse)
+    down(True)
+    for steps in range(4):
+        log(uri, steps=steps)
+    down(False)
+    damaged, _, refused, _ = (path for path in waiting(tmp_path) if path.suffix == ".json")
+    damaged.write_text("{")
+    refused.write_text(refused.read_text().replace('"experiment": "a"', '"experiment": "refused"'))
+    with pytest.raises(ValueError, match=rf"^{damaged}: damaged, "):
+        tracking.sync(TrackingParams(uri=uri))
+    assert {run.data.params["steps"] for run in runs(uri)} == {"1", "3"}
+    damaged.unlink()
+    with pytest.raises(ValueError, match=rf"^{refused}: MLflow refuses it \(no such run here\)"):
+        tracking.sync(TrackingParams(uri=uri))
+    assert refused in waiting(tmp_path)
+
+
+def test_a_stage_names_a_damaged_file_and_logs_all_the_same(
+    uri: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "tracking" / "mlflow-pending" / "damaged.json"
+    file.parent.mkdir()
+    file.write_text("{")
+    log(uri)
+    expected = f"tracking: {file}: damaged, expected a run that waits to be sent; remove it to lose it\n"
+    assert capfd.readouterr().err == expected
+    assert [run.info.status for run in runs(uri)] == ["FINISHED"]
+
+
+def test_a_folder_that_cannot_be_written_is_named_and_the_run_sent(
+    uri: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tracking" / "mlflow-pending").write_text("a file in its place")
+    log(uri)
+    (said,) = capfd.readouterr().err.splitlines()
+    assert said.startswith(f"tracking: incomplete: {tmp_path}/tracking/mlflow-pending/")
+    assert said.endswith(".json: File exists")
+    assert [run.info.status for run in runs(uri)] == ["FINISHED"]
+
+
+def test_a_server_that_is_away_is_not_asked_for_every_run(
+    uri: str, down: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[journal.Journal] = []
+
+    def fail(self: sending.Sender, journal: journal.Journal) -> None:
+        tried.append(journal)
+        raise OSError("nobody there")
+
+    down(True)
+    for _ in range(3):
+        log(uri)
+    down(False)
+    monkeypatch.setattr(sending.Sender, "send", fail)
+    monkeypatch.setattr(sending.Sender, "answers", lambda _: False)
+    with pytest.raises(OSError, match="nobody there"):
+        tracking.sync(TrackingParams(uri=uri))
+    assert len(tried) == 1
 
 
 def test_what_fails_while_the_server_answers_is_tried_three_times(

@@ -8,11 +8,18 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+import warnings
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -176,6 +183,34 @@ def test_the_best_model_is_loaded_and_served_with_the_librarys_pixels(
         status, answer = ask(port, {"dataframe_records": [{"image": base64.b64encode(b"no image").decode()}]})
         assert status == 400
         assert "image 0: found none of the formats PNG, JPEG" in answer["message"]
+
+
+@cache
+def restoration() -> tuple[Any, Any]:
+    """A model as it is served, and the context that MLflow calls it with."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow warns of the class's type hints
+        from pipeline.tracking.served import Restoration
+    context = SimpleNamespace(artifacts={"model": MODEL}, model_config={"max_pixels": 100, "threads": 1})
+    made = Restoration()
+    made.load_context(context)
+    return made, context
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=6)),
+    st.sampled_from(["\n", " ", "\r\n"]),
+)
+def test_pictures_in_plain_numbers_are_restored_as_files_and_as_base64(gray: NDArray[np.uint8], between: str) -> None:
+    height, width = gray.shape
+    numbers = [width, height, 255, *gray.flat]
+    content = ("P2\n" + between.join(str(number) for number in numbers) + "\n").encode()
+    served, context = restoration()
+    frame = pd.DataFrame({"image": [content, base64.b64encode(content)]})
+    expected = served.restorer.restore(gray)
+    for restored in served.predict(context, frame)["image"]:
+        assert np.array_equal(pixels(restored), expected)
 
 
 def ask(port: int, body: dict[str, Any]) -> tuple[int, Any]:

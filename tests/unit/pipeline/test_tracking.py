@@ -89,7 +89,7 @@ def test_a_stage_logs_parameters_metrics_artifacts_and_tags(uri: str, tmp_path: 
     assert logged.data.tags["mlflow.note.content"] == "Protocol: this."
     assert logged.data.tags["mlflow.source.name"] == "python -m pipeline evaluate"
     assert logged.data.tags["mlflow.loggedImages"] == "True"
-    assert not (tmp_path / "tracking" / "mlflow-pending").exists()
+    assert list((tmp_path / "tracking" / "mlflow-pending").iterdir()) == []
 
 
 def test_the_newest_run_takes_latest_from_the_one_it_supersedes(uri: str) -> None:
@@ -154,12 +154,19 @@ def test_a_database_that_goes_away_loses_no_outputs(
     with tracking.stage_run(TrackingParams(uri=uri), stage="train", experiment="a", root=tmp_path, params={}) as run:
         (tmp_path / "tracking" / "mlflow.db").write_bytes(b"")
         run.metrics({"loss": 1.0})
-        run.artifact(tmp_path / "absent")
         (tmp_path / "output").write_text("kept")
     assert (tmp_path / "output").read_text() == "kept"
     said = capfd.readouterr().err.splitlines()
     assert len(said) == 1
     assert said[0].startswith("tracking: incomplete: ")
+
+
+def test_an_output_that_is_not_there_is_named(uri: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with tracking.stage_run(TrackingParams(uri=uri), stage="train", experiment="a", root=tmp_path, params={}) as run:
+        run.artifact(tmp_path / "absent")
+    said = capfd.readouterr().err
+    assert said == f"tracking: incomplete: [Errno 2] No such file or directory: '{tmp_path}/absent'\n"
+    assert [run.info.status for run in runs(uri)] == ["FINISHED"]
 
 
 def test_disabled_tracking_writes_nothing_and_loads_nothing(tmp_path: Path) -> None:
