@@ -45,7 +45,7 @@ results:
 	@echo "Parameters and curves:   make ui"
 
 test: setup  ## the tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-cluster: setup  ## the tests on SLURM, as root on Debian; INSTALL=1 installs SLURM first
 	@$(BIN)/python -m tests.cluster.slurm $(if $(INSTALL),--install) -- $(BIN)/python -m pytest -q tests/cluster

@@ -9,6 +9,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Workflows first: they take minutes, and what is short fills up at the end."""
+    items.sort(key=lambda item: "workflow" not in item.path.parts)
+
+
 def _finder(variable: str, default: str) -> Callable[[str], Path]:
     folder = Path(os.environ.get(variable) or ROOT / default)
 
