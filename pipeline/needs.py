@@ -129,7 +129,8 @@ def of_fit(block: Experiment, settings: FitParams, data: Path, protocol: Protoco
     work = patches if settings.steps else "no steps"
     if isinstance(settings, TrainParams) and settings.init == "least_squares":
         work = f"least squares in at most {settings.iterations} passes, {work}"
-    here = settings.ranks // launch.nodes_of(os.environ).count  # processes on this machine
+    ranks = settings.ranks
+    here = max(1, ranks // launch.nodes_of(os.environ).count) if ranks > 1 else 1  # processes on this machine
     others = found.states + (0 if _on_gpu() else found.step)  # the main one alone validates
     memory = here * TORCH + (found.states if _on_gpu() else found.peak) + (here - 1) * others
     return Needs(work, memory, 2 * found.checkpoint, smaller)  # a checkpoint is written beside the one before it
