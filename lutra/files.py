@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import BinaryIO
@@ -27,17 +27,18 @@ def write_whole(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with (
+            placing(lambda: os.replace(temporary, path), lambda: temporary.unlink(missing_ok=True)),
+            temporary.open("wb") as file,
+        ):
             if callable(write):
                 write(file)
             else:
                 file.write(write.encode() if isinstance(write, str) else write)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:  # of a write to an open file, which knows no name
+    except OSError as error:
+        if error.filename is None:  # of a write to an open file, which knows no name
             error.filename = str(path)
         raise
-    put(lambda: os.replace(temporary, path), lambda: temporary.unlink(missing_ok=True))
 
 
 @contextmanager
@@ -55,18 +56,19 @@ def all_at_once() -> Iterator[None]:
             discard()
 
 
-def put(place: Action, discard: Action) -> None:
-    """Bring to its place what was written under a temporary name: now, or at the end of a block of `all_at_once`.
+@contextmanager
+def placing(place: Action, discard: Action) -> Iterator[None]:
+    """What the block writes under a temporary name comes to its place: now, or at the end of `all_at_once` around it.
 
     Args:
         place: renames it.
-        discard: removes what is left under the temporary name, if anything.
+        discard: removes what is left under the temporary name, if anything; also when the block raises.
     """
-    waiting = _waiting.get()
-    if waiting is not None:
-        waiting.append((place, discard))
-        return
-    try:
-        place()
-    finally:
-        discard()
+    with ExitStack() as stack:
+        stack.callback(discard)
+        yield
+        waiting = _waiting.get()
+        if waiting is None:
+            place()
+        else:
+            waiting.append((place, stack.pop_all().close))

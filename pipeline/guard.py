@@ -82,7 +82,7 @@ def clear(stage: stages.Stage, root: Path, target: dict[str, str]) -> None:
 
     Only under the stage's lock: then no living process can own one, whatever number its name holds.
     """
-    outputs = [root / output.path.format(**target) for output in stage.outputs.values()]
+    outputs = _outputs(stage, root, target)
     left = [path for output in outputs for path in output.parent.glob(f".{output.name}.*.tmp")]
     if stage.per == "experiment":
         left += (root / "checkpoints" / target["experiment"] / stage.name).glob(".*.tmp")
@@ -91,6 +91,10 @@ def clear(stage: stages.Stage, root: Path, target: dict[str, str]) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def _outputs(stage: stages.Stage, root: Path, target: dict[str, str]) -> list[Path]:
+    return [root / output.path.format(**target) for output in stage.outputs.values()]
 
 
 def _sign(holder: Path) -> None:
@@ -119,7 +123,7 @@ def _telling_of_a_full_disk(stage: stages.Stage, root: Path, target: dict[str, s
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        outputs = [root / output.path.format(**target) for output in stage.outputs.values()]
+        outputs = _outputs(stage, root, target)
         folder = outputs[0].parent if stage.name != "prepare" else outputs[0]
         free = decimal(shutil.disk_usage(root).free)
         kept = "; earlier outputs are kept" if all(output.exists() for output in outputs) else ""

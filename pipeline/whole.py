@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lutra.files import put
+from lutra.files import placing
 
 
 @contextmanager
@@ -29,10 +29,6 @@ def whole_folder(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
 
     discard()
-    try:
+    with placing(place, discard):
         temporary.mkdir(parents=True)
         yield temporary
-    except BaseException:
-        discard()
-        raise
-    put(place, discard)
