@@ -7,14 +7,25 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialise
 
-from lutra.description import MIX_BITS, TASKS, WEIGHT_BITS, ChannelTaps, Description, NetworkSpec, SampledTaps, Unit
+from lutra.description import (
+    MIX_BITS,
+    TASKS,
+    WEIGHT_BITS,
+    ChannelTaps,
+    Description,
+    NetworkSpec,
+    Planes,
+    SampledTaps,
+    Unit,
+    planes_of,
+)
 from lutra.files import write_whole
 from lutra.layouts import DenseLayout, Layout, layout_from_json
 
@@ -35,6 +46,7 @@ class Artifact:
     provenance: where it came from (data, recipe, commit, versions, or the published files it was read from).
     metrics: measured figures, {kind: {data set: {metric: value}}}.
     options: of the task it was trained for, such as {"sigma": 25}, as `lutra.protocols.of` takes them; the scale apart.
+    planes: the planes it was trained on, and restores; None for those that the task's models are trained on.
     """
 
     description: Description
@@ -44,9 +56,12 @@ class Artifact:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    planes: Planes | None = None
 
     def __post_init__(self) -> None:
         """Check that names, types and shapes are those the description asks for; raises ValueError."""
+        if self.planes not in (None, *get_args(Planes)):
+            raise ValueError(f"planes: found {self.planes!r}, expected one of {', '.join(get_args(Planes))}")
         forms = {name: (str(array.dtype), array.shape) for name, array in self.tensors.items()}
         _check_forms(self.description, self.functions, self.task, forms)
         for name, array in self.tensors.items():
@@ -56,6 +71,11 @@ class Artifact:
                 raise ValueError(f"tensor '{name}': the weights of a tap must be >= 0 and sum to {2**WEIGHT_BITS}")
             if name.endswith(".adarl_fixed") and ((array < 0).any() or (array > 2**MIX_BITS).any()):
                 raise ValueError(f"tensor '{name}': a share lies outside 0..{2**MIX_BITS}")
+
+    @property
+    def trained_planes(self) -> Planes:
+        """What a picture is taken apart into before it is restored."""
+        return self.planes or planes_of(self.task)
 
     def table(self, unit: str) -> Array:
         """The entries of a unit's table, all parts in order: (entries, values) int8."""
@@ -158,6 +178,7 @@ def save(path: str | os.PathLike[str], artifact: Artifact) -> None:
         "provenance": dict(artifact.provenance),
         "metrics": dict(artifact.metrics),
         "options": dict(artifact.options),
+        "planes": artifact.trained_planes,
     }
     content = serialise(dict(artifact.tensors), {"lutra": json.dumps(header, sort_keys=True)})
     write_whole(Path(path), content)
@@ -217,6 +238,7 @@ def _fields(header: dict[str, Any]) -> dict[str, Any]:
         "provenance": header["provenance"],
         "metrics": header["metrics"],
         "options": header["options"],
+        "planes": header.get("planes"),  # files of earlier versions have none
     }
 
 

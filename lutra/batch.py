@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lutra.files import remove_leftovers
 from lutra.imaging.files import SUFFIXES
-from lutra.imaging.pictures import Picture, check_writable, read_picture, write_picture
+from lutra.imaging.pictures import check_writable, read_picture, write_picture
 from lutra.restoring import Restorer
 
 MAX_PIXELS = 1 << 28
@@ -68,8 +69,8 @@ def run(restorer: Restorer, job: Job, *, threads: int | None = None, quality: in
         restored = restorer.restore(picture.pixels, threads=threads)
     except MemoryError:
         raise OSError(f"{job.source}: not enough memory to restore it") from None
-    job.target.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(job.target, Picture(restored, picture.profile, picture.exif), quality=quality)
+    remove_leftovers(job.target)
+    write_picture(job.target, replace(picture, pixels=restored), quality=quality)
 
 
 def run_all(jobs: Sequence[Job], work: Callable[[Job], None], failed: Callable[[str], None]) -> Iterator[Job]:

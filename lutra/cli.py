@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import sys
 import warnings
 from functools import partial
@@ -34,6 +35,8 @@ app = typer.Typer(
 
 # Typer brings its own copy of Click or uses the one installed, so this class has no fixed address.
 _UsageError: Any = typer.BadParameter.__base__
+
+_INTERRUPTED = 128 + signal.SIGINT
 
 _MODEL = "A model file, a name that `lutra models` lists, or an https: or file: address with #sha256=..."
 Model = Annotated[str, typer.Argument(help=_MODEL)]
@@ -185,7 +188,7 @@ def evaluate(
     options = {"bicubic": bicubic, "sigma": sigma, "quality": quality, "length": length}
     protocol = evaluation.protocol_of(loaded, options, pairs=pairs)
     folder = evaluation.find_folder(data)
-    restore = Restorer(loaded).restore
+    restore = Restorer(loaded).restore_planes
     more = {"lpips": lpips_measure()} if lpips else {}
     entries = find_images(folder, protocol.scale, pairs=pairs)
     scores = {found.name: found.scores for found in evaluation.evaluate(restore, entries, protocol, more)}
@@ -312,8 +315,16 @@ def _say(text: str) -> None:
     print("error:", line, file=sys.stderr)
 
 
+def _stop(number: int, _: object) -> None:
+    """End as Ctrl-C does, so that temporary files are removed."""
+    raise SystemExit(128 + number)
+
+
 def main() -> int:
-    """Run the command line; the process's exit code."""
+    """Run the command line; return the process's exit code."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _stop)
     warnings.formatwarning = lambda message, *_, **__: f"note: {message}\n"
     try:
         code = app(standalone_mode=False)
@@ -322,11 +333,12 @@ def main() -> int:
             _say(text)
         return 2
     except (typer.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)
-        return 130
+        code = _INTERRUPTED
     except (ValueError, OSError, MemoryError) as error:
         if os.environ.get("LUTRA_TRACE"):
             raise
         _say(str(error) or "not enough memory")
         return 2
+    if code == _INTERRUPTED:  # typer returns this number for Ctrl-C, or lets the exception through
+        print("interrupted", file=sys.stderr)
     return code if isinstance(code, int) else 0

@@ -14,8 +14,11 @@ from PIL import Image
 
 from lutra import artifact, engine, sources
 from lutra.artifact import Artifact
+from lutra.imaging.alpha import enlarge_alpha, fill_hidden
+from lutra.imaging.colour import rgb_to_y, with_luma
 from lutra.imaging.files import Refused
 from lutra.imaging.pictures import is_opaque, to_pixels
+from lutra.imaging.resize import imresize
 
 Pixels = NDArray[np.uint8]
 Run = Callable[[Pixels, int | None, Pixels | None], Pixels]
@@ -69,7 +72,11 @@ class Restorer:
     def restore(
         self, image: Pixels | Image.Image, *, threads: int | None = None, out: Pixels | None = None
     ) -> Pixels | Image.Image:
-        """Restore an image, each channel on its own; alpha that is opaque everywhere stays so.
+        """Restore a picture in the planes that the model was trained on.
+
+        Most models restore red, green and blue each by itself. Those that were trained on luma restore the luma and
+        keep the chroma. Alpha is not restored: it is enlarged by bicubic interpolation, and hidden colours are filled
+        from the visible ones near them.
 
         Args:
             image: uint8 (H, W) gray, (H, W, 2) gray and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha, 0..255; or
@@ -98,6 +105,24 @@ class Restorer:
         restored.info = {key: image.info[key] for key in ("icc_profile", "exif") if key in image.info}
         return restored
 
+    def restore_planes(self, image: Pixels, *, threads: int | None = None) -> Pixels:
+        """Restore planes that are already those the model was trained on, such as the luma of a protocol.
+
+        Args:
+            image: uint8 (H, W) or (H, W, 3), each plane by itself.
+            threads: as `restore` takes them.
+
+        Returns:
+            (H * scale, W * scale), or with 3 channels, uint8.
+
+        Raises:
+            ValueError: the image has another type or shape.
+        """
+        if image.dtype != np.uint8 or not (image.ndim == 2 or image.shape[2:] == (3,)) or image.size == 0:
+            found = f"{image.dtype} of shape {image.shape}"
+            raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 3), not empty")
+        return self._run(image, threads, None)
+
     def _restore(self, pixels: Pixels, threads: int | None, out: Pixels | None) -> Pixels:
         known = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (2, 3, 4))
         if pixels.dtype != np.uint8 or not known or pixels.size == 0:
@@ -105,12 +130,37 @@ class Restorer:
             raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 2..4), not empty")
         if out is not None:
             engine.check_out(out, pixels, self.scale)
-        if pixels.ndim == 3 and pixels.shape[2] in (2, 4) and is_opaque(pixels[:, :, -1]):
-            # A table may turn a constant 255 into 254, which would let a background shine through.
-            colour = self._run(pixels[:, :, :-1], threads, None)
-            opaque = np.full((*colour.shape[:2], 1), 255, np.uint8)
-            return np.concatenate([colour, opaque], axis=2, out=out)
-        return self._run(pixels, threads, out)
+        if pixels.ndim == 2 or pixels.shape[2] == 3:
+            return self._restore_colour(pixels, threads, out)
+        alpha = pixels[:, :, -1]
+        colour = np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 2 else pixels[:, :, :-1])
+        if is_opaque(alpha):
+            enlarged = np.full((alpha.shape[0] * self.scale, alpha.shape[1] * self.scale), 255, np.uint8)
+        else:
+            colour, enlarged = fill_hidden(colour, alpha), enlarge_alpha(alpha, self.scale)
+        restored = self._restore_colour(colour, threads, None)
+        return np.concatenate([np.atleast_3d(restored), enlarged[:, :, None]], axis=2, out=out)
+
+    def _restore_colour(self, colour: Pixels, threads: int | None, out: Pixels | None) -> Pixels:
+        """Restore (H, W) or (H, W, 3) by each of its planes, or by its luma."""
+        if self.artifact.trained_planes == "each":
+            return self._run(colour, threads, out)
+        luma = _luma(colour)
+        stored = np.rint(luma).astype(np.uint8)
+        restored = self._run(stored, threads, None)
+        base = imresize(colour, self.scale) if self.scale > 1 else colour
+        # Where sizes stay, a luma that the model leaves alone stays: rounding it is no part of the change.
+        before = _luma(base) if self.scale > 1 else stored.astype(np.float64)
+        changed = with_luma(base, restored - before)
+        if out is None:
+            return changed
+        out[...] = changed
+        return out
+
+
+def _luma(image: Pixels) -> NDArray[np.float64]:
+    """Return the luma of gray or RGB, in 16..235: (H, W)."""
+    return rgb_to_y(image) if image.ndim == 3 else 16 + image.astype(np.float64) * (219 / 255)
 
 
 def _suits_engine(model: Artifact) -> bool:

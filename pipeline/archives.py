@@ -18,6 +18,8 @@ from lzma import LZMAError
 from pathlib import Path
 from typing import IO, TypeVar
 
+from lutra.files import temporary_name
+
 T = TypeVar("T")
 
 _BLOCK = 1 << 20
@@ -74,8 +76,7 @@ def extract(
     """
     if folder.exists():
         raise ValueError(f"{folder}: found something there, expected a new name to unpack {archive.name} to")
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = temporary_name(folder)
     temporary.mkdir(parents=True)
     try:
         names = _unpack(archive, temporary, wanted, limits or Limits())

@@ -59,7 +59,7 @@ def run(params: Params, experiment: str, root: Path) -> None:
     }
     artifacts = {kind: artifact.load(path) for kind, path in files.items()}
     restorers = {kind: Restorer(loaded) for kind, loaded in artifacts.items()}
-    models: dict[str, Restore] = {kind: restorer.restore for kind, restorer in restorers.items()}
+    models: dict[str, Restore] = {kind: restorer.restore_planes for kind, restorer in restorers.items()}
     with tracking.stage_run(
         params.tracking,
         stage="evaluate",

@@ -184,7 +184,15 @@ STAGES: tuple[Stage, ...] = (
             "curve": Output("finetune/{experiment}/curve.csv", "curve"),
         },
         parameters=("tasks.{task}", *_of_experiment("task", "table", "finetune")),
-        modules=("pipeline/finetune.py", "lutra/multigrid.py", *PARAMETERS, *PACKED, *FITTING, *MODEL),
+        modules=(
+            "pipeline/finetune.py",
+            "lutra/extremes.py",
+            "lutra/multigrid.py",
+            *PARAMETERS,
+            *PACKED,
+            *FITTING,
+            *MODEL,
+        ),
         resources=Resources(threads=8, mem_mb=16000, runtime=2880, gpu=1),
     ),
     Stage(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lutra.files import placing
+from lutra.files import placing, temporary_name
 
 
 @contextmanager
@@ -17,7 +17,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
     When the block raises, `path` stays as it was.
     """
-    temporary, old = (path.with_name(f".{path.name}.{os.getpid()}{end}") for end in (".tmp", ".old.tmp"))
+    temporary, old = temporary_name(path), temporary_name(path)
 
     def discard() -> None:
         for leftover in (temporary, old):
@@ -28,7 +28,6 @@ def whole_folder(path: Path) -> Iterator[Path]:
             os.replace(path, old)  # a folder that is not empty cannot be replaced in one step
         os.replace(temporary, path)
 
-    discard()
     with placing(place, discard):
         temporary.mkdir(parents=True)
         yield temporary

@@ -54,7 +54,7 @@ class LutModel(nn.Module):
         """
         n, _, height, width = image.shape
         radius, scale = self.description.radius, self.description.scale
-        rows = max(radius, BAND_PIXELS // (n * width))
+        rows = max(radius, BAND_PIXELS // (n * width), 1)
         bands = []
         for top in range(0, height, rows):
             first, end = max(0, top - radius), min(height, top + rows + radius)

@@ -2,6 +2,8 @@
 
 import re
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from lutra.imaging import files
-from lutra.imaging.files import list_images, read_image, write_image
+from lutra.imaging.files import read_image, write_image
 
 Bytes = NDArray[np.uint8]
 
@@ -171,8 +172,7 @@ def test_an_interrupted_write_keeps_the_old_file(tmp_path: Path, monkeypatch: py
     path, old = tmp_path / "a.png", noise(4, 4)
     write_image(path, old)
 
-    def interrupted(self: Image.Image, name: Path, **options: Any) -> None:
-        name.write_bytes(b"half")
+    def interrupted(self: Image.Image, file: Any, *format: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Image.Image, "save", interrupted)
@@ -182,19 +182,98 @@ def test_an_interrupted_write_keeps_the_old_file(tmp_path: Path, monkeypatch: py
     assert np.array_equal(read_image(path), old)
 
 
-def test_images_are_listed_by_name(tmp_path: Path) -> None:
-    for name in ("b.PNG", "a.jpg", "c.tiff", "notes.txt", ".hidden.png"):
-        (tmp_path / name).touch()
-    (tmp_path / "folder.png").mkdir()
-    assert [path.name for path in list_images(tmp_path)] == ["a.jpg", "b.PNG", "c.tiff"]
-    assert all(path.suffix.lower() in files.SUFFIXES for path in list_images(str(tmp_path)))
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".ppm", ".webp"])
+def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path, suffix: str) -> None:
+    """The limit is met within the last bytes, which Pillow writes without looking for errors."""
+    image = noise(60, 60, 3)
+    write_image(tmp_path / f"whole{suffix}", image)
+    room = (tmp_path / f"whole{suffix}").stat().st_size - 10
+    np.save(tmp_path / "image.npy", image)
+    code = (
+        "import numpy, resource, signal, sys; from lutra.imaging.files import write_image\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
+        "write_image(sys.argv[2], numpy.load(sys.argv[1]))"
+    )
+    path = tmp_path / "out" / f"a{suffix}"
+    path.parent.mkdir()
+    command = [sys.executable, "-c", code, tmp_path / "image.npy", path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and f"File too large: '{path}'" in done.stderr
+    assert list(path.parent.iterdir()) == []
 
 
-def test_folders_without_images_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"found no image, expected files ending in \.png"):
-        list_images(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"nowhere: no such folder"):
-        list_images(tmp_path / "nowhere")
-    (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match=r"file: found a file, expected a folder"):
-        list_images(tmp_path / "file")
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_samples_that_are_deep_or_signed_are_refused_in_tiff(tmp_path: Path, planar: str, signed: bool) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    path = tmp_path / "a.tif"
+    pixels = noise(*((3, 8, 8) if planar == "separate" else (8, 8, 3)))
+    if signed:  # of colour images Pillow reads none with signed samples
+        tifffile.imwrite(path, pixels[0].astype(np.int8), photometric="minisblack", metadata=None)
+    else:
+        tifffile.imwrite(path, pixels.astype(np.uint16), photometric="rgb", planarconfig=planar, metadata=None)
+    refused(path, "numbers that are signed" if signed else "more than 8 bits a channel")
+
+
+def test_separate_planes_of_eight_bits_are_read(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    planes = noise(3, 8, 9)
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", planarconfig="separate", metadata=None)
+    assert np.array_equal(read_image(tmp_path / "a.tif"), planes.transpose(1, 2, 0))
+
+
+def test_data_that_ends_early_but_properly_is_refused(tmp_path: Path) -> None:
+    rows = (b"\0" + bytes(range(1, 7))) * 4
+    (tmp_path / "short.png").write_bytes(png(2, 5, 8, 2, rows))
+    refused(tmp_path / "short.png", "data for a part of the image only")
+    (tmp_path / "whole.png").write_bytes(png(2, 4, 8, 2, rows))
+    assert read_image(tmp_path / "whole.png").shape == (4, 2, 3)
+    (tmp_path / "black.png").write_bytes(png(2, 4, 8, 2, bytes(28)))
+    assert not read_image(tmp_path / "black.png").any()
+
+
+@pytest.mark.parametrize("colour", [0, 2])
+def test_interlaced_data_that_ends_early_is_refused(tmp_path: Path, colour: int) -> None:
+    sizes = [(1, 1), (1, 1), (2, 1), (2, 2), (4, 2), (4, 4), (8, 4)]  # of the passes of 8x8 pixels: columns, rows
+    rows = b"".join((b"\0" + b"\x07" * columns * (1 + colour)) * count for columns, count in sizes)
+    content = png(8, 8, 8, colour, rows)
+    header = struct.pack(">IIBBBBB", 8, 8, 8, colour, 0, 0, 0)
+    turned = header[:-1] + b"\1"
+
+    def interlaced(content: bytes) -> bytes:
+        checks = (struct.pack(">I", zlib.crc32(b"IHDR" + part)) for part in (header, turned))
+        return content.replace(b"IHDR" + header + next(checks), b"IHDR" + turned + next(checks))
+
+    (tmp_path / "whole.png").write_bytes(interlaced(content))
+    assert (read_image(tmp_path / "whole.png") == 7).all()
+    (tmp_path / "short.png").write_bytes(interlaced(png(8, 8, 8, colour, rows[: -(1 + 8 * (1 + colour))])))
+    refused(tmp_path / "short.png", "data for a part of the image only")
+
+
+def test_any_error_of_a_decoder_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "no-palette.png").write_bytes(png(2, 2, 8, 3, b"\0\0\0" * 2))
+    refused(tmp_path / "no-palette.png", "a damaged or unreadable file")
+    for error, found in (
+        (OverflowError("x\ny"), r"a damaged or unreadable file \(x y\)"),
+        (MemoryError(), "more than"),
+    ):
+        monkeypatch.setattr(Image, "open", lambda *_, error=error, **__: (_ for _ in ()).throw(error))
+        refused(tmp_path / "no-palette.png", found)
+
+
+def test_a_small_file_that_says_it_is_huge_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png(9000, 9000, 8, 2, b"\0" * 9000))
+    refused(tmp_path / "a.png", r"9000 x 9000 pixels in a file of \d+ bytes")
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    write_image(path, noise(4, 4))
+
+    def denied(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(PermissionError, match=f"Permission denied: '{path}'"):
+        read_image(path)
