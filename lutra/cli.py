@@ -201,7 +201,7 @@ def evaluate(
     _print(table)
     print(f"Protocol: {protocol.text}.")
     result = {"model": label, "data": folder.resolve().name, "mean": means, "images": scores, "protocol": protocol.text}
-    text = json.dumps(result, indent=2) + "\n"
+    text = json.dumps(result, indent=2, allow_nan=False) + "\n"
     if json_file is not None:
         write_whole(json_file, text)
     if output is not None:

@@ -12,6 +12,7 @@ from typing import Any
 from lutra import artifact, bench, protocols
 from lutra.description import TASKS
 from lutra.files import write_whole
+from lutra.imaging.metrics import MOST_PSNR
 from lutra.protocols import Protocol
 from pipeline.params import Params
 from pipeline.provenance import train_name
@@ -46,7 +47,7 @@ def record(params: Params, experiment: str, root: Path, command: str, minutes: f
         "experiment": experiment,
         "data": {"train": train_name(params, experiment), "images_held_out": params.data.validate},
         "parameters": params.experiment(experiment).model_dump(mode="json"),
-        "metrics": json.loads(metrics.read_text()),
+        "metrics": json.loads(metrics.read_text(), parse_constant=lambda _: MOST_PSNR),
         "training_minutes": minutes,
         "command": command,
         "machine": machine(),

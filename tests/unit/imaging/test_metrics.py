@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from fractions import Fraction
-from math import inf, log10
+from math import log10
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lutra.imaging.colour import rgb_to_y
 from lutra.imaging.files import read_image
 from lutra.imaging.folders import find_images
-from lutra.imaging.metrics import psnr, psnr_y, ssim_y
+from lutra.imaging.metrics import MOST_PSNR, psnr, psnr_b, psnr_y, ssim_y
 from lutra.imaging.resize import imresize, modcrop
 
 Folder = Callable[[str], Path]
@@ -35,8 +35,15 @@ def test_psnr_of_a_constant_error() -> None:
 
 def test_equal_images() -> None:
     a, _ = pair(20, 30, 3)
-    assert psnr(a, a) == psnr_y(a, a, 4) == inf
+    assert psnr(a, a) == psnr_y(a, a, 4) == MOST_PSNR == 100
     assert ssim_y(a, a) == 1
+
+
+def test_psnr_is_finite_and_never_above_its_ceiling() -> None:
+    blank = np.full((3000, 3000), 200, np.uint8)
+    almost = blank.copy()
+    almost[0, 0] += 1
+    assert psnr(blank, almost) == psnr_b(blank, blank) == MOST_PSNR
 
 
 def test_black_against_white() -> None:
