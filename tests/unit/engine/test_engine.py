@@ -14,11 +14,11 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from lutra import engine
+from lutra import engine, limits
 from lutra.imaging.files import read_image
 from lutra.layouts import DenseLayout
 from lutra.published import read_tables
-from tests.unit.engine.engine_models import random_image, random_model
+from tests.unit.engine.engine_models import Image, random_image, random_model
 
 pytestmark = pytest.mark.skipif(not engine.available(), reason="the compiled engine was not built")
 LEVELS = engine.levels() if engine.available() else []
@@ -60,6 +60,8 @@ def test_result_goes_where_it_is_asked_to(runner: engine.Engine) -> None:
     ):
         with pytest.raises(ValueError, match="out is"):
             runner.restore(image, out=wrong)
+    with pytest.raises(ValueError, match=r"^out is list, expected an array of contiguous uint8"):
+        runner.restore(image, out=[])  # type: ignore[arg-type]
     out.flags.writeable = False
     with pytest.raises(ValueError, match="out is"):
         runner.restore(image, out=out)
@@ -86,8 +88,28 @@ def test_threads_change_nothing(runner: engine.Engine) -> None:
         one = runner.restore(image, threads=1)
         for threads in (2, 3, 16, 5000):
             assert np.array_equal(runner.restore(image, threads=threads), one)
-    with pytest.raises(ValueError, match="threads is 0"):
-        runner.restore(image, threads=0)
+    assert np.array_equal(runner.restore(image, threads=np.int64(2)), one)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2", 2.0])
+def test_a_number_of_threads_that_is_none_is_refused(runner: engine.Engine, threads: Any) -> None:
+    with pytest.raises(ValueError, match=rf"^threads is {threads!r}, expected a whole number of at least 1$"):
+        runner.restore(random_image(3, 3), threads=threads)
+
+
+def test_a_quota_bounds_the_threads_of_a_restore(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Core:
+        scale = 1
+
+        def restore(self, image: Image, out: Image, threads: int) -> None:
+            asked.append(threads)
+
+    monkeypatch.setattr(limits, "_quota", lambda: 1)
+    engine.Engine(Core()).restore(random_image(3, 3))
+    engine.Engine(Core()).restore(random_image(3, 3), threads=5)
+    assert asked == [1, 5]
 
 
 def test_one_engine_serves_many_threads(runner: engine.Engine) -> None:
