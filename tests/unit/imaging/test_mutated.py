@@ -197,6 +197,9 @@ def read_and_write(path: Path) -> None:
     for suffix in (".png", ".tif"):
         write_picture(path.with_suffix(suffix), found)
         assert np.array_equal(read_picture(path.with_suffix(suffix)).pixels, found.pixels)
+    write_picture(path.with_suffix(".webp"), found, quality=10)
+    if found.pixels.shape[2:] not in ((2,), (4,)):
+        write_picture(path.with_suffix(".jpg"), found)
 
 
 def test_damaged_images_are_read_or_refused_in_one_line(
