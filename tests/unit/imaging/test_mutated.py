@@ -197,8 +197,8 @@ def read_and_write(path: Path) -> None:
     for suffix in (".png", ".tif"):
         write_picture(path.with_suffix(suffix), found)
         assert np.array_equal(read_picture(path.with_suffix(suffix)).pixels, found.pixels)
-    write_picture(path.with_suffix(".webp"), found, quality=10)
-    if found.pixels.shape[2:] not in ((2,), (4,)):
+    if max(found.pixels.shape) <= 16_383 and found.pixels.shape[2:] not in ((2,), (4,)):
+        write_picture(path.with_suffix(".webp"), found, quality=10)
         write_picture(path.with_suffix(".jpg"), found)
 
 
