@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lutra.files import remove_leftovers
 from lutra.imaging.files import SUFFIXES
 from lutra.imaging.pictures import check_writable, read_picture, write_picture
 from lutra.restoring import Restorer
@@ -69,7 +68,6 @@ def run(restorer: Restorer, job: Job, *, threads: int | None = None, quality: in
         restored = restorer.restore(picture.pixels, threads=threads)
     except MemoryError:
         raise OSError(f"{job.source}: not enough memory to restore it") from None
-    remove_leftovers(job.target)
     write_picture(job.target, replace(picture, pixels=restored), quality=quality)
 
 

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import secrets
 import socket
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 Action = Callable[[], object]
 
-_NAME_BYTES = 200
-"""How much of a name a temporary name repeats: file systems hold 255 bytes, and some ends are added."""
+_NAME_BYTES = 255
+"""The longest name of a file, where the file system does not say."""
+_END_BYTES = 50
+"""Room for what a temporary name has besides the beginning of the file's own."""
 
 _waiting: ContextVar[list[tuple[Action, Action]] | None] = ContextVar("waiting", default=None)
+_cleared: set[Path] = set()
+_TEMPORARY = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,10})-[0-9a-f]{8}\.tmp", re.DOTALL)
 
 
 def temporary_name(path: Path) -> Path:
@@ -34,19 +40,22 @@ def leftovers(path: Path) -> Iterator[Path]:
     return path.parent.glob(glob.escape(_beginning(path)) + "*.tmp")
 
 
-def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of `path` that ended processes of this machine left behind."""
-    for left in leftovers(path):
-        machine, _, rest = left.name.removeprefix(_beginning(path)).partition("-")
-        number = rest.partition("-")[0]
-        if machine == _machine() and number.isdecimal() and not _is_running(int(number)) and left.is_file():
-            left.unlink(missing_ok=True)
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files in a folder that ended processes of this machine left behind."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            made = _TEMPORARY.fullmatch(entry.name)
+            if made and made["machine"] == _machine() and not _is_running(int(made["process"])):
+                with suppress(OSError):
+                    if entry.is_file(follow_symlinks=False):
+                        os.unlink(entry.path)
 
 
 def write_whole(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -> None:
     """Write to `path`, whole or not at all; make the folder when it is missing.
 
     The content is on the disk before it gets its name, so that neither a full disk nor a power cut leaves a part of it.
+    The first write into a folder removes what ended processes of this machine left there.
 
     Args:
         path: where the file appears, replacing what was there.
@@ -56,18 +65,28 @@ def write_whole(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -
         OSError: it cannot be written, such as to a full disk; names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.parent not in _cleared:  # looking through a folder for each of its files would take long
+        _cleared.add(path.parent)
+        remove_leftovers(path.parent)
     temporary = temporary_name(path)
+    with (
+        naming(path, temporary),
+        placing(lambda: os.replace(temporary, path), lambda: temporary.unlink(missing_ok=True)),
+        temporary.open("xb") as file,
+    ):
+        if callable(write):
+            write(file)
+        else:
+            file.write(write.encode() if isinstance(write, str) else write)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Make an OSError of the block name `path` where it names no file, or names the temporary one."""
     try:
-        with (
-            placing(lambda: os.replace(temporary, path), lambda: temporary.unlink(missing_ok=True)),
-            temporary.open("wb") as file,
-        ):
-            if callable(write):
-                write(file)
-            else:
-                file.write(write.encode() if isinstance(write, str) else write)
-            file.flush()
-            os.fsync(file.fileno())
+        yield
     except OSError as error:
         if error.errno is not None and error.filename in (None, str(temporary)):  # an open file knows no name
             raise OSError(error.errno, error.strerror, str(path)) from None
@@ -108,14 +127,24 @@ def placing(place: Action, discard: Action) -> Iterator[None]:
 
 
 def _beginning(path: Path) -> str:
+    try:
+        most = min(os.pathconf(path.parent, "PC_NAME_MAX"), _NAME_BYTES)
+    except (AttributeError, OSError, ValueError):  # not on Windows, and not before the folder is there
+        most = _NAME_BYTES
     name = path.name
-    while len(os.fsencode(name)) > _NAME_BYTES:
+    while len(os.fsencode(name)) > most - _END_BYTES:
         name = name[:-1]
     return f".{name}."
 
 
+@cache
 def _machine() -> str:
-    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+    """Return what tells machines apart, and containers of one machine, which count their processes apart."""
+    try:
+        space = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:  # not on Linux
+        space = 0
+    return f"{zlib.crc32(f'{socket.gethostname()} {space}'.encode()):08x}"
 
 
 def _is_running(process: int) -> bool:

@@ -154,7 +154,8 @@ class Restorer:
         if is_opaque(alpha):
             enlarged = np.full((alpha.shape[0] * self.scale, alpha.shape[1] * self.scale), 255, np.uint8)
         else:
-            colour, enlarged = fill_hidden(colour, alpha), enlarge_alpha(alpha, self.scale)
+            reach = self.artifact.description.radius + 2  # the model's, and that of bicubic alpha
+            colour, enlarged = fill_hidden(colour, alpha, reach), enlarge_alpha(alpha, self.scale)
         restored = self._restore_colour(colour, threads, None)
         return np.concatenate([np.atleast_3d(restored), enlarged[:, :, None]], axis=2, out=out)
 

@@ -18,7 +18,7 @@ from lzma import LZMAError
 from pathlib import Path
 from typing import IO, TypeVar
 
-from lutra.files import temporary_name
+from lutra.files import naming, temporary_name
 
 T = TypeVar("T")
 
@@ -124,7 +124,7 @@ def _write(archive: Path, member: _Member, path: Path) -> None:
         file = path.open("xb")
     except (FileExistsError, NotADirectoryError):
         raise ValueError(f"{where}: found a file and a folder of one name, expected one of them") from None
-    with file, _reading(where, member.open) as source:
+    with naming(path), file, _reading(where, member.open) as source:
         left = member.size
         while block := _reading(where, lambda: source.read(_BLOCK)):
             left -= len(block)

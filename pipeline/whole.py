@@ -26,8 +26,22 @@ def whole_folder(path: Path) -> Iterator[Path]:
     def place() -> None:
         if path.exists():
             os.replace(path, old)  # a folder that is not empty cannot be replaced in one step
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            if old.exists():
+                os.replace(old, path)
+            raise
 
     with placing(place, discard):
         temporary.mkdir(parents=True)
         yield temporary
+        _to_disk(temporary)
+
+
+def _to_disk(folder: Path) -> None:
+    """Wait until the files are on the disk, so that one that is full is noticed before the folder gets its name."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("r+b") as file:
+                os.fsync(file.fileno())

@@ -9,26 +9,43 @@ from lutra.imaging.resize import imresize
 
 Pixels = NDArray[np.uint8]
 
+_AROUND = [(down, across) for down in (-1, 0, 1) for across in (-1, 0, 1) if down or across]
 
-def fill_hidden(colour: Pixels, alpha: Pixels) -> Pixels:
-    """Give pixels that are fully transparent the mean colour of what is visible near them; leave the others.
+
+def fill_hidden(colour: Pixels, alpha: Pixels, rings: int = 16) -> Pixels:
+    """Give pixels that are fully transparent the colours of the visible ones next to them; leave the others.
 
     Files store any colour there, mostly black, which a restoration would mix into the visible edge.
 
     Args:
         colour: (H, W) or (H, W, 3).
         alpha: (H, W); 0 is transparent.
+        rings: how many pixels around the visible ones get colours of their own; those further away, which no visible
+            pixel of a result depends on, get the mean of all.
 
     Returns:
         A new array like `colour`, or `colour` itself where nothing or everything is hidden.
     """
-    hidden = alpha == 0
-    if not hidden.any() or hidden.all():
+    if alpha.all() or not alpha.any():
         return colour
-    planes = colour.reshape(*alpha.shape, -1).astype(np.float32)
-    filled = _filled(planes, alpha.astype(np.float32) / np.float32(255))
-    result = colour.copy()
-    result[hidden] = np.rint(filled).astype(np.uint8).reshape(colour.shape)[hidden]
+    result, weight = colour.copy(), alpha.copy()
+    planes = result.reshape(*alpha.shape, -1)
+    for _ in range(rings):
+        rows, columns = np.nonzero(_with_neighbours(weight > 0) & (weight == 0))
+        if not len(rows):
+            break
+        total = np.zeros((len(rows), 1), np.float32)
+        mixed = np.zeros((len(rows), planes.shape[2]), np.float32)
+        for down, across in _AROUND:
+            row, column = np.clip(rows + down, 0, len(alpha) - 1), np.clip(columns + across, 0, alpha.shape[1] - 1)
+            share = weight[row, column].astype(np.float32)[:, None]
+            total += share
+            mixed += share * planes[row, column]
+        planes[rows, columns] = np.rint(mixed / total)
+        weight[rows, columns] = 255
+    left = weight == 0
+    if left.any():
+        planes[left] = np.rint(planes[~left].mean(axis=0))
     return result
 
 
@@ -45,17 +62,12 @@ def enlarge_alpha(alpha: Pixels, scale: int) -> Pixels:
     return imresize(alpha, scale) if scale > 1 else alpha
 
 
-def _filled(planes: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fill where the weight is zero from the same image at half its size, and so on down; planes: (H, W, C)."""
-    if (weight > 0).all() or min(weight.shape) == 0:
-        return planes
-    height, width = weight.shape
-    odd = ((0, height % 2), (0, width % 2))
-    padded = np.pad(weight, odd)
-    sums = np.pad(planes * weight[:, :, None], (*odd, (0, 0)))
-    rows, columns = padded.shape
-    small = padded.reshape(rows // 2, 2, columns // 2, 2).sum(axis=(1, 3))
-    means = sums.reshape(rows // 2, 2, columns // 2, 2, -1).sum(axis=(1, 3)) / np.maximum(small, 1e-6)[:, :, None]
-    coarse = _filled(means.astype(np.float32), np.minimum(small, 1))
-    large = coarse.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
-    return np.where(weight[:, :, None] > 0, planes, large)
+def _with_neighbours(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return where a mask or one of its eight neighbours is set: (H, W)."""
+    tall = mask.copy()
+    tall[1:] |= mask[:-1]
+    tall[:-1] |= mask[1:]
+    wide = tall.copy()
+    wide[:, 1:] |= tall[:, :-1]
+    wide[:, :-1] |= tall[:, 1:]
+    return wide

@@ -1,5 +1,6 @@
 """Image files in and out: 8-bit gray or RGB arrays, errors that name the file, files that appear whole."""
 
+import errno
 import io
 import warnings
 from collections.abc import Callable
@@ -27,8 +28,10 @@ _MOST_RATIO = 4096
 """Decoded bytes for each byte of a file: no format packs photographs or drawings tighter than about 1000."""
 _ALWAYS = 1 << 26
 """Decoded bytes that any file may have."""
-_BITS, _SAMPLE_FORMAT, _UNSIGNED = 258, 339, (1, 4)
-"""TIFF's tags; of the formats of samples, those that are read: unsigned integers, undefined."""
+_MOST_FRAMES = 9
+"""Frames of a TIFF that are counted: each may take as long to read as the whole file."""
+_BITS, _SAMPLE_FORMAT, _UNSIGNED, _APART = 258, 339, (1, 4), 2
+"""TIFF's tags; of the formats of samples, those that are read (unsigned integers, undefined); planes stored apart."""
 
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:
@@ -101,14 +104,14 @@ def open_image(path: str | Path, decode: Callable[[ImageFile.ImageFile], T], exp
         expected: what the error says was expected.
 
     Raises:
-        FileNotFoundError, PermissionError: there is no such file, or it may not be read.
+        FileNotFoundError, PermissionError, OSError: there is no such file, or it cannot be read.
         ValueError: as `read_image` does.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file, {expected}")
-    if path.is_dir():
-        raise ValueError(f"{path}: found a folder, {expected}")
+    if not path.is_file():
+        raise ValueError(f"{path}: found a {'folder' if path.is_dir() else 'device or pipe'}, {expected}")
     with path.open("rb") as file:
         size = path.stat().st_size
         try:
@@ -125,10 +128,14 @@ def open_image(path: str | Path, decode: Callable[[ImageFile.ImageFile], T], exp
         except Refused as refusal:
             raise ValueError(f"{path}: found {refusal}, {expected}") from None
         except UnidentifiedImageError:
-            raise ValueError(f"{path}: found none of the formats {', '.join(_FORMATS)}, {expected}") from None
+            formats = f"none of the formats {', '.join(_FORMATS)}, or an unknown kind of one"
+            raise ValueError(f"{path}: found {formats}, {expected}") from None
         except MemoryError:
             raise ValueError(f"{path}: found more than this process's memory holds, {expected}") from None
         except Exception as error:  # damaged files make Pillow's decoders raise errors of any kind
+            # A place beyond what any file has is damage; whatever else the system says is not.
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL, errno.EOVERFLOW):
+                raise OSError(error.errno, error.strerror, str(path)) from None
             text = " ".join(str(error).split())[:200] or type(error).__name__
             raise ValueError(f"{path}: found a damaged or unreadable file ({text}), {expected}") from error
 
@@ -146,9 +153,9 @@ def check_kind(image: ImageFile.ImageFile) -> None:
     if image.mode not in ("L", "RGB", "P", "1", "LA", "RGBA", "PA"):
         raise Refused(f"colours of mode {image.mode}")
     # MPO is a camera's JPEG with a preview or a depth map after the photograph.
-    frames = getattr(image, "n_frames", 1)
+    frames = _frames(image)
     if frames > 1 and image.format != "MPO":
-        raise Refused(f"{frames} frames")
+        raise Refused(f"{frames} frames" if frames <= _MOST_FRAMES else f"more than {_MOST_FRAMES} frames")
 
 
 def load_whole(image: ImageFile.ImageFile, path: str | Path) -> None:
@@ -159,7 +166,7 @@ def load_whole(image: ImageFile.ImageFile, path: str | Path) -> None:
     """
     tiles = [tile.extents for tile in image.tile if tile.extents is not None]
     covered = sum((right - left) * (bottom - top) for left, top, right, bottom in tiles)
-    if tiles and covered < image.width * image.height:
+    if tiles and covered < image.width * image.height * _planes(image):
         raise Refused("data for a part of the image only")
     interlaced = bool(image.info.get("interlace"))
     image.load()
@@ -186,6 +193,27 @@ def _check_ratio(image: ImageFile.ImageFile, size: int) -> None:
     decoded = image.width * image.height * len(image.getbands())
     if decoded > max(_ALWAYS, _MOST_RATIO * size):
         raise Refused(f"{image.width} x {image.height} pixels in a file of {size} bytes")
+
+
+def _frames(image: ImageFile.ImageFile) -> int:
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return int(getattr(image, "n_frames", 1))
+    count = 1
+    while count <= _MOST_FRAMES:
+        try:
+            image.seek(count)
+        except EOFError:
+            break
+        count += 1
+    image.seek(0)
+    return count
+
+
+def _planes(image: ImageFile.ImageFile) -> int:
+    """Return how many times an image's tiles cover it: once for each channel where a TIFF stores these apart."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile) or image.tile[0].codec_name != "raw":
+        return 1
+    return len(image.getbands()) if image.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION) == _APART else 1
 
 
 def _check_samples(image: TiffImagePlugin.TiffImageFile) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,23 @@ from lutra.imaging import png
 
 _JPEG_SEGMENT = 65_533
 """Bytes: JPEG cannot hold longer EXIF or XMP."""
-# EXIF that describes the file it was in: sizes there would be wrong after restoring, and the picture is upright.
-_STALE = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight, ExifTags.Base.Orientation)
-_TIFF_TAGS = (269, 270, 271, 272, 285, 305, 306, 315, 316, 33432)
-"""TIFF's own texts: document, description, maker, model, page, software, time, artist, host, copyright."""
+# EXIF that describes the file it was in. The picture is upright, and sizes, places and forms of pixels are another
+# file's: a TIFF with them could not be read. XMP, profile, IPTC and Photoshop's blocks are no EXIF.
+_STALE = frozenset(
+    {
+        *(ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight, ExifTags.Base.Orientation),
+        *(*range(254, 260), 262, 266, *range(273, 280), 284, 290, 291, 292, 293, 297, 301, *range(317, 344), 347),
+        *(*range(512, 522), *range(529, 533), 700, 33723, 34377, 34675),
+    }
+)
+_TIFF_TAGS = frozenset((269, 270, 271, 272, 285, 305, 306, 315, 316, 33432, ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo))
+"""EXIF among a TIFF's tags: document, description, maker, model, page, software, time, artist, host, copyright."""
+_XMP_TAG = 700
+_XMP_SIZES = re.compile(
+    rb"""\s(?:tiff:Image(?:Width|Length)|exif:Pixel[XY]Dimension)=(?:"[^"]*"|'[^']*')"""
+    rb"""|<(?P<name>tiff:Image(?:Width|Length)|exif:Pixel[XY]Dimension)>[^<]*</(?P=name)>"""
+)
+_MOST_DPI = 65_535  # JPEG's
 _PROFILED = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff")
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 
@@ -24,10 +38,11 @@ _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 class Metadata:
     """A picture's metadata; what is None or empty is absent.
 
-    icc_profile: the colour profile. exif: EXIF without orientation and sizes. xmp: an XMP packet.
+    icc_profile: the colour profile.
+    exif: EXIF, of a TIFF its texts too, without what describes the file: orientation, sizes, places in it.
+    xmp: an XMP packet, without sizes.
     dpi: resolution in pixels per inch, across and down.
     png_chunks: PNG's colour chunks (`lutra.imaging.png.COLOUR_CHUNKS`), kind and content.
-    tiff_tags: TIFF's texts, number and value.
     """
 
     icc_profile: bytes | None = None
@@ -35,7 +50,6 @@ class Metadata:
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
     png_chunks: tuple[tuple[bytes, bytes], ...] = ()
-    tiff_tags: tuple[tuple[int, str], ...] = ()
 
 
 def of_image(image: Image.Image, path: str | Path | None = None) -> Metadata:
@@ -44,10 +58,9 @@ def of_image(image: Image.Image, path: str | Path | None = None) -> Metadata:
     return Metadata(
         icc_profile=profile if isinstance(profile, bytes) and profile else None,
         exif=_exif(image),
-        xmp=xmp if isinstance(xmp, bytes) and xmp else None,
+        xmp=_XMP_SIZES.sub(b"", xmp) if isinstance(xmp, bytes) and xmp else None,
         dpi=_dpi(image.info.get("dpi")),
         png_chunks=png.colour_chunks(path) if path is not None and image.format == "PNG" else (),
-        tiff_tags=_texts(image) if isinstance(image, TiffImagePlugin.TiffImageFile) else (),
     )
 
 
@@ -55,7 +68,7 @@ def save_options(metadata: Metadata, suffix: str, *, gray: bool = False) -> dict
     """Return the arguments of Pillow's `save` that keep as much of the metadata as a format holds.
 
     PNG, JPEG, WebP and TIFF hold profile, EXIF and XMP (JPEG none longer than a segment), all but WebP the resolution;
-    PNG alone holds PNG's colour chunks, TIFF alone TIFF's texts; BMP holds the resolution, PPM and PGM nothing.
+    PNG alone holds PNG's colour chunks; BMP holds the resolution, PPM and PGM nothing.
 
     Args:
         metadata: what to keep.
@@ -74,9 +87,14 @@ def save_options(metadata: Metadata, suffix: str, *, gray: bool = False) -> dict
         options["dpi"] = metadata.dpi
     if suffix == ".png":
         options |= _png_info(metadata, options.pop("xmp", None))
-    if suffix in (".tif", ".tiff"):
-        options |= _tiff_info(metadata, options.pop("xmp", None))
+    if suffix in (".tif", ".tiff") and "xmp" in options:  # which Pillow takes as one of the tags
+        options["exif"] = _with_xmp(options.get("exif", b""), options.pop("xmp"))
     return options
+
+
+def loses_colours(metadata: Metadata, suffix: str) -> bool:
+    """Return whether a format cannot say what the colours mean, because that is in a PNG's chunks and is not sRGB."""
+    return suffix != ".png" and metadata.icc_profile is None and not png.is_srgb(metadata.png_chunks)
 
 
 def _png_info(metadata: Metadata, xmp: bytes | None) -> dict[str, Any]:
@@ -90,14 +108,11 @@ def _png_info(metadata: Metadata, xmp: bytes | None) -> dict[str, Any]:
     return {"pnginfo": info} if info.chunks else {}
 
 
-def _tiff_info(metadata: Metadata, xmp: bytes | None) -> dict[str, Any]:
-    tags = TiffImagePlugin.ImageFileDirectory_v2()
-    for number, value in metadata.tiff_tags:
-        tags[number] = value
-    if xmp:
-        tags.tagtype[700] = 1  # bytes
-        tags[700] = xmp
-    return {"tiffinfo": tags} if len(tags) else {}
+def _with_xmp(exif: bytes, xmp: bytes) -> Image.Exif:
+    tags = Image.Exif()
+    tags.load(exif)
+    tags[_XMP_TAG] = xmp
+    return tags
 
 
 def _dpi(found: Any) -> tuple[float, float] | None:
@@ -105,24 +120,23 @@ def _dpi(found: Any) -> tuple[float, float] | None:
         across, down = (float(value) for value in found)
     except (TypeError, ValueError, ZeroDivisionError):
         return None
-    return (across, down) if 0 < across < 1e6 and 0 < down < 1e6 else None
-
-
-def _texts(image: TiffImagePlugin.TiffImageFile) -> tuple[tuple[int, str], ...]:
-    tags = ((number, image.tag_v2.get(number)) for number in _TIFF_TAGS)
-    return tuple((number, value) for number, value in tags if isinstance(value, str) and value)
+    possible = 1 <= across <= _MOST_DPI and 1 <= down <= _MOST_DPI  # neither infinite nor no number
+    return (across, down) if possible else None
 
 
 def _exif(image: Image.Image) -> bytes | None:
     """Return the EXIF to write again; None if it is damaged: a bad EXIF block must not cost the picture."""
-    if image.format == "TIFF" or not image.info.get("exif"):
+    tiff = isinstance(image, TiffImagePlugin.TiffImageFile)
+    if not tiff and not image.info.get("exif"):
         return None
     try:
         exif = image.getexif()
-        details = exif.get_ifd(ExifTags.IFD.Exif)
-        for tag in _STALE:
-            exif.pop(tag, None)
-            details.pop(tag, None)
+        details, _ = exif.get_ifd(ExifTags.IFD.Exif), exif.get_ifd(ExifTags.IFD.GPSInfo)
+        for tag in list(exif):
+            if tag in _STALE or (tiff and tag not in _TIFF_TAGS):
+                del exif[tag]
+        for tag in _STALE & set(details):
+            del details[tag]
         return exif.tobytes() if len(exif) or details else None
     except Exception:  # Pillow's EXIF code lets through whatever a damaged field raises
         return None

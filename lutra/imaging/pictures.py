@@ -1,5 +1,6 @@
 """Pictures as people have them, in and out: alpha, upright, with colour profile and EXIF; errors that name the file."""
 
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def write_picture(path: str | Path, picture: Picture, *, quality: int | None = N
     """Write a picture, whole or not at all; the path's suffix chooses the format.
 
     Each format keeps the metadata that it can hold (`lutra.imaging.metadata.save_options`). WebP holds no gray: gray
-    becomes RGB there.
+    becomes RGB there. A warning says where the colours of a PNG lose their meaning.
 
     Args:
         path: ends in one of `SUFFIXES`; the folder exists.
@@ -81,6 +82,9 @@ def write_picture(path: str | Path, picture: Picture, *, quality: int | None = N
     gray = pixels.ndim == 2 or pixels.shape[2] == 2
     if suffix in _NO_ALPHA and _alpha(pixels) is not None:
         pixels = pixels[:, :, 0] if gray else pixels[:, :, :3]
+    if metadata.loses_colours(picture.metadata, suffix):
+        found = "the colours (gAMA, cHRM or cICP) are not sRGB, which only PNG can say"
+        warnings.warn(f"{path}: {found}: they will look different", RuntimeWarning, stacklevel=2)
     options |= metadata.save_options(picture.metadata, suffix, gray=gray)
     write_whole(path, encoded(Image.fromarray(np.ascontiguousarray(pixels)), suffix, options))
 

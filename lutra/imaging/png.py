@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-COLOUR_CHUNKS = (b"cICP", b"mDCV", b"cLLI", b"sRGB", b"gAMA", b"cHRM")
-"""Chunks that say what the colours mean, besides the ICC profile."""
+COLOUR_CHUNKS = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}
+"""Chunks that say what the colours mean, besides the ICC profile, and their lengths."""
 
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _ADAM7 = ((0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2))
 """Of each pass: first column and distance of columns, first row and distance of rows."""
+_SRGB_CICP = bytes((1, 13, 0, 1))
+_SRGB_GAMMA = (45_455,)
+_SRGB_POINTS = (31_270, 32_900, 64_000, 33_000, 30_000, 60_000, 15_000, 6_000)
+_CLOSE = 500  # in hundred-thousandths
 _MOST_COLOUR = 1 << 10  # bytes; the longest of the colour chunks has 32
 _AT_ONCE = 1 << 20
 
@@ -46,9 +50,20 @@ def colour_chunks(path: str | Path) -> tuple[tuple[bytes, bytes], ...]:
     for kind, content in chunks(path, _MOST_COLOUR):
         if kind == b"IDAT":
             break
-        if kind in COLOUR_CHUNKS and content:
+        if len(content) == COLOUR_CHUNKS.get(kind):
             found.append((kind, content))
     return tuple(found)
+
+
+def is_srgb(chunks: tuple[tuple[bytes, bytes], ...]) -> bool:
+    """Return whether colour chunks mean sRGB, which is what a picture without any is taken for."""
+    found = dict(chunks)
+    if b"cICP" in found:
+        return found[b"cICP"] == _SRGB_CICP
+    gamma = struct.unpack(">I", found[b"gAMA"]) if b"gAMA" in found else _SRGB_GAMMA
+    points = struct.unpack(">8I", found[b"cHRM"]) if b"cHRM" in found else _SRGB_POINTS
+    pairs = zip((*gamma, *points), (*_SRGB_GAMMA, *_SRGB_POINTS), strict=True)
+    return b"sRGB" in found or all(abs(value - expected) <= _CLOSE for value, expected in pairs)
 
 
 def holds_all_rows(path: str | Path) -> bool:

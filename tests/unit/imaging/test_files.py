@@ -1,5 +1,7 @@
 """Image files: what is read, what is refused and how it is said, whole-or-nothing writing."""
 
+import errno
+import os
 import re
 import struct
 import subprocess
@@ -11,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from lutra.imaging.files import read_image, write_image
 
@@ -22,14 +24,40 @@ def noise(*shape: int) -> Bytes:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
+def png(width: int, height: int, depth: int, colour: int, rows: bytes, interlaced: bool = False) -> bytes:
     """A PNG file put together by hand: Pillow writes no 16-bit colour and no false sizes."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced))
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def tiff(path: Path, planes: list[Bytes], bits: int, sample_format: int = 1, strips: int | None = None) -> None:
+    """A TIFF with its planes one after the other, which Pillow does not write; `strips`: how many of them it lists."""
+    count, (height, width), size = len(planes), planes[0].shape, planes[0].nbytes
+    listed = count if strips is None else strips
+    data = b"".join(plane.tobytes() for plane in planes)
+    after = 8 + len(data)
+    arrays: list[tuple[int, str, list[int]]] = [
+        (258, "H", [bits] * count),
+        (273, "I", [8 + number * size for number in range(listed)]),
+        (279, "I", [size] * listed),
+        (339, "H", [sample_format] * count),
+    ]
+    tags = [
+        *((256, 3, 1, width), (257, 3, 1, height), (259, 3, 1, 1), (262, 3, 1, 2 if count == 3 else 1)),
+        *((277, 3, 1, count), (278, 3, 1, height), (284, 3, 1, 2 if count > 1 else 1)),
+    ]
+    for tag, form, values in arrays:
+        packed = struct.pack(f"<{len(values)}{form}", *values)
+        place = int.from_bytes(packed, "little") if len(packed) <= 4 else after
+        if len(packed) > 4:
+            data, after = data + packed, after + len(packed)
+        tags.append((tag, 3 if form == "H" else 4, len(values), place))
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in sorted(tags))
+    path.write_bytes(b"II*\0" + struct.pack("<I", after) + data + struct.pack("<H", len(tags)) + entries + bytes(4))
 
 
 def refused(path: Path, found: str) -> None:
@@ -277,3 +305,62 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path: Path, monke
     monkeypatch.setattr(Path, "open", denied)
     with pytest.raises(PermissionError, match=f"Permission denied: '{path}'"):
         read_image(path)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(
+    ("kind", "sample_format", "found"),
+    [
+        ("<u2", 1, "more than 8 bits a channel"),
+        ("i1", 2, "(numbers that are signed|none of the formats)"),
+        ("<i2", 2, "(more than 8 bits a channel|none of the formats)"),
+        ("<f4", 3, "(more than 8 bits a channel|none of the formats)"),
+    ],
+)
+def test_tiffs_of_other_values_than_unsigned_bytes_are_refused(
+    tmp_path: Path, count: int, kind: str, sample_format: int, found: str
+) -> None:
+    planes = [noise(6, 5).astype(kind) for _ in range(count)]
+    tiff(tmp_path / "a.tif", planes, 8 * planes[0].itemsize, sample_format)
+    refused(tmp_path / "a.tif", found)
+
+
+def test_a_tiff_that_lists_a_part_of_its_strips_is_refused(tmp_path: Path) -> None:
+    tiff(tmp_path / "a.tif", [noise(6, 5) for _ in range(3)], 8, strips=2)
+    refused(tmp_path / "a.tif", "data for a part of the image only")
+
+
+def test_a_tiff_of_many_frames_is_refused_without_reading_all(tmp_path: Path) -> None:
+    frames = [Image.new("L", (2, 2)) for _ in range(30)]
+    frames[0].save(tmp_path / "a.tif", save_all=True, append_images=frames[1:])
+    refused(tmp_path / "a.tif", "more than 9 frames")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (5, 9), (3, 1), (1, 7), (17, 12)])
+def test_interlaced_data_of_any_size_is_read_only_when_all_of_it_is_there(
+    tmp_path: Path, width: int, height: int
+) -> None:
+    image, path = noise(height, width), tmp_path / "a.png"
+    starts = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+    passes = [image[row::down, column::across] for row, column, down, across in starts]
+    rows = b"".join(b"\0" + row.tobytes() for each in passes for row in each if each.shape[1])
+    path.write_bytes(png(width, height, 8, 0, rows, interlaced=True))
+    assert np.array_equal(read_image(path), image)
+    path.write_bytes(png(width, height, 8, 0, rows[:-1], interlaced=True))
+    refused(path, "(a damaged or unreadable file|data for a part of the image)")
+
+
+def test_pipes_and_devices_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    refused(tmp_path / "pipe.png", "a device or pipe")
+    refused(Path("/dev/zero"), "a device or pipe")
+
+
+def test_an_error_of_the_disk_is_not_called_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(image: ImageFile.ImageFile) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    write_image(tmp_path / "a.png", noise(4, 4))
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
+    with pytest.raises(OSError, match=f"Input/output error: '{tmp_path / 'a.png'}'"):
+        read_image(tmp_path / "a.png")

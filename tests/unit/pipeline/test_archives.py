@@ -2,6 +2,7 @@
 
 import io
 import random
+import resource
 import tarfile
 import zipfile
 from pathlib import Path
@@ -56,6 +57,18 @@ def test_what_was_packed_is_unpacked(tmp_path: Path, kind: str) -> None:
     found = {path.relative_to(tmp_path / "out").as_posix(): path.read_bytes() for path in written}
     assert found == CONTENT
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", archive.name]
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    archive = pack(tmp_path / "x.zip", {"a.png": bytes(range(256)) * 20})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"\.out\..*/a\.png'$"):
+            extract(archive, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == [archive]
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
