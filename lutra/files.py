@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,7 +23,6 @@ _END_BYTES = 50
 """Room for what a temporary name has besides the beginning of the file's own."""
 
 _waiting: ContextVar[list[tuple[Action, Action]] | None] = ContextVar("waiting", default=None)
-_cleared: set[Path] = set()
 _TEMPORARY = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,10})-[0-9a-f]{8}\.tmp", re.DOTALL)
 
 
@@ -65,9 +64,7 @@ def write_whole(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -
         OSError: it cannot be written, such as to a full disk; names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.parent not in _cleared:  # looking through a folder for each of its files would take long
-        _cleared.add(path.parent)
-        remove_leftovers(path.parent)
+    _remove_leftovers_once(path.parent)  # looking through a folder for each of its files would take long
     temporary = temporary_name(path)
     with (
         naming(path, temporary),
@@ -135,6 +132,11 @@ def _beginning(path: Path) -> str:
     while len(os.fsencode(name)) > most - _END_BYTES:
         name = name[:-1]
     return f".{name}."
+
+
+@lru_cache(1024)
+def _remove_leftovers_once(folder: Path) -> None:
+    remove_leftovers(folder)
 
 
 @cache
