@@ -27,6 +27,7 @@ from lutra.description import (
     planes_of,
 )
 from lutra.files import write_whole
+from lutra.fixedpoint import adarl_shares, sampling_weights
 from lutra.layouts import DenseLayout, Layout, layout_from_json
 
 FORMAT = 1
@@ -71,6 +72,17 @@ class Artifact:
                 raise ValueError(f"tensor '{name}': the weights of a tap must be >= 0 and sum to {2**WEIGHT_BITS}")
             if name.endswith(".adarl_fixed") and ((array < 0).any() or (array > 2**MIX_BITS).any()):
                 raise ValueError(f"tensor '{name}': a share lies outside 0..{2**MIX_BITS}")
+        for name, array in self.tensors.items():
+            self._check_fixed_point(name, array)
+
+    def _check_fixed_point(self, name: str, array: Array) -> None:
+        """Check that the integers of a tensor are its real numbers in fixed point; elsewhere exp may differ by one."""
+        made = {".sampler_fixed": (sampling_weights, 1), ".adarl_fixed": (adarl_shares, 0)}
+        for ending, (function, most) in made.items():
+            if name.endswith(ending):
+                expected = function(self.tensors[name.removesuffix("_fixed")])
+                if np.abs(array.astype(np.int64) - expected).max() > most:
+                    raise ValueError(f"tensor '{name}' differs from '{name.removesuffix('_fixed')}' in fixed point")
 
     @property
     def trained_planes(self) -> Planes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lutra import artifact, engine, sources
+from lutra import _core, artifact, engine, limits, sources
 from lutra.artifact import Artifact
 from lutra.imaging.alpha import enlarge_alpha, fill_hidden
 from lutra.imaging.colour import rgb_to_y, with_luma
@@ -28,6 +29,16 @@ SLOW = (
     "`pip install --force-reinstall --no-deps lutra` with a C++ compiler at hand builds it"
 )
 _torch_lock = threading.Lock()  # torch's number of threads belongs to the whole process
+
+
+def _renew_lock() -> None:
+    """Replace the lock, which a thread that a forked child does not have may have held."""
+    global _torch_lock
+    _torch_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def load(model: str | PathLike[str], *, device: str = "cpu") -> Restorer:
@@ -55,8 +66,13 @@ class Restorer:
     def __init__(self, model: Artifact, *, device: str = "cpu") -> None:
         """Take a loaded artifact; `load` takes a file. Raises ValueError if nothing installed runs it on `device`."""
         self.artifact = model
+        self.device = device
         self.backend = "engine" if device == "cpu" and engine.available() and _suits_engine(model) else "torch"
         self._run = _engine_run(model) if self.backend == "engine" else _torch_run(model, device)
+
+    def __reduce__(self) -> tuple[Callable[[Artifact, str], Restorer], tuple[Artifact, str]]:
+        """Let another process, which gets a copy, make what runs the model there."""
+        return _restorer, (self.artifact, self.device)
 
     @property
     def scale(self) -> int:
@@ -81,7 +97,8 @@ class Restorer:
         Args:
             image: uint8 (H, W) gray, (H, W, 2) gray and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha, 0..255; or
                 a Pillow image, whose palette or 1-bit pixels are converted first. EXIF orientation is not applied.
-            threads: how many to use; None for one per processor. The result does not depend on it.
+            threads: how many to use; None for one per processor that this process may use. The result does not
+                depend on it.
             out: for an array, a C-contiguous uint8 array that takes the result and is returned, such as one kept from
                 frame to frame of a video; it shares no memory with `image`.
 
@@ -90,10 +107,10 @@ class Restorer:
             with the ICC profile and EXIF of `image`.
 
         Raises:
-            ValueError: the image or `out` has another type, shape or mode, or `threads` is not positive.
+            ValueError: the image or `out` has another type, shape or mode, or `threads` is no positive whole
+                number.
         """
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads is {threads}, expected at least 1")
+        engine.check_threads(threads)
         if not isinstance(image, Image.Image):
             return self._restore(np.asarray(image), threads, out)
         if out is not None:
@@ -164,6 +181,10 @@ def _luma(image: Pixels) -> NDArray[np.float64]:
     return rgb_to_y(image) if image.ndim == 3 else 16 + image.astype(np.float64) * (219 / 255)
 
 
+def _restorer(model: Artifact, device: str) -> Restorer:
+    return Restorer(model, device=device)
+
+
 def _suits_engine(model: Artifact) -> bool:
     """Whether it is all tables, in fixed point."""
     real = model.description.tap_bits is None and any(name.endswith((".sampler", ".adarl")) for name in model.tensors)
@@ -190,14 +211,14 @@ def _torch_run(model: Artifact, device: str) -> Run:
         raise ValueError(f"device is {device!r}, expected cpu or cuda") from None
     if place.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device is {device!r}, but torch finds no CUDA device here")
-    if device == "cpu" and not engine.available():
+    if device == "cpu" and not engine.available() and not _core.broken:  # else it has been said why
         warnings.warn(SLOW, RuntimeWarning, stacklevel=4)
     ready = from_artifact(model).to(place)
 
     def run(pixels: Pixels, threads: int | None, out: Pixels | None) -> Pixels:
         with _torch_lock:
             before = torch.get_num_threads()
-            torch.set_num_threads(threads or before)
+            torch.set_num_threads(threads or min(before, limits.processors()))
             try:
                 restored = ready.restore_image(pixels)
             finally:
@@ -214,5 +235,6 @@ def _why_torch(model: Artifact, device: str) -> str:
     if device != "cpu":
         return f"device {device!r} needs torch"
     if not engine.available():
-        return "restoring needs the compiled engine (reinstall lutra with a C++ compiler at hand) or torch"
+        why = f"{_core.reason}; reinstall" if _core.broken else "reinstall"
+        return f"restoring needs the compiled engine ({why} lutra with a C++ compiler at hand) or torch"
     return "the model is a network or samples real-valued taps, which needs torch"

@@ -1,8 +1,10 @@
 """Ready to restore: every kind of image, engine and torch alike, from many threads, without torch."""
 
+import multiprocessing
+import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,6 +133,32 @@ def test_other_requests_are_refused(restorer: Restorer) -> None:
             restorer.restore(Image.new(mode, (3, 3)))
     with pytest.raises(ValueError, match="threads is 0"):
         restorer.restore(noise(3, 3), threads=0)
+    for threads in (1.5, "2"):
+        with pytest.raises(ValueError, match=f"^threads is {threads!r}, expected a whole number"):
+            restorer.restore(noise(3, 3), threads=threads)  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match=r"^out is list, expected an array"):
+        restorer.restore(noise(3, 3), out=[])  # type: ignore[call-overload]
+
+
+def test_a_copy_in_another_process_restores_alike(restorer: Restorer) -> None:
+    """`spawn` and `forkserver` send a data set to its workers in the same way."""
+    image = noise(6, 5, 3)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert np.array_equal(pool.submit(restorer.restore, image).result(), restorer.restore(image))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_forked_while_another_thread_restores_with_torch_does_not_wait_for_it() -> None:
+    code = """
+import os, sys
+from lutra import restoring
+restoring._torch_lock.acquire()
+child = os.fork()
+if not child:
+    os._exit(not restoring._torch_lock.acquire(blocking=False))
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_many_threads_share_a_restorer(restorer: Restorer) -> None:
