@@ -150,6 +150,8 @@ def _machine() -> str:
 
 
 def _is_running(process: int) -> bool:
+    if os.name != "posix":  # elsewhere asking might end it
+        return True
     with suppress(PermissionError):  # it runs, and is somebody else's
         try:
             os.kill(process, 0)
