@@ -323,8 +323,9 @@ def _stop(number: int, _: object) -> None:
 def main() -> int:
     """Run the command line; return the process's exit code."""
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _stop)
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(number, _stop)
     warnings.formatwarning = lambda message, *_, **__: f"note: {message}\n"
     try:
         code = app(standalone_mode=False)

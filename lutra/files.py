@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,7 +23,6 @@ _END_BYTES = 50
 """Room for what a temporary name has besides the beginning of the file's own."""
 
 _waiting: ContextVar[list[tuple[Action, Action]] | None] = ContextVar("waiting", default=None)
-_cleared: set[Path] = set()
 _TEMPORARY = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,10})-[0-9a-f]{8}\.tmp", re.DOTALL)
 
 
@@ -65,9 +64,7 @@ def write_whole(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -
         OSError: it cannot be written, such as to a full disk; names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.parent not in _cleared:  # looking through a folder for each of its files would take long
-        _cleared.add(path.parent)
-        remove_leftovers(path.parent)
+    _remove_leftovers_once(path.parent)  # looking through a folder for each of its files would take long
     temporary = temporary_name(path)
     with (
         naming(path, temporary),
@@ -137,6 +134,11 @@ def _beginning(path: Path) -> str:
     return f".{name}."
 
 
+@lru_cache(1024)
+def _remove_leftovers_once(folder: Path) -> None:
+    remove_leftovers(folder)
+
+
 @cache
 def _machine() -> str:
     """Return what tells machines apart, and containers of one machine, which count their processes apart."""
@@ -148,6 +150,8 @@ def _machine() -> str:
 
 
 def _is_running(process: int) -> bool:
+    if os.name != "posix":  # elsewhere asking might end it
+        return True
     with suppress(PermissionError):  # it runs, and is somebody else's
         try:
             os.kill(process, 0)

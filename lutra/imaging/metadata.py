@@ -12,7 +12,8 @@ from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
 from lutra.imaging import png
 
 _JPEG_SEGMENT = 65_533
-"""Bytes: JPEG cannot hold longer EXIF or XMP."""
+"""Bytes: JPEG cannot hold longer EXIF, or XMP with its name."""
+_XMP_NAME = b"http://ns.adobe.com/xap/1.0/\0"
 # EXIF that describes the file it was in. The picture is upright, and sizes, places and forms of pixels are another
 # file's: a TIFF with them could not be read. XMP, profile, IPTC and Photoshop's blocks are no EXIF.
 _STALE = frozenset(
@@ -80,8 +81,8 @@ def save_options(metadata: Metadata, suffix: str, *, gray: bool = False) -> dict
         profile = metadata.icc_profile
         if profile and not (suffix == ".webp" and gray and profile[16:20] == b"GRAY"):
             options["icc_profile"] = profile
-        for key, value in (("exif", metadata.exif), ("xmp", metadata.xmp)):
-            if value and (len(value) < _JPEG_SEGMENT or suffix not in _JPEG):
+        for key, value, name in (("exif", metadata.exif, b""), ("xmp", metadata.xmp, _XMP_NAME)):
+            if value and (len(name + value) < _JPEG_SEGMENT or suffix not in _JPEG):
                 options[key] = value
     if metadata.dpi and suffix not in (".webp", ".ppm", ".pgm"):
         options["dpi"] = metadata.dpi

@@ -72,6 +72,18 @@ def test_a_signal_leaves_no_temporary_file(model: Path, tmp_path: Path, number: 
     assert said == ("interrupted\n" if number == signal.SIGINT else "")
 
 
+def test_a_hangup_that_nohup_ignores_does_not_end_a_run(model: Path, tmp_path: Path) -> None:
+    write_image(tmp_path / "in.png", cases.image(9, 7))
+    code = (
+        "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); from lutra.cli import main; "
+        "place = os.replace; os.replace = lambda *names: (os.kill(os.getpid(), signal.SIGHUP), place(*names)); "
+        f"sys.argv = ['lutra', 'restore', '-m', {str(model)!r}, '-i', {str(tmp_path / 'in.png')!r}, "
+        f"'-o', {str(tmp_path / 'out' / 'a.png')!r}]; sys.exit(main())"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+
+
 def test_what_an_ended_run_left_is_removed_by_the_next(model: Path, tmp_path: Path) -> None:
     write_image(tmp_path / "in.png", cases.image(9, 7))
     ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
