@@ -72,8 +72,9 @@ def _load(path: Path) -> "Params":
 @contextmanager
 def _guarded(stage: str, params: "Params", root: Path, task: str, experiment: str | None = None) -> Iterator[None]:
     """Alone with its target, and only if the machine has what it needs."""
-    from pipeline import guard, needs
+    from pipeline import PROJECT, code, guard, needs
 
+    code.check_core(PROJECT)
     settings = getattr(params.experiment(experiment), stage, None) if experiment is not None else None
     several = getattr(settings, "ranks", 1) > 1
     with guard.alone(stage, root, task=task, experiment=experiment, several=several):

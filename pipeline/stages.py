@@ -11,61 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-PROJECT = Path(__file__).resolve().parent.parent
+from pipeline import code
 
-PARAMETERS = ("pipeline/params.py",)  # holds the defaults of whatever params.yaml leaves out
-SCORES = (  # protocols
-    "lutra/protocols.py",
-    "lutra/description.py",
-    "lutra/imaging/colour.py",
-    "lutra/imaging/degrade.py",
-    "lutra/imaging/metrics.py",
-    "lutra/imaging/resize.py",
-)
-SOURCES = (
-    "data/catalogue.yaml",
-    "pipeline/catalogue.py",
-    "pipeline/datasets.py",
-    "pipeline/deadleaves.py",
-    "lutra/imaging/files.py",
-    "lutra/imaging/folders.py",
-    "lutra/imaging/png.py",
-)
-PACKED = (
-    "pipeline/packed.py",
-    "lutra/patches.py",
-    "lutra/_core/__init__.py",
-    "lutra/_core/patches.cpp",
-    *SCORES,
-)
-LOOKUPS = (  # compiled, as far as training runs them
-    "lutra/_core/__init__.py",
-    "lutra/_core/bind_ensemble.cpp",
-    "lutra/_core/ensemble.cpp",
-    "lutra/_core/ensemble.hpp",
-    "lutra/_core/kernel/ensemble.hpp",
-    "lutra/_core/kernel/ensemble_avx2.hpp",
-    "lutra/_core/kernel/ensemble_avx512.hpp",
-    "lutra/_core/plan.hpp",
-    "lutra/_core/tables.cpp",
-)
-MODEL = (
-    "lutra/artifact.py",
-    "lutra/description.py",
-    "lutra/files.py",
-    "lutra/fixedpoint.py",
-    "lutra/layouts.py",
-    "lutra/lookup",
-    "lutra/models",
-    "lutra/sampling.py",
-    "lutra/simplex.py",
-    "lutra/units.py",
-    *LOOKUPS,
-)
-FITTING = (
-    "pipeline/checkpoint.py",
-    "pipeline/fitting.py",
-)
+PROJECT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -98,9 +46,15 @@ class Stage:
     per: Literal["task", "experiment"]
     outputs: Mapping[str, Output]
     parameters: tuple[str, ...]
-    modules: tuple[str, ...]
     resources: Resources
     inputs: Mapping[str, str] = field(default_factory=dict)
+    data: tuple[str, ...] = ()
+    """Files and folders besides code that the outputs depend on."""
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The code that the outputs depend on, found by following imports and includes, and `data`."""
+        return tuple(sorted({*code.files_of(f"pipeline.{self.name}", PROJECT), *self.data}))
 
     @property
     def command(self) -> str:
@@ -134,14 +88,7 @@ STAGES: tuple[Stage, ...] = (
         per="task",
         outputs={"data": Output("prepare/{task}", "folder")},
         parameters=("data", "tasks.{task}"),
-        modules=(
-            "pipeline/prepare.py",
-            "pipeline/whole.py",
-            "lutra/files.py",
-            *PARAMETERS,
-            *SOURCES,
-            *SCORES,
-        ),
+        data=("data/catalogue.yaml",),
         resources=Resources(threads=1, mem_mb=4000, runtime=120),
     ),
     Stage(
@@ -154,15 +101,6 @@ STAGES: tuple[Stage, ...] = (
             "curve": Output("train/{experiment}/curve.csv", "curve"),
         },
         parameters=("tasks.{task}", *_of_experiment("family", "task", "model", "network", "table", "train")),
-        modules=(
-            "pipeline/train.py",
-            "lutra/export.py",
-            "lutra/least_squares.py",
-            *PARAMETERS,
-            *PACKED,
-            *FITTING,
-            *MODEL,
-        ),
         resources=Resources(threads=8, mem_mb=16000, runtime=7200, gpu=1),
     ),
     Stage(
@@ -172,7 +110,6 @@ STAGES: tuple[Stage, ...] = (
         inputs={"network": "train/{experiment}/network.safetensors"},
         outputs={"model": Output("export/{experiment}/model.safetensors")},
         parameters=_of_experiment("family", "task", "model", "network", "table"),
-        modules=("pipeline/export.py", "lutra/export.py", *PARAMETERS, *MODEL),
         resources=Resources(threads=4, mem_mb=8000, runtime=60),
     ),
     Stage(
@@ -185,15 +122,6 @@ STAGES: tuple[Stage, ...] = (
             "curve": Output("finetune/{experiment}/curve.csv", "curve"),
         },
         parameters=("tasks.{task}", *_of_experiment("task", "table", "finetune")),
-        modules=(
-            "pipeline/finetune.py",
-            "lutra/extremes.py",
-            "lutra/multigrid.py",
-            *PARAMETERS,
-            *PACKED,
-            *FITTING,
-            *MODEL,
-        ),
         resources=Resources(threads=8, mem_mb=16000, runtime=2880, gpu=1),
     ),
     Stage(
@@ -217,20 +145,6 @@ STAGES: tuple[Stage, ...] = (
             "model": Output("evaluate/{task}/{experiment}/model.safetensors"),
         },
         parameters=("tasks.{task}", *_of_experiment("family", "task", "evaluate")),
-        modules=(
-            "pipeline/evaluate.py",
-            "pipeline/speed.py",
-            "pipeline/whole.py",
-            "lutra/bench.py",
-            "lutra/evaluation.py",
-            "lutra/engine",
-            "lutra/_core",
-            "lutra/restoring.py",
-            "lutra/imaging",
-            *PARAMETERS,
-            *PACKED,
-            *MODEL,
-        ),
         resources=Resources(threads=4, mem_mb=8000, runtime=120),
     ),
     Stage(
@@ -251,25 +165,7 @@ STAGES: tuple[Stage, ...] = (
             "points": Output("report/{task}/points.csv", "points"),
         },
         parameters=("tasks.{task}", "experiments"),
-        modules=(
-            "pipeline/report.py",
-            "pipeline/page.py",
-            "pipeline/charts.py",
-            "pipeline/pictures.py",
-            "pipeline/published.py",
-            "pipeline/scores.py",
-            "pipeline/speed.py",
-            "pipeline/templates",
-            "results/published.json",
-            "lutra/bench.py",
-            "lutra/engine",
-            "lutra/_core",
-            "lutra/restoring.py",
-            "lutra/imaging",
-            *PARAMETERS,
-            *PACKED,
-            *MODEL,
-        ),
+        data=("pipeline/templates", "results/published.json"),
         resources=Resources(threads=1, mem_mb=4000, runtime=30),
     ),
 )

@@ -2,6 +2,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+sources: str
+
 class Builder:
     def __init__(self, planes: int, scale: int, reflect: bool, rounding: int, tap_bits: int) -> None: ...
     def step(self, writes: list[int], divisor: int, offset: int, upscale: int, rotations: int) -> None: ...

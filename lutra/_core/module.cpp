@@ -153,6 +153,7 @@ NB_MODULE(_lutra, module) {
     // Python keeps plans in caches that live as long as the process.
     nb::set_leak_warnings(false);
     module.doc() = "The compiled core of lutra.engine";
+    module.attr("sources") = LUTRA_SOURCES;  // SHA-256 of what it was built from
     nb::class_<Builder>(module, "Builder")
         .def(nb::init<int, int, bool, int, int>(), "planes"_a, "scale"_a, "reflect"_a, "rounding"_a, "tap_bits"_a)
         .def("step", &Builder::step, "writes"_a, "divisor"_a, "offset"_a, "upscale"_a, "rotations"_a)

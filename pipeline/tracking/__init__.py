@@ -11,6 +11,7 @@ import getpass
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Run", "serve", "stage_run", "sync", "tracking_uri"]
 
 FLUSH_SECONDS = 5.0  # metrics are sent in batches, so that logging costs nothing beside a training step
+TOTAL_SECONDS = 120.0  # of a stage that may go by with sending; what is missing then waits for the next stage
 RETRY_SECONDS = 60.0  # after a failure: a server that is down must not slow training
 
 
@@ -132,6 +134,7 @@ class _Tracked(Run):
         self._journal = Journal(store.pending(uri), store.shown(uri), project, name)
         self._sender: Sender | None = None
         self._next = 0.0
+        self._left = TOTAL_SECONDS
         self._said = False
 
     def begin(self, params: Mapping[str, Any], settings: Mapping[str, Any] | None) -> None:
@@ -146,8 +149,9 @@ class _Tracked(Run):
             self._journal.add("text", file="params.json", text=json.dumps(settings, indent=2) + "\n")
         self._send()
         if not self._journal.operations and self._sender:
+            sender = self._sender
             try:
-                _send_waiting(self._sender, self._uri)
+                self._within(lambda: _send_waiting(sender, self._uri))
             except Stuck as error:
                 store.say(str(error))
             except Exception as error:
@@ -188,18 +192,44 @@ class _Tracked(Run):
         self._attempt(add)
 
     def _send(self) -> None:
+        if self._left <= 0:
+            return
+        begin = time.monotonic()
         try:
-            if self._sender is None:
-                from pipeline.tracking.sending import Sender
-
-                self._sender = Sender(self._uri)
-            self._sender.send(self._journal)
+            self._within(self._send_now)
             self._next = time.monotonic() + FLUSH_SECONDS
         except Exception as error:
             self._next = time.monotonic() + RETRY_SECONDS
             then = "what is missing waits for the next stage, or for `python -m pipeline track sync`"
             self._say(f"{self._failed(error)}; {then}")
+            self._left -= time.monotonic() - begin
         self._attempt(self._journal.settle)
+
+    def _send_now(self) -> None:
+        if self._sender is None:
+            from pipeline.tracking.sending import Sender
+
+            self._sender = Sender(self._uri)
+        self._sender.send(self._journal)
+
+    def _within(self, action: Callable[[], object]) -> None:
+        """Run the action in a thread of its own; TimeoutError, and it is left alone, when the stage's time is up."""
+        raised: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                action()
+            except BaseException as error:
+                raised.append(error)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(self._left)
+        if thread.is_alive():
+            self._left = 0.0
+            raise TimeoutError(f"no answer within {TOTAL_SECONDS:.0f} s")
+        if raised:
+            raise raised[0]
 
     def _attempt(self, action: Callable[[], None]) -> None:
         """What this machine's files may fail."""

@@ -1,109 +1,135 @@
 """The declaration of the stages holds together, and names the code that each stage really uses."""
 
-import ast
 import json
+import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pipeline import params, stages
+from lutra import _core
+from pipeline import code, params, stages
 from pipeline.stages import PROJECT, STAGES, Stage
-
-# Code that a stage loads and that cannot change its outputs, so that an edit must rerun nothing: it logs, words
-# errors, describes where a result came from, or is a package's empty front. What pipeline.params loads only checks.
-WITHOUT_EFFECT = {
-    "lutra",
-    "lutra.imaging",
-    "lutra.sources",
-    "lutra.zoo",
-    "pipeline",
-    "pipeline.compared",
-    "pipeline.mistakes",
-    "pipeline.progress",
-    "pipeline.provenance",
-    "pipeline.stages",
-    "pipeline.tracking",
-    "pipeline.tracking.journal",
-    "pipeline.tracking.store",
-    "pipeline.tracking.views",
-}
-PARAMETERS = "pipeline.params"
 
 LOADED = """
 import json, sys
 import pipeline.params
 before = set(sys.modules)
 import pipeline.{stage}
-print(json.dumps(sorted(set(sys.modules) - before)))
+new = [sys.modules[name] for name in sorted(set(sys.modules) - before)]
+files = set(getattr(module, "__file__", None) or "" for module in new)
+print(json.dumps(sorted(file for file in files if file.startswith(str(pipeline.PROJECT)) and ".venv" not in file)))
 """
 
 each_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 
 
-def path_of(module: str) -> Path | None:
-    path = Path(*module.split("."))
-    found = [file for file in (path.with_suffix(".py"), path / "__init__.py") if (PROJECT / file).is_file()]
-    return found[0] if found else None
-
-
-def imported_by(module: str) -> Iterator[str]:
-    """What a module imports, in its functions too, and the packages around it."""
-    path = path_of(module)
-    assert path is not None
-    for node in ast.walk(ast.parse((PROJECT / path).read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-    while "." in module:
-        module = module.rpartition(".")[0]
-        yield module
-
-
-def ours(modules: Iterator[str]) -> set[str]:
-    return {name for name in modules if name.split(".")[0] in ("lutra", "pipeline") and path_of(name)}
-
-
-def needed_by(stage: Stage) -> set[str]:
-    """The modules that a stage's code reaches, apart from those without effect."""
-    reached: set[str] = set()
-    ahead = {f"pipeline.{stage.name}"}
-    while ahead:
-        module = ahead.pop()
-        reached.add(module)
-        if module not in WITHOUT_EFFECT | {PARAMETERS}:
-            ahead |= ours(imported_by(module)) - reached
-    return reached - WITHOUT_EFFECT
-
-
-def declared(stage: Stage, module: str) -> bool:
-    path = path_of(module)
-    assert path is not None
-    return any(path == Path(entry) or Path(entry) in path.parents for entry in stage.modules)
+@pytest.fixture(scope="module")
+def loaded() -> dict[str, set[str]]:
+    """The files of ours that a process has loaded when it has imported a stage, by stage."""
+    found = {}
+    for stage in STAGES:
+        command = [sys.executable, "-c", LOADED.format(stage=stage.name)]
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+        found[stage.name] = {str(Path(file).relative_to(PROJECT)) for file in json.loads(done.stdout)}
+    return found
 
 
 @each_stage
-def test_a_stage_declares_the_modules_that_its_code_reaches(stage: Stage) -> None:
-    assert not {module for module in needed_by(stage) if not declared(stage, module)}
+def test_a_stage_depends_on_the_files_that_it_loads(stage: Stage, loaded: dict[str, set[str]]) -> None:
+    without = {name.replace(".", "/") for name in code.WITHOUT_EFFECT}
+    tracking = {file for file in loaded[stage.name] if file.startswith("pipeline/tracking/")}
+    effective = {
+        file for file in loaded[stage.name] if file.removesuffix(".py").removesuffix("/__init__") not in without
+    }
+    assert f"pipeline/{stage.name}.py" in effective
+    assert not effective - tracking - set(stage.modules)
 
 
-@each_stage
-def test_a_stage_declares_no_module_that_its_code_does_not_reach(stage: Stage) -> None:
-    needed = {str(path_of(module)) for module in needed_by(stage)}
-    assert not {entry for entry in stage.modules if entry.endswith(".py") and entry not in needed}
+EDITS = {
+    "lutra/_core/plan.cpp": {"train", "export", "finetune", "evaluate", "report"},
+    "lutra/_core/bind.hpp": {"train", "export", "finetune", "evaluate", "report"},
+    "lutra/_core/kernels.hpp": {"train", "export", "finetune", "evaluate", "report"},
+    "lutra/_core/pool.cpp": {"train", "export", "finetune", "evaluate", "report"},
+    "lutra/_core/tables.cpp": {"train", "export", "finetune", "evaluate", "report"},
+    "lutra/_core/kernel/level_avx2.cpp": {"train", "export", "finetune", "evaluate", "report"},
+    "CMakeLists.txt": {"train", "export", "finetune", "evaluate", "report"},
+    "lutra/_core/engine.cpp": {"evaluate", "report"},
+    "lutra/_core/region.hpp": {"evaluate", "report"},
+    "lutra/multigrid.py": {"finetune"},
+    "lutra/least_squares.py": {"train"},
+    "lutra/simplex.py": {"train", "export", "finetune", "evaluate", "report"},
+    "lutra/imaging/resize.py": {"prepare", "train", "finetune", "evaluate", "report"},
+    "pipeline/deadleaves.py": {"prepare"},
+    "pipeline/fitting.py": {"train", "finetune"},
+    "pipeline/page.py": {"report"},
+    "pipeline/templates/report.css": {"report"},
+    "results/published.json": {"report"},
+    "data/catalogue.yaml": {"prepare"},
+    "pipeline/tracking/sending.py": set(),
+    "pipeline/progress.py": set(),
+    "pipeline/__main__.py": set(),
+    "pipeline/guard.py": set(),
+    "lutra/zoo/__init__.py": set(),
+    "README.md": set(),
+}
 
 
-@each_stage
-def test_a_stage_declares_the_modules_that_it_loads(stage: Stage) -> None:
-    command = [sys.executable, "-c", LOADED.format(stage=stage.name)]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
-    loaded = ours(iter(json.loads(done.stdout))) - WITHOUT_EFFECT
-    assert f"pipeline.{stage.name}" in loaded
-    assert not {module for module in loaded if not declared(stage, module)}
+@pytest.mark.parametrize("file", EDITS)
+def test_an_edit_makes_the_right_stages_stale_and_no_others(file: str, tmp_path: Path) -> None:
+    copied = tmp_path / "project"
+    for folder in ("lutra", "pipeline", "data", "results"):
+        skipped = shutil.ignore_patterns("__pycache__", "*.safetensors", "[A-Z]*")
+        shutil.copytree(PROJECT / folder, copied / folder, ignore=skipped)
+    for name in ("CMakeLists.txt", "README.md"):
+        shutil.copy(PROJECT / name, copied / name)
+
+    def hashes() -> dict[str, str]:
+        return {
+            stage.name: stages.content_hash([*code.files_of(f"pipeline.{stage.name}", copied), *stage.data], copied)
+            for stage in STAGES
+        }
+
+    before = hashes()
+    path = copied / file
+    path.write_text(path.read_text() + "\nedited = 1\n")
+    after = hashes()
+    assert {name for name in before if before[name] != after[name]} == EDITS[file]
+
+
+def test_what_training_leaves_out_of_the_core_is_used_by_the_engine_alone() -> None:
+    core = PROJECT / code.CORE
+    headers = {name for name in code.ENGINE_ONLY if name.endswith(".hpp")}
+    for file in core.rglob("*.[ch]pp"):
+        included = set(re.findall(r'#include "(?:\.\./)*([^"/]+)"', file.read_text()))
+        assert file.name in code.ENGINE_ONLY or not included & headers, file.name
+    assert all((core / name).is_file() for name in code.ENGINE_ONLY)
+
+
+def test_the_compiled_core_knows_the_sources_it_was_built_from(tmp_path: Path) -> None:
+    assert _core.core.sources == code.core_hash(PROJECT)
+    code.check_core(PROJECT)
+    shutil.copytree(PROJECT / code.CORE, tmp_path / code.CORE)
+    shutil.copy(PROJECT / code.BUILD, tmp_path / code.BUILD)
+    code.check_core(tmp_path)
+    (tmp_path / code.CORE / "plan.cpp").write_text("// another rotation order")
+    with pytest.raises(ValueError, match="found a compiled core of other sources than"):
+        code.check_core(tmp_path)
+
+
+def test_the_library_of_the_checkout_is_the_one_that_runs(tmp_path: Path) -> None:
+    """Another checkout in the environment of this one, which an editable installation leads here."""
+    copied = tmp_path / "other"
+    for folder in ("lutra", "pipeline"):
+        skipped = shutil.ignore_patterns("__pycache__", "*.safetensors")
+        shutil.copytree(PROJECT / folder, copied / folder, ignore=skipped)
+    with (copied / "lutra" / "simplex.py").open("a") as file:
+        file.write('\nOTHER = "checkout"\n')
+    run = "import pipeline, lutra.simplex, lutra._core as c; print(lutra.simplex.OTHER, lutra.__file__, c.available())"
+    done = subprocess.run([sys.executable, "-c", run], cwd=copied, capture_output=True, text=True, check=True)
+    assert done.stdout == f"checkout {copied / 'lutra' / '__init__.py'} True\n"
 
 
 @each_stage
