@@ -15,7 +15,7 @@
 namespace lutra {
 namespace {
 
-// Four on a small machine too: they cost little there, and tests of several threads mean something.
+// At least four, so that tests of several threads mean something on a small machine.
 const int kMostThreads = std::max(4, static_cast<int>(std::thread::hardware_concurrency()));
 
 // How long a thread that has nothing to do looks for work before it sleeps: the next frame, or the next step of a
