@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from lutra.files import write_whole
-from lutra.imaging import png
+from lutra.imaging import jpeg, png
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 T = TypeVar("T")
@@ -162,7 +162,7 @@ def load_whole(image: ImageFile.ImageFile, path: str | Path) -> None:
     """Decode an opened image, all of it.
 
     Raises:
-        Refused: the file describes or holds fewer rows than the image has, which Pillow fills with black.
+        Refused: the file describes or holds fewer rows than the image has, which Pillow fills with black or gray.
     """
     tiles = [tile.extents for tile in image.tile if tile.extents is not None]
     covered = sum((right - left) * (bottom - top) for left, top, right, bottom in tiles)
@@ -170,6 +170,8 @@ def load_whole(image: ImageFile.ImageFile, path: str | Path) -> None:
         raise Refused("data for a part of the image only")
     interlaced = bool(image.info.get("interlace"))
     image.load()
+    if image.format == "JPEG" and not jpeg.holds_all_rows(image, path):
+        raise Refused("data for a part of the image only")
     if image.format != "PNG":
         return
     last_row = image.crop((0, image.height - 1, image.width, image.height)).tobytes()

@@ -364,3 +364,33 @@ def test_an_error_of_the_disk_is_not_called_damage(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
     with pytest.raises(OSError, match=f"Input/output error: '{tmp_path / 'a.png'}'"):
         read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize(
+    "options", [{"subsampling": 2}, {"subsampling": 0, "quality": 100}, {"restart_marker_rows": 1}]
+)
+def test_a_jpeg_whose_data_ends_early_but_properly_is_refused(
+    tmp_path: Path, mode: str, options: dict[str, int]
+) -> None:
+    """Decoders fill the missing blocks with gray; a picture that is gray there itself is read."""
+    y, x = np.mgrid[0:70, 0:90]
+    smooth = np.stack([120 + 60 * np.sin(y / 9 + plane) + 40 * np.cos(x / 7) for plane in range(3)], 2).astype(np.uint8)
+    for gray in (False, True):
+        smooth[50:] = 128 if gray else smooth[50:]
+        path = tmp_path / "a.jpg"
+        Image.fromarray(smooth).convert(mode).save(path, **options)
+        content = path.read_bytes()
+        assert read_image(path).shape[:2] == (70, 90)
+        start = content.index(b"\xff\xda")
+        for share in (0.3, 0.6, 0.9):
+            place = start + int(share * (len(content) - start))
+            path.write_bytes(content[:place].rstrip(b"\xff") + b"\xff\xd9")
+            refused(path, "data for a part of the image only")
+
+
+def test_progressive_and_gray_jpegs_are_read(tmp_path: Path) -> None:
+    for image in (np.full((9, 17, 3), 128, np.uint8), np.full((33, 8), 128, np.uint8), noise(20, 20, 3)):
+        for progressive in (False, True):
+            Image.fromarray(image).save(tmp_path / "a.jpg", progressive=progressive)
+            assert read_image(tmp_path / "a.jpg").shape == image.shape
