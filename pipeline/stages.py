@@ -29,6 +29,7 @@ SOURCES = (
     "pipeline/deadleaves.py",
     "lutra/imaging/files.py",
     "lutra/imaging/folders.py",
+    "lutra/imaging/walk.py",
 )
 PACKED = (
     "pipeline/packed.py",

@@ -18,6 +18,7 @@ WITHOUT_EFFECT = {
     "lutra",
     "lutra.imaging",
     "lutra.sources",
+    "lutra.terminal",
     "lutra.zoo",
     "pipeline",
     "pipeline.compared",
