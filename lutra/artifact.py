@@ -7,15 +7,27 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialise
 
-from lutra.description import MIX_BITS, TASKS, WEIGHT_BITS, ChannelTaps, Description, NetworkSpec, SampledTaps, Unit
+from lutra.description import (
+    MIX_BITS,
+    TASKS,
+    WEIGHT_BITS,
+    ChannelTaps,
+    Description,
+    NetworkSpec,
+    Planes,
+    SampledTaps,
+    Unit,
+    planes_of,
+)
 from lutra.files import write_whole
+from lutra.fixedpoint import adarl_shares, sampling_weights
 from lutra.layouts import DenseLayout, Layout, layout_from_json
 
 FORMAT = 1
@@ -35,6 +47,7 @@ class Artifact:
     provenance: where it came from (data, recipe, commit, versions, or the published files it was read from).
     metrics: measured figures, {kind: {data set: {metric: value}}}.
     options: of the task it was trained for, such as {"sigma": 25}, as `lutra.protocols.of` takes them; the scale apart.
+    planes: the planes it was trained on, and restores; None for those that the task's models are trained on.
     """
 
     description: Description
@@ -44,9 +57,12 @@ class Artifact:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    planes: Planes | None = None
 
     def __post_init__(self) -> None:
         """Check that names, types and shapes are those the description asks for; raises ValueError."""
+        if self.planes not in (None, *get_args(Planes)):
+            raise ValueError(f"planes: found {self.planes!r}, expected one of {', '.join(get_args(Planes))}")
         forms = {name: (str(array.dtype), array.shape) for name, array in self.tensors.items()}
         _check_forms(self.description, self.functions, self.task, forms)
         for name, array in self.tensors.items():
@@ -56,6 +72,22 @@ class Artifact:
                 raise ValueError(f"tensor '{name}': the weights of a tap must be >= 0 and sum to {2**WEIGHT_BITS}")
             if name.endswith(".adarl_fixed") and ((array < 0).any() or (array > 2**MIX_BITS).any()):
                 raise ValueError(f"tensor '{name}': a share lies outside 0..{2**MIX_BITS}")
+        for name, array in self.tensors.items():
+            self._check_fixed_point(name, array)
+
+    def _check_fixed_point(self, name: str, array: Array) -> None:
+        """Check that the integers of a tensor are its real numbers in fixed point; elsewhere exp may differ by one."""
+        made = {".sampler_fixed": (sampling_weights, 1), ".adarl_fixed": (adarl_shares, 0)}
+        for ending, (function, most) in made.items():
+            if name.endswith(ending):
+                expected = function(self.tensors[name.removesuffix("_fixed")])
+                if np.abs(array.astype(np.int64) - expected).max() > most:
+                    raise ValueError(f"tensor '{name}' differs from '{name.removesuffix('_fixed')}' in fixed point")
+
+    @property
+    def trained_planes(self) -> Planes:
+        """What a picture is taken apart into before it is restored."""
+        return self.planes or planes_of(self.task)
 
     def table(self, unit: str) -> Array:
         """The entries of a unit's table, all parts in order: (entries, values) int8."""
@@ -158,6 +190,7 @@ def header_of(artifact: Artifact) -> dict[str, Any]:
         "provenance": dict(artifact.provenance),
         "metrics": dict(artifact.metrics),
         "options": dict(artifact.options),
+        "planes": artifact.trained_planes,
     }
 
 
@@ -221,6 +254,7 @@ def fields_of(header: Any) -> dict[str, Any]:
         "provenance": header["provenance"],
         "metrics": header["metrics"],
         "options": header["options"],
+        "planes": header.get("planes"),  # files of earlier versions have none
     }
 
 

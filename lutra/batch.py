@@ -5,13 +5,13 @@ from __future__ import annotations
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lutra.done import Done
 from lutra.imaging.files import SUFFIXES
 from lutra.imaging.folders import image_size
-from lutra.imaging.pictures import Picture, check_writable, read_picture, write_picture
+from lutra.imaging.pictures import check_writable, read_picture, write_picture
 from lutra.imaging.walk import identity, say_left_out, summary, walk
 from lutra.restoring import Restorer
 
@@ -95,8 +95,7 @@ def run(
         restored = restorer.restore(picture.pixels, threads=threads)
     except MemoryError:
         raise OSError(f"{job.source}: not enough memory to restore it") from None
-    job.target.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(job.target, Picture(restored, picture.profile, picture.exif), quality=quality)
+    write_picture(job.target, replace(picture, pixels=restored), quality=quality)
 
 
 def run_all(jobs: Sequence[Job], work: Callable[[Job], None], failed: Callable[[str], None]) -> Iterator[Job]:

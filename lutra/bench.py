@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import os
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -26,6 +25,7 @@ from lutra.fixedpoint import adarl_shares, sampling_weights
 from lutra.imaging.colour import rgb_to_y, to_three_channels
 from lutra.imaging.files import read_image
 from lutra.layouts import DenseLayout, DiagonalLayout, Layout
+from lutra.limits import processors
 from lutra.models import registry
 from lutra.terminal import Table
 
@@ -239,8 +239,7 @@ def machine() -> dict[str, Any]:
             if line.startswith("model name")
         ]
         processor = names[0] if names else processor
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"processor": processor, "cores": cores, "system": f"{platform.system()} {platform.machine()}"}
+    return {"processor": processor, "cores": processors(), "system": f"{platform.system()} {platform.machine()}"}
 
 
 def fsrcnn(scale: int) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,8 @@ app = typer.Typer(
 
 # Typer brings its own copy of Click or uses the one installed, so this class has no fixed address.
 _UsageError: Any = typer.BadParameter.__base__
+
+_INTERRUPTED = 128 + signal.SIGINT
 
 _MODEL = "A model file, a name that `lutra models` lists, or an https: or file: address with #sha256=..."
 Model = Annotated[str, typer.Argument(help=_MODEL)]
@@ -237,13 +240,13 @@ def evaluate(
     options = {"bicubic": bicubic, "sigma": sigma, "quality": quality, "length": length}
     protocol = evaluation.protocol_of(loaded, options, pairs=pairs)
     folder = evaluation.find_folder(data)
-    restore = Restorer(loaded).restore
+    restore = Restorer(loaded).restore_planes
     more = {"lpips": lpips_measure()} if lpips else {}
     entries = find_images(folder, protocol.scale, pairs=pairs)
     scores = {found.name: found.scores for found in evaluation.evaluate(restore, entries, protocol, more)}
     means, label = protocols.mean(scores), Path(model.partition("#")[0]).name
     result = {"model": label, "data": folder.resolve().name, "mean": means, "images": scores, "protocol": protocol.text}
-    text = json.dumps(result, indent=2) + "\n"
+    text = json.dumps(result, indent=2, allow_nan=False) + "\n"
     if json_file is not None:
         write_whole(json_file, text)
     drawn: Iterable[Path] = ()
@@ -302,7 +305,6 @@ def compare(
     from lutra.imaging.files import read_image, write_image
 
     region = comparison.parse_crop(crop) if crop else None
-    output.parent.mkdir(parents=True, exist_ok=True)
     loaded = comparison.load_labelled(models)
     sheet = comparison.draw(read_image(image), loaded, title=printable(image.name), crop=region)
     write_image(output, np.asarray(sheet))
@@ -353,8 +355,17 @@ def _table_of_tables(loaded: Artifact) -> Table:
     return table
 
 
+def _stop(number: int, _: object) -> None:
+    """End as Ctrl-C does, so that temporary files are removed."""
+    raise SystemExit(128 + number)
+
+
 def main() -> int:
-    """Run the command line; the process's exit code."""
+    """Run the command line; return the process's exit code."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(number, _stop)
     terminal.prepare()
     try:
         code = app(standalone_mode=False)
@@ -363,11 +374,12 @@ def main() -> int:
             terminal.error(text)
         return 2
     except (typer.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)
-        return 130
+        code = _INTERRUPTED
     except (ValueError, OSError, MemoryError) as error:
         if os.environ.get("LUTRA_TRACE"):
             raise
         terminal.error(str(error) or "not enough memory")
         return 2
+    if code == _INTERRUPTED:  # typer returns this number for Ctrl-C, or lets the exception through
+        print("interrupted", file=sys.stderr)
     return code if isinstance(code, int) else 0

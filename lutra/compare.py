@@ -38,7 +38,7 @@ def draw(
     target = protocol.target(clean)
     degraded = protocol.input(target, 0)
     restored = {protocol.baseline_name: protocol.baseline(degraded)}
-    restored |= {label: Restorer(model).restore(degraded) for label, model in models.items()}
+    restored |= {label: Restorer(model).restore_planes(degraded) for label, model in models.items()}
     scored = {label: (image, protocol.score(image, target)) for label, image in restored.items()}
     return sheet(degraded, target, scored, protocol, title=protocol.titled(title), crop=crop)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
@@ -16,6 +17,15 @@ ROUNDINGS: tuple[str, ...] = get_args(Rounding)
 
 TASKS = ("sr", "denoise", "deblock", "deblur")
 """What a model may be trained for; what each means is in `lutra.protocols`."""
+
+Planes = Literal["each", "luma"]
+"""What a model was trained on: "each" colour plane by itself, 0..255, or the "luma" Y of BT.601, 16..235."""
+
+
+def planes_of(task: str) -> Planes:
+    """Return what the models of a task are trained on."""
+    return "luma" if task == "deblock" else "each"
+
 
 PATTERNS: dict[str, tuple[Offset, Offset, Offset, Offset]] = {
     "s": ((0, 0), (0, 1), (1, 0), (1, 1)),
@@ -79,6 +89,12 @@ MIX_BITS = 10
 TAP_BITS = 6
 """Sampled taps ship as multiples of 2^-6 level. With these three, every product stays within the 24 bits that a
 float32 holds exactly, so that the reference and an integer engine agree to the last bit."""
+
+
+MOST_STEPS, MOST_UNITS, MOST_PLANES, MOST_DIVISOR = 64, 64, 256, 1 << 12
+"""What a model may have: steps, units in a step, planes, and the size of a divisor or offset."""
+
+_NAME = re.compile(r"[\w-]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -288,24 +304,48 @@ def _step_from_json(data: Any) -> Step:
 def _check(model: Description) -> None:
     if not 1 <= model.scale <= 8:
         raise ValueError(f"model description: scale is {model.scale}, expected 1..8")
+    if not 1 <= len(model.steps) <= MOST_STEPS:
+        raise ValueError(f"model description: found {len(model.steps)} steps, expected 1..{MOST_STEPS}")
     planes, names = {INPUT}, set()
     for number, step in enumerate(model.steps, 1):
-        where = f"model description, step {number}"
-        if not step.units or not step.writes or step.divisor < 1 or step.rotations not in (1, 4):
-            raise ValueError(f"{where}: needs units, planes to write, a divisor >= 1 and 1 or 4 rotations")
-        if step.upscale != 1 and number != len(model.steps):
-            raise ValueError(f"{where}: only the last step may upscale")
+        where, last = f"model description, step {number}", number == len(model.steps)
+        _check_step(step, where, last)
         for unit in step.units:
+            _check_unit(unit, step, where)
             if unit.name in names:
                 raise ValueError(f"{where}: two units are called '{unit.name}'")
             names.add(unit.name)
-            if unit.values != step.values:
-                raise ValueError(f"{where}: unit '{unit.name}' returns {unit.values} values, expected {step.values}")
-            if len(unit.reads) != (4 if isinstance(unit.taps, ChannelTaps) else 1):
-                raise ValueError(f"{where}: unit '{unit.name}' reads {len(unit.reads)} planes")
             unknown = [plane for plane in unit.planes if plane not in planes]
             if unknown:
                 raise ValueError(f"{where}: unit '{unit.name}' reads plane '{unknown[0]}', which nothing wrote")
-        planes.update(step.writes)
-    if not model.steps or model.steps[-1].writes != (OUTPUT,) or model.steps[-1].upscale != model.scale:
+        for plane in step.writes:
+            if plane in planes or not _NAME.fullmatch(plane) or (plane == OUTPUT and not last):
+                wanted = "new names of letters, digits, _ and -, and 'output' in the last step alone"
+                raise ValueError(f"{where}: writes plane {plane!r}, expected {wanted}")
+            planes.add(plane)
+    if len(planes) > MOST_PLANES:
+        raise ValueError(f"model description: found {len(planes)} planes, expected at most {MOST_PLANES}")
+    if model.steps[-1].writes != (OUTPUT,) or model.steps[-1].upscale != model.scale:
         raise ValueError("model description: the last step must write 'output' at the model's scale")
+
+
+def _check_step(step: Step, where: str, last: bool) -> None:
+    if not 1 <= len(step.units) <= MOST_UNITS or not step.writes or step.rotations not in (1, 4):
+        raise ValueError(f"{where}: needs 1..{MOST_UNITS} units, planes to write and 1 or 4 rotations")
+    if not 1 <= step.divisor <= MOST_DIVISOR or abs(step.offset) > MOST_DIVISOR:
+        wanted = f"1..{MOST_DIVISOR} and -{MOST_DIVISOR}..{MOST_DIVISOR}"
+        raise ValueError(f"{where}: found a divisor or an offset out of range, expected {wanted}")
+    if step.upscale != 1 and not last:
+        raise ValueError(f"{where}: only the last step may upscale")
+
+
+def _check_unit(unit: Unit, step: Step, where: str) -> None:
+    if not _NAME.fullmatch(unit.name):
+        raise ValueError(f"{where}: unit is called {unit.name!r}, expected letters, digits, _ and -, at most 64")
+    if unit.values != step.values:
+        raise ValueError(f"{where}: unit '{unit.name}' returns {unit.values} values, expected {step.values}")
+    channel = isinstance(unit.taps, ChannelTaps)
+    if len(unit.reads) != (4 if channel else 1):
+        raise ValueError(f"{where}: unit '{unit.name}' reads {len(unit.reads)} planes")
+    if channel and unit.previous:
+        raise ValueError(f"{where}: unit '{unit.name}' mixes a previous plane into those of one pixel, expected none")

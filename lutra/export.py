@@ -12,7 +12,7 @@ from lutra.artifact import layout_for
 from lutra.description import TAP_BITS, SampledTaps
 from lutra.layouts import Layout
 from lutra.models.interpreter import LutModel
-from lutra.units import LutUnit, PointwiseNet, Table, TabledNet
+from lutra.units import PointwiseNet, Table, TabledNet
 
 
 def to_tables(model: LutModel, layout: Layout) -> LutModel:
@@ -47,10 +47,9 @@ def to_networks(model: LutModel) -> LutModel:
 def with_tap_bits(model: LutModel, tap_bits: int | None) -> LutModel:
     """A copy whose sampled taps are in fixed point of so many fractional bits, or real numbers for None."""
     units = {}
-    for name, unit in model.units.items():
-        assert isinstance(unit, LutUnit)
-        units[name] = copy.deepcopy(unit)
-        for module in (units[name].sampler, units[name].adarl):
+    for _, spec in model.description.units():
+        units[spec.name] = unit = copy.deepcopy(model.unit(spec.name))
+        for module in (unit.sampler, unit.adarl):
             if module is not None:
                 module.tap_bits = tap_bits
     return LutModel(replace(model.description, tap_bits=tap_bits), units)

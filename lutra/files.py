@@ -2,20 +2,59 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
+import secrets
+import socket
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 Action = Callable[[], object]
 
+_NAME_BYTES = 255
+"""The longest name of a file, where the file system does not say."""
+_END_BYTES = 50
+"""Room for what a temporary name has besides the beginning of the file's own."""
+
 _waiting: ContextVar[list[tuple[Action, Action]] | None] = ContextVar("waiting", default=None)
+_TEMPORARY = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,10})-[0-9a-f]{8}\.tmp", re.DOTALL)
+
+
+def temporary_name(path: Path) -> Path:
+    """Return a new hidden name in the folder of `path`, which no thread, process or machine uses.
+
+    It begins as `path` does, so that `leftovers` finds it, and says which process on which machine chose it.
+    """
+    return path.with_name(f"{_beginning(path)}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def leftovers(path: Path) -> Iterator[Path]:
+    """Yield the temporary files and folders of `path` that exist, whoever made them."""
+    return path.parent.glob(glob.escape(_beginning(path)) + "*.tmp")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files in a folder that ended processes of this machine left behind."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            made = _TEMPORARY.fullmatch(entry.name)
+            if made and made["machine"] == _machine() and not _is_running(int(made["process"])):
+                with suppress(OSError):
+                    if entry.is_file(follow_symlinks=False):
+                        os.unlink(entry.path)
 
 
 def write_whole(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -> None:
-    """Write to `path`, whole or not at all; makes the folder when it is missing.
+    """Write to `path`, whole or not at all; make the folder when it is missing.
+
+    The content is on the disk before it gets its name, so that neither a full disk nor a power cut leaves a part of it.
+    The first write into a folder removes what ended processes of this machine left there.
 
     Args:
         path: where the file appears, replacing what was there.
@@ -25,19 +64,29 @@ def write_whole(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -
         OSError: it cannot be written, such as to a full disk; names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _remove_leftovers_once(path.parent)  # looking through a folder for each of its files would take long
+    temporary = temporary_name(path)
+    with (
+        naming(path, temporary),
+        placing(lambda: os.replace(temporary, path), lambda: temporary.unlink(missing_ok=True)),
+        temporary.open("xb") as file,
+    ):
+        if callable(write):
+            write(file)
+        else:
+            file.write(write.encode() if isinstance(write, str) else write)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Make an OSError of the block name `path` where it names no file, or names the temporary one."""
     try:
-        with (
-            placing(lambda: os.replace(temporary, path), lambda: temporary.unlink(missing_ok=True)),
-            temporary.open("wb") as file,
-        ):
-            if callable(write):
-                write(file)
-            else:
-                file.write(write.encode() if isinstance(write, str) else write)
+        yield
     except OSError as error:
-        if error.filename is None:  # of a write to an open file, which knows no name
-            error.filename = str(path)
+        if error.errno is not None and error.filename in (None, str(temporary)):  # an open file knows no name
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise
 
 
@@ -72,3 +121,40 @@ def placing(place: Action, discard: Action) -> Iterator[None]:
             place()
         else:
             waiting.append((place, stack.pop_all().close))
+
+
+def _beginning(path: Path) -> str:
+    try:
+        most = min(os.pathconf(path.parent, "PC_NAME_MAX"), _NAME_BYTES)
+    except (AttributeError, OSError, ValueError):  # not on Windows, and not before the folder is there
+        most = _NAME_BYTES
+    name = path.name
+    while len(os.fsencode(name)) > most - _END_BYTES:
+        name = name[:-1]
+    return f".{name}."
+
+
+@lru_cache(1024)
+def _remove_leftovers_once(folder: Path) -> None:
+    remove_leftovers(folder)
+
+
+@cache
+def _machine() -> str:
+    """Return what tells machines apart, and containers of one machine, which count their processes apart."""
+    try:
+        space = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:  # not on Linux
+        space = 0
+    return f"{zlib.crc32(f'{socket.gethostname()} {space}'.encode()):08x}"
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":  # elsewhere asking might end it
+        return True
+    with suppress(PermissionError):  # it runs, and is somebody else's
+        try:
+            os.kill(process, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+    return True

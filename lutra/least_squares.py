@@ -121,7 +121,7 @@ class _Problem:
         self.step = model.description.steps[-1]
         # Sums without rounding, of tables that are real numbers.
         linear = copy.deepcopy(model)
-        self.linear = LutModel(replace(model.description, rounding="exact"), dict(linear.units.items()))  # type: ignore[arg-type]
+        self.linear = LutModel(replace(model.description, rounding="exact"), linear.by_name())
         self.tables = [_RealTable.of(self.linear, unit.name) for unit in self.step.units]
         self.device = self.tables[0].values.device
         self.edges = [_Edges(table.layout, self.device) for table in self.tables]

@@ -5,12 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-try:
-    from lutra._core import _lutra as _core
+from lutra._core import available, core
 
-    COMPILED = True
-except ImportError:  # built without a compiler
-    COMPILED = False
+COMPILED = available()
 
 
 def gather(
@@ -40,7 +37,7 @@ def gather(
     out = np.empty((len(starts), side, side), np.uint8)
     if COMPILED:
         first, down, ways = (np.ascontiguousarray(array, np.int64) for array in (starts, strides, turns))
-        _core.gather_patches(np.asarray(data), first, down, ways, out, threads)
+        core.gather_patches(np.asarray(data), first, down, ways, out, threads)
         return out
     line = np.arange(side)
     down = np.where(turns[:, None] & 1, line[::-1], line) * strides[:, None]

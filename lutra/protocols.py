@@ -21,6 +21,9 @@ Image = NDArray[np.uint8]
 Scores = dict[str, float]
 Range = tuple[float, float]
 
+NOTHING_TO_RESTORE = 60.0
+"""dB of the baseline: degraded photographs have 20 to 45."""
+
 LABELS: dict[str, str] = {
     "psnr_y": "PSNR-Y, dB",
     "ssim_y": "SSIM-Y",
@@ -115,6 +118,13 @@ class Protocol:
     def rank(self, restored: Image, target: Image) -> float:
         """The main measure alone, as training watches it."""
         return _MEASURES[self.main](restored, target, self.scale)
+
+    def says_something(self, degraded: Image, target: Image) -> bool:
+        """Return whether there is anything to restore: blank images come out of the baseline as they should.
+
+        Their PSNR jumps by tens of dB with a single level, and would decide alone which state of a training is best.
+        """
+        return self.rank(self.baseline(degraded), target) < NOTHING_TO_RESTORE
 
     def score(self, restored: Image, target: Image) -> Scores:
         """Every measure of a restored image."""

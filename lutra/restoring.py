@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 from collections.abc import Callable
@@ -12,10 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lutra import artifact, engine, sources
+from lutra import _core, artifact, engine, limits, sources
 from lutra.artifact import Artifact
+from lutra.imaging.alpha import enlarge_alpha, fill_hidden
+from lutra.imaging.colour import rgb_to_y, with_luma
 from lutra.imaging.files import Refused
 from lutra.imaging.pictures import is_opaque, to_pixels
+from lutra.imaging.resize import imresize
 
 Pixels = NDArray[np.uint8]
 Run = Callable[[Pixels, int | None, Pixels | None], Pixels]
@@ -25,6 +29,16 @@ SLOW = (
     "`pip install --force-reinstall --no-deps lutra` with a C++ compiler at hand builds it"
 )
 _torch_lock = threading.Lock()  # torch's number of threads belongs to the whole process
+
+
+def _renew_lock() -> None:
+    """Replace the lock, which a thread that a forked child does not have may have held."""
+    global _torch_lock
+    _torch_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def load(model: str | PathLike[str], *, device: str = "cpu") -> Restorer:
@@ -52,8 +66,13 @@ class Restorer:
     def __init__(self, model: Artifact, *, device: str = "cpu") -> None:
         """Take a loaded artifact; `load` takes a file. Raises ValueError if nothing installed runs it on `device`."""
         self.artifact = model
+        self.device = device
         self.backend = "engine" if device == "cpu" and engine.available() and _suits_engine(model) else "torch"
         self._run = _engine_run(model) if self.backend == "engine" else _torch_run(model, device)
+
+    def __reduce__(self) -> tuple[Callable[[Artifact, str], Restorer], tuple[Artifact, str]]:
+        """Let another process, which gets a copy, make what runs the model there."""
+        return _restorer, (self.artifact, self.device)
 
     @property
     def scale(self) -> int:
@@ -69,12 +88,17 @@ class Restorer:
     def restore(
         self, image: Pixels | Image.Image, *, threads: int | None = None, out: Pixels | None = None
     ) -> Pixels | Image.Image:
-        """Restore an image, each channel on its own; alpha that is opaque everywhere stays so.
+        """Restore a picture in the planes that the model was trained on.
+
+        Most models restore red, green and blue each by itself. Those that were trained on luma restore the luma and
+        keep the chroma. Alpha is not restored: it is enlarged by bicubic interpolation, and hidden colours are filled
+        from the visible ones near them.
 
         Args:
             image: uint8 (H, W) gray, (H, W, 2) gray and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha, 0..255; or
                 a Pillow image, whose palette or 1-bit pixels are converted first. EXIF orientation is not applied.
-            threads: how many to use; None for one per processor. The result does not depend on it.
+            threads: how many to use; None for one per processor that this process may use. The result does not
+                depend on it.
             out: for an array, a C-contiguous uint8 array that takes the result and is returned, such as one kept from
                 frame to frame of a video; it shares no memory with `image`.
 
@@ -83,10 +107,10 @@ class Restorer:
             with the ICC profile and EXIF of `image`.
 
         Raises:
-            ValueError: the image or `out` has another type, shape or mode, or `threads` is not positive.
+            ValueError: the image or `out` has another type, shape or mode, or `threads` is no positive whole
+                number.
         """
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads is {threads}, expected at least 1")
+        engine.check_threads(threads)
         if not isinstance(image, Image.Image):
             return self._restore(np.asarray(image), threads, out)
         if out is not None:
@@ -98,6 +122,24 @@ class Restorer:
         restored.info = {key: image.info[key] for key in ("icc_profile", "exif") if key in image.info}
         return restored
 
+    def restore_planes(self, image: Pixels, *, threads: int | None = None) -> Pixels:
+        """Restore planes that are already those the model was trained on, such as the luma of a protocol.
+
+        Args:
+            image: uint8 (H, W) or (H, W, 3), each plane by itself.
+            threads: as `restore` takes them.
+
+        Returns:
+            (H * scale, W * scale), or with 3 channels, uint8.
+
+        Raises:
+            ValueError: the image has another type or shape.
+        """
+        if image.dtype != np.uint8 or not (image.ndim == 2 or image.shape[2:] == (3,)) or image.size == 0:
+            found = f"{image.dtype} of shape {image.shape}"
+            raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 3), not empty")
+        return self._run(image, threads, None)
+
     def _restore(self, pixels: Pixels, threads: int | None, out: Pixels | None) -> Pixels:
         known = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (2, 3, 4))
         if pixels.dtype != np.uint8 or not known or pixels.size == 0:
@@ -105,12 +147,42 @@ class Restorer:
             raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 2..4), not empty")
         if out is not None:
             engine.check_out(out, pixels, self.scale)
-        if pixels.ndim == 3 and pixels.shape[2] in (2, 4) and is_opaque(pixels[:, :, -1]):
-            # A table may turn a constant 255 into 254, which would let a background shine through.
-            colour = self._run(pixels[:, :, :-1], threads, None)
-            opaque = np.full((*colour.shape[:2], 1), 255, np.uint8)
-            return np.concatenate([colour, opaque], axis=2, out=out)
-        return self._run(pixels, threads, out)
+        if pixels.ndim == 2 or pixels.shape[2] == 3:
+            return self._restore_colour(pixels, threads, out)
+        alpha = pixels[:, :, -1]
+        colour = np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 2 else pixels[:, :, :-1])
+        if is_opaque(alpha):
+            enlarged = np.full((alpha.shape[0] * self.scale, alpha.shape[1] * self.scale), 255, np.uint8)
+        else:
+            reach = self.artifact.description.radius + 2  # the model's, and that of bicubic alpha
+            colour, enlarged = fill_hidden(colour, alpha, reach), enlarge_alpha(alpha, self.scale)
+        restored = self._restore_colour(colour, threads, None)
+        return np.concatenate([np.atleast_3d(restored), enlarged[:, :, None]], axis=2, out=out)
+
+    def _restore_colour(self, colour: Pixels, threads: int | None, out: Pixels | None) -> Pixels:
+        """Restore (H, W) or (H, W, 3) by each of its planes, or by its luma."""
+        if self.artifact.trained_planes == "each":
+            return self._run(colour, threads, out)
+        luma = _luma(colour)
+        stored = np.rint(luma).astype(np.uint8)
+        restored = self._run(stored, threads, None)
+        base = imresize(colour, self.scale) if self.scale > 1 else colour
+        # Where sizes stay, a luma that the model leaves alone stays: rounding it is no part of the change.
+        before = _luma(base) if self.scale > 1 else stored.astype(np.float64)
+        changed = with_luma(base, restored - before)
+        if out is None:
+            return changed
+        out[...] = changed
+        return out
+
+
+def _luma(image: Pixels) -> NDArray[np.float64]:
+    """Return the luma of gray or RGB, in 16..235: (H, W)."""
+    return rgb_to_y(image) if image.ndim == 3 else 16 + image.astype(np.float64) * (219 / 255)
+
+
+def _restorer(model: Artifact, device: str) -> Restorer:
+    return Restorer(model, device=device)
 
 
 def _suits_engine(model: Artifact) -> bool:
@@ -139,14 +211,14 @@ def _torch_run(model: Artifact, device: str) -> Run:
         raise ValueError(f"device is {device!r}, expected cpu or cuda") from None
     if place.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device is {device!r}, but torch finds no CUDA device here")
-    if device == "cpu" and not engine.available():
+    if device == "cpu" and not engine.available() and not _core.broken:  # else it has been said why
         warnings.warn(SLOW, RuntimeWarning, stacklevel=4)
     ready = from_artifact(model).to(place)
 
     def run(pixels: Pixels, threads: int | None, out: Pixels | None) -> Pixels:
         with _torch_lock:
             before = torch.get_num_threads()
-            torch.set_num_threads(threads or before)
+            torch.set_num_threads(threads or min(before, limits.processors()))
             try:
                 restored = ready.restore_image(pixels)
             finally:
@@ -163,5 +235,6 @@ def _why_torch(model: Artifact, device: str) -> str:
     if device != "cpu":
         return f"device {device!r} needs torch"
     if not engine.available():
-        return "restoring needs the compiled engine (reinstall lutra with a C++ compiler at hand) or torch"
+        why = f"{_core.reason}; reinstall" if _core.broken else "reinstall"
+        return f"restoring needs the compiled engine ({why} lutra with a C++ compiler at hand) or torch"
     return "the model is a network or samples real-valued taps, which needs torch"

@@ -93,7 +93,7 @@ class AutoSample(nn.Module):
     def forward(self, plane: Tensor, rotations: int, padding: Padding) -> Tensor:
         """Plane (N, H, W) in 0..255 to taps (rotations, N, H, W, 4)."""
         offsets = [(row, column) for row in range(self.kernel) for column in range(self.kernel)]
-        taps = shifted(plane, offsets, rotations, padding) @ self.weights().T
+        taps = shifted(plane, offsets, rotations, padding) @ self.weights().T.to(plane.dtype)
         return taps if self.tap_bits is None else fixed_point(taps, self.tap_bits)
 
     def weights(self) -> Tensor:
@@ -125,7 +125,7 @@ class AdaRL(nn.Module):
 
     def forward(self, previous: Tensor, current: Tensor) -> Tensor:
         """Both (..., 4); returns mix * previous + (1 - mix) * current."""
-        shares = self.shares()
+        shares = self.shares().to(current.dtype)
         mixed = shares * previous + (1 - shares) * current
         return mixed if self.tap_bits is None else fixed_point(mixed, self.tap_bits)
 

@@ -6,17 +6,24 @@ import hashlib
 import os
 import re
 import sys
+import time
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lutra import zoo
 from lutra.files import write_whole
+
+if TYPE_CHECKING:
+    from urllib.request import HTTPRedirectHandler
 
 MAX_BYTES = 256 << 20
 """The largest model that is fetched; the largest published system has 18 MB of tables."""
 TIMEOUT = 30.0
 """Seconds that a server may stay silent."""
+TOTAL_TIME = 600.0
+"""Seconds that a download may take."""
+_BLOCK = 1 << 16
 
 
 def find(model: str | PathLike[str]) -> Path:
@@ -78,17 +85,35 @@ def _fetch(address: str, scheme: str) -> Path:
 
 def _download(location: str) -> bytes:
     from http.client import HTTPException
-    from urllib.request import urlopen  # takes a moment to import
+    from urllib.request import build_opener  # takes a moment to import
 
     try:
-        with urlopen(location, timeout=TIMEOUT) as response:
+        with build_opener(_redirects()).open(location, timeout=TIMEOUT) as response:
             return _read(response, location)
     except (OSError, HTTPException) as error:
         raise OSError(f"{location}: {getattr(error, 'reason', None) or error}") from None
 
 
+def _redirects() -> HTTPRedirectHandler:
+    from urllib.request import HTTPRedirectHandler
+
+    class Secure(HTTPRedirectHandler):
+        """Follows redirects to https: alone."""
+
+        def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+            if not newurl.lower().startswith("https:"):
+                raise OSError(f"redirects to {newurl}, expected an https: address")
+            return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+    return Secure()
+
+
 def _read(response: BinaryIO, location: str) -> bytes:
-    content = response.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise ValueError(f"{location}: more than {MAX_BYTES} bytes, which no model has")
-    return content
+    content, end = bytearray(), time.monotonic() + TOTAL_TIME
+    while block := response.read1(_BLOCK):  # type: ignore[attr-defined]  # what is there, so that time is looked at
+        content += block
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"{location}: more than {MAX_BYTES} bytes, which no model has")
+        if time.monotonic() > end:
+            raise OSError(f"found {len(content)} bytes after {TOTAL_TIME:.0f} s, expected the whole file by then")
+    return bytes(content)

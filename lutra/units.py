@@ -69,7 +69,7 @@ class Table(nn.Module):
 
     def forward(self, taps: Tensor) -> Tensor:
         """Taps (..., 4) in 0..255 to interpolated values (..., V) in levels."""
-        return lookup(taps, self.quantised(), self.layout)
+        return lookup(taps, self.quantised().to(taps.dtype), self.layout)
 
     def quantised(self) -> Tensor:
         """The values as they ship: rounded and limited to int8, with a straight-through gradient."""
@@ -95,7 +95,7 @@ class TabledNet(nn.Module):
 
     def forward(self, taps: Tensor) -> Tensor:
         """Taps (..., 4) in 0..255 to interpolated values (..., V) in levels."""
-        return lookup(taps, self.quantised(), self.layout)
+        return lookup(taps, self.quantised().to(taps.dtype), self.layout)
 
     def quantised(self) -> Tensor:
         """The values of the table that the network is now, with a straight-through gradient: (entries, V)."""

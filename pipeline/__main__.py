@@ -48,7 +48,17 @@ app = typer.Typer(
 )
 
 Experiment = Annotated[str, typer.Option(help="Name of a block under `experiments:`.")]
-Root = Annotated[Path, typer.Option(help="Folder that holds the outputs of all stages.")]
+
+
+def _root(text: str) -> Path:
+    if not text.strip():
+        raise typer.BadParameter("found an empty name, expected a folder")
+    return Path(text)
+
+
+Root = Annotated[
+    Path, typer.Option(parser=_root, metavar="FOLDER", help="Folder that holds the outputs of all stages.")
+]
 ParamsFile = Annotated[Path, typer.Option("--params", help="The parameters.")]
 Check = Annotated[bool, typer.Option("--check", help="Write nothing; fail when the file is stale.")]
 

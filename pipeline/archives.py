@@ -18,9 +18,14 @@ from lzma import LZMAError
 from pathlib import Path
 from typing import IO, TypeVar
 
+from lutra.files import naming, temporary_name
+
 T = TypeVar("T")
 
 _BLOCK = 1 << 20
+_LONGEST_NAME = 200  # characters of a name that an error shows
+_MOST_HEADER = 1 << 16  # bytes of a tar member's long name or of its pax attributes
+_LONG_HEADERS = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, b"x", b"g", b"X")
 _MAGIC = {b"PK\x03\x04": "zip", b"PK\x05\x06": "zip", b"\x1f\x8b": "tar", b"BZh": "tar", b"\xfd7zXZ\x00": "tar"}
 # What the readers raise on damaged archives; OSError is gzip's and bz2's.
 _DAMAGE = (
@@ -74,8 +79,7 @@ def extract(
     """
     if folder.exists():
         raise ValueError(f"{folder}: found something there, expected a new name to unpack {archive.name} to")
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = temporary_name(folder)
     temporary.mkdir(parents=True)
     try:
         names = _unpack(archive, temporary, wanted, limits or Limits())
@@ -90,20 +94,22 @@ def _unpack(archive: Path, folder: Path, wanted: Callable[[str], bool], limits: 
     seen: set[str] = set()
     most = min(limits.bytes, limits.ratio * max(archive.stat().st_size, _BLOCK))
     total = 0
-    for count, member in enumerate(_members(archive), 1):
+    for count, member in enumerate(_members(archive, limits.members), 1):
         total += member.size
         if count > limits.members:
             raise ValueError(f"{archive}: found more than {limits.members} members, expected at most so many")
         if total > most:
-            raise ValueError(f"{archive}: {member.name}: found more than {most} bytes to unpack, expected at most that")
+            raise ValueError(
+                f"{archive}: {_cut(member.name)}: found more than {most} bytes to unpack, expected at most that"
+            )
         name = _safe_name(archive, member.name)
         if member.kind == "folder" or not wanted(name):
             continue
         if member.kind != "file":
-            raise ValueError(f"{archive}: {member.name}: found {member.kind}, expected files and folders only")
+            raise ValueError(f"{archive}: {_cut(member.name)}: found {member.kind}, expected files and folders only")
         key = unicodedata.normalize("NFC", name).casefold()
         if key in seen:
-            raise ValueError(f"{archive}: {member.name}: found the name twice but for its case, expected it once")
+            raise ValueError(f"{archive}: {_cut(member.name)}: found the name twice but for its case, expected it once")
         seen.add(key)
         _write(archive, member, folder / name)
         written.append(name)
@@ -112,13 +118,13 @@ def _unpack(archive: Path, folder: Path, wanted: Callable[[str], bool], limits: 
 
 def _write(archive: Path, member: _Member, path: Path) -> None:
     """Copy a member's bytes; one that has more than it says is damaged."""
-    where = f"{archive}: {member.name}"
+    where = f"{archive}: {_cut(member.name)}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("xb")
     except (FileExistsError, NotADirectoryError):
         raise ValueError(f"{where}: found a file and a folder of one name, expected one of them") from None
-    with file, _reading(where, member.open) as source:
+    with naming(path), file, _reading(where, member.open) as source:
         left = member.size
         while block := _reading(where, lambda: source.read(_BLOCK)):
             left -= len(block)
@@ -135,19 +141,28 @@ def _safe_name(archive: Path, name: str) -> str:
     parts = [part for part in name.split("/") if part not in ("", ".")]
     elsewhere = name.startswith("/") or ".." in parts or "\\" in name or re.match("[A-Za-z]:", name)
     if elsewhere or not name or any(ord(letter) < 32 for letter in name):
-        raise ValueError(f"{archive}: {name!r}: found a path that may lead elsewhere, expected one inside the archive")
+        raise ValueError(
+            f"{archive}: {_cut(name)!r}: found a path that may lead elsewhere, expected one inside the archive"
+        )
     return "/".join(parts) or "."
 
 
-def _members(archive: Path) -> Iterator[_Member]:
+def _members(archive: Path, most: int) -> Iterator[_Member]:
     form = _format(archive)
     if form is None:
         raise ValueError(f"{archive}: found no zip or tar archive, expected one")
+    if form == "zip" and _reading(str(archive), lambda: _count(archive)) > most:  # before anything is unpacked
+        raise ValueError(f"{archive}: found more than {most} members, expected at most so many")
     members = _zip_members(archive) if form == "zip" else _tar_members(archive)
     where = str(archive)
     while (member := _reading(where, lambda: next(members, None))) is not None:
-        where = f"{archive}: after {member.name}"
+        where = f"{archive}: after {_cut(member.name)}"
         yield member
+
+
+def _count(archive: Path) -> int:
+    with zipfile.ZipFile(archive) as file:
+        return len(file.infolist())
 
 
 def _zip_members(archive: Path) -> Iterator[_Member]:
@@ -163,8 +178,19 @@ def _zip_members(archive: Path) -> Iterator[_Member]:
             yield _Member(info.orig_filename, info.file_size, kind, lambda info=info: file.open(info))  # type: ignore[misc]
 
 
+class _Info(tarfile.TarInfo):
+    """A member's header, refused where it announces a longer name or more attributes than any file has."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Info:
+        info = super().frombuf(buf, encoding, errors)
+        if info.type in _LONG_HEADERS and info.size > _MOST_HEADER:
+            raise ValueError(f"a header of {info.size} bytes, expected at most {_MOST_HEADER}")
+        return info
+
+
 def _tar_members(archive: Path) -> Iterator[_Member]:
-    with tarfile.open(archive) as file:
+    with tarfile.open(archive, tarinfo=_Info) as file:
         for info in file:
             kind = "folder" if info.isdir() else "file"
             if not (info.isdir() or info.isreg()):
@@ -178,6 +204,10 @@ def _tar_source(file: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
     source = file.extractfile(info)
     assert source is not None
     return source
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
 
 
 def _reading(where: str, action: Callable[[], T]) -> T:

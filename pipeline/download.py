@@ -36,7 +36,11 @@ class Patience:
     stall: float = 60.0
     """Seconds in which no byte comes."""
     attempts: int = 4
-    """Failures in a row without a further byte."""
+    """Failures in a row without a further byte, or with too few."""
+    least: int = 1 << 16
+    """Bytes that must come within `window`, or the server is taken to stall."""
+    window: float = 120.0
+    """Seconds."""
     pause: float = 2.0
     """Seconds before the second attempt, doubled at each further one."""
 
@@ -79,6 +83,10 @@ class _Stopped(Exception):
     """The download ended early; trying again may help."""
 
 
+class _TooSlow(_Stopped):
+    """Bytes come, but so few that the download would not end."""
+
+
 class _Resuming:
     """What pooch calls to download; keeps the bytes that came in `part`, and what they belong to beside it."""
 
@@ -94,7 +102,7 @@ class _Resuming:
                 break
             except (requests.RequestException, HTTPError, _Stopped) as error:
                 have = self._have()
-                failures = 0 if have > best else failures + 1
+                failures = 0 if have > best and not isinstance(error, _TooSlow) else failures + 1
                 best = max(best, have)
                 if failures >= self.patience.attempts:
                     kept = f"; {have} bytes are kept, the next call goes on from there" if have else ""
@@ -134,6 +142,8 @@ class _Resuming:
             headers |= {"Range": f"bytes={start}-", "If-Range": known["validator"]}
         timeout = (self.patience.connect, self.patience.stall)
         with requests.get(url, headers=headers, timeout=timeout, stream=True) as response:
+            if url.startswith("https:") and not response.url.startswith("https:"):
+                raise OSError(f"{url}: found a redirect to {response.url}, expected an https: address")
             size = self._placed(url, response, known, start)
             start = self._have()
             if size is not None:
@@ -171,9 +181,15 @@ class _Resuming:
         ):
             try:
                 # what is there, so that a stall loses nothing
+                since, came = time.monotonic(), 0
                 while block := response.raw.read1(_BLOCK, decode_content=False):
                     file.write(block)
                     advance(len(block))
+                    came += len(block)
+                    if time.monotonic() - since > self.patience.window:
+                        if came < self.patience.least:
+                            raise _TooSlow(f"found {came} bytes in {self.patience.window:.0f} s, expected more")
+                        since, came = time.monotonic(), 0
             except HTTPError as error:
                 raise _Stopped(_reason(error)) from None
         if size is not None and self._have() != size:

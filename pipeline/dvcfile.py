@@ -46,10 +46,11 @@ def text(folders: Sequence[str] = ()) -> str:
 
 def _entry(stage: Stage, folders: Sequence[str]) -> dict[str, Any]:
     target = _TARGET[stage.per]
+    quoted = {key: f"'{value}'" for key, value in target.items()}  # DVC puts names in as they are, before we check them
     outputs = [(_path(output.path, target), output.kind) for output in stage.outputs.values()]
     entry: dict[str, Any] = {
         "desc": stage.summary,
-        "cmd": "python -m pipeline " + stage.command.format(root=ROOT, **target),
+        "cmd": "python -m pipeline " + stage.command.format(root=ROOT, **quoted),
         "deps": _deps(stage, target, folders),
         "params": [key.format(**target) for key in stage.parameters],
         "outs": [path for path, kind in outputs if kind in ("file", "folder")],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -59,7 +60,7 @@ def run(params: Params, experiment: str, root: Path) -> None:
     }
     artifacts = {kind: artifact.load(path) for kind, path in files.items()}
     restorers = {kind: Restorer(loaded) for kind, loaded in artifacts.items()}
-    models: dict[str, Restore] = {kind: restorer.restore for kind, restorer in restorers.items()}
+    models: dict[str, Restore] = {kind: restorer.restore_planes for kind, restorer in restorers.items()}
     with tracking.stage_run(
         params.tracking,
         stage="evaluate",
@@ -83,8 +84,8 @@ def run(params: Params, experiment: str, root: Path) -> None:
             write_whole(out / "images.csv", _csv(rows))
             write_whole(out / "curves.csv", _curves(root, experiment))
             write_whole(out / "model.safetensors", files["finetuned"].read_bytes())
-            write_whole(out / "scores.json", json.dumps(_short(metrics), indent=2) + "\n")
-            write_whole(out / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+            write_whole(out / "scores.json", json.dumps(_short(metrics), indent=2, allow_nan=False) + "\n")
+            write_whole(out / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
         log.artifact(out / "metrics.json")
         log.artifact(out / "images.csv")
         for image in sorted((out / "sheets").iterdir()):
@@ -110,12 +111,20 @@ def _folders(data: Path) -> list[Path]:
 def _score_set(
     folder: Path, models: dict[str, Restore], protocol: Protocol, drawn: Callable[[str, int, Scored], None]
 ) -> dict[str, Scores]:
-    """The scores of a set's images, by name; `drawn` gets set, place and image one by one."""
+    """Return the scores of a set's images, by name; `drawn` gets label, place and image one by one."""
     rows = {}
-    for number, scored in enumerate(_score(PackedImages(folder), models, protocol)):
+    images = PackedImages(folder)
+    for label, scored in zip(_labels(images.names), _score(images, models, protocol), strict=True):
         rows[scored.name] = scored.scores
-        drawn(folder.name, number, scored)
+        drawn(f"{folder.name}-{label}", len(rows), scored)
     return rows
+
+
+def _labels(names: Sequence[str]) -> list[str]:
+    """Return names for files: an image's own without its suffix, and with it where that tells images apart."""
+    flat = [name.replace("/", "-") for name in names]
+    stems = Counter(Path(name).stem for name in flat)
+    return [Path(name).stem if stems[Path(name).stem] == 1 else name for name in flat]
 
 
 def _score(images: PackedImages, models: dict[str, Restore], protocol: Protocol) -> Iterator[Scored]:
@@ -128,11 +137,11 @@ def _score(images: PackedImages, models: dict[str, Restore], protocol: Protocol)
 
 
 def _draw(
-    folder: Path, count: int, experiment: str, protocol: Protocol, name: str, number: int, scored: Scored
+    folder: Path, count: int, experiment: str, protocol: Protocol, label: str, number: int, scored: Scored
 ) -> None:
-    """Write the sheet of one of a set's first images."""
-    if number < count:
-        write_whole(folder / f"{name}-{Path(scored.name).stem}.png", _sheet(scored, experiment, protocol))
+    """Write the sheet of one of a set's first images; `number`: the image's place, from 1."""
+    if number <= count:
+        write_whole(folder / f"{label}.png", _sheet(scored, experiment, protocol))
 
 
 def _sheet(scored: Scored, experiment: str, protocol: Protocol) -> bytes:

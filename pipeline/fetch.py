@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from lutra.files import write_whole
+from lutra.files import leftovers, temporary_name, write_whole
 from pipeline import mistakes
 from pipeline.archives import extract, is_archive
 from pipeline.catalogue import DATA, Download, Downloaded, Packaged, catalogue
@@ -53,7 +53,7 @@ def fetch(
     entry, target, downloads = _entry(name), folder / name, folder / ".downloads"
     downloads.mkdir(parents=True, exist_ok=True)
     with _alone(downloads / f"{name}.lock", say):
-        for left in folder.glob(f".{name}.*.tmp"):  # of a call that was interrupted
+        for left in leftovers(target):  # of a call that was interrupted
             shutil.rmtree(left)
         found = count(target, entry.pairs)
         if found == entry.count:
@@ -65,7 +65,7 @@ def fetch(
         if origin is None and not entry.downloads:
             raise ValueError(f"{name}: found no address to download it from: {entry.note} (--from), see {entry.home}")
         _tell_terms(downloads / f"{name}.terms", name, entry, say)
-        staging = folder / f".{name}.{os.getpid()}.tmp"
+        staging = temporary_name(target)
         try:
             if origin is None:
                 _bring_downloads(name, entry, staging, folder, say, patience)

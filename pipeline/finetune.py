@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lutra import artifact, multigrid
+from lutra.extremes import keep_extremes
 from lutra.files import all_at_once
 from lutra.models.convert import from_artifact, to_artifact
 from pipeline import checkpoint, compared, fitting, provenance, tracking
@@ -33,7 +34,7 @@ def run(params: Params, experiment: str, root: Path) -> None:
         curve = fitting.fit(model, block.finetune, data, task.protocol(), resume, fingerprint, log.metrics, processes)
         if not processes.is_main_process:
             return
-        tables = multigrid.gather(model.cpu())
+        tables = keep_extremes(multigrid.gather(model.cpu()), task.task)
         with all_at_once():
             artifact.save(out / "model.safetensors", to_artifact(tables, **task.labels, provenance=origin))
             fitting.write_curve(out / "curve.csv", curve)

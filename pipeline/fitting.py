@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -32,6 +32,7 @@ from pipeline.params import FitParams, TrackingParams
 
 Log = Callable[[dict[str, float], int], None]
 Row = dict[str, float]
+Image = NDArray[np.uint8]
 
 SAME_REQUEST_SECONDS = 2.0
 
@@ -91,7 +92,7 @@ def fit(
         _say(accelerator, f"{accelerator.num_processes} processes, {accelerator.device.type}")
     images = PackedImages(data / "train")
     sampler = PatchSampler(images, settings.patch, settings.batch, settings.seed, torch.get_num_threads())
-    validation = PackedImages(data / "validate")
+    validation = held_out(PackedImages(data / "validate"), protocol)
     optimizer = torch.optim.Adam(_groups(model, settings.learning_rate), fused=True)
     rates = [group["lr"] for group in optimizer.param_groups]
     prepared, optimizer = accelerator.prepare(model, optimizer)
@@ -150,9 +151,14 @@ def fit(
     return point.history
 
 
-def validate(model: LutModel, images: PackedImages, protocol: Protocol) -> float:
-    """Mean of the protocol's main measure, a PSNR in dB, over the restored images."""
-    pairs = ((interleaved(images.input(index)), interleaved(images.target(index))) for index in range(len(images)))
+def held_out(images: PackedImages, protocol: Protocol) -> list[tuple[Image, Image]]:
+    """Return input and target of the images that validation scores: those with something to restore, if any."""
+    pairs = [(interleaved(images.input(index)), interleaved(images.target(index))) for index in range(len(images))]
+    return [pair for pair in pairs if protocol.says_something(*pair)] or pairs
+
+
+def validate(model: LutModel, pairs: Sequence[tuple[Image, Image]], protocol: Protocol) -> float:
+    """Return the mean of the protocol's main measure, a PSNR in dB, over restored images; pairs of input and target."""
     return float(np.mean([protocol.rank(model.restore_image(degraded), target) for degraded, target in pairs]))
 
 

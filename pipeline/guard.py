@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from rich.filesize import decimal
 
+from lutra.files import leftovers
 from pipeline import stages
 
 LOCKS = ".locks"
@@ -83,7 +84,7 @@ def clear(stage: stages.Stage, root: Path, target: dict[str, str]) -> None:
     Only under the stage's lock: then no living process can own one, whatever number its name holds.
     """
     outputs = _outputs(stage, root, target)
-    left = [path for output in outputs for path in output.parent.glob(f".{output.name}.*.tmp")]
+    left = [path for output in outputs for path in leftovers(output)]
     if stage.per == "experiment":
         left += (root / "checkpoints" / target["experiment"] / stage.name).glob(".*.tmp")
     for path in left:

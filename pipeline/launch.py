@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lutra.limits import processors
 from pipeline.params import FitParams
 
 PORT = 29500
@@ -94,10 +95,9 @@ def nodes_of(environment: Mapping[str, str]) -> Nodes:
 
 
 def threads_of(environment: Mapping[str, str], processes: int) -> dict[str, str]:
-    """The variables that share the stage's threads, else this process's cores, out between its processes."""
+    """The variables that share the stage's threads, or else the processors it may use, out between its processes."""
     given = environment.get(_THREADS[0], "").partition(",")[0]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = int(given) if given.isdigit() else cores
+    threads = int(given) if given.isdigit() else processors()
     return dict.fromkeys(_THREADS, str(max(1, threads // processes)))
 
 

@@ -8,8 +8,13 @@ from pathlib import Path
 
 import psutil
 
-CGROUPS = Path("/sys/fs/cgroup")
-MEMBERSHIP = Path("/proc/self/cgroup")
+from lutra.limits import CGROUPS, MEMBERSHIP, control_groups
+
+_FILES = {
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    2: ("memory.max", "memory.current", "inactive_file"),
+}
+"""A control group's limit, what is used, and the part of it that is cached files, by version."""
 
 
 def available_memory(groups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int:
@@ -25,27 +30,10 @@ def free_disk(path: Path) -> int:
 
 
 def _left_in_groups(groups: Path, membership: Path) -> Iterator[int]:
-    """Of every control group around this process that has a limit. Its cached files do not count as used."""
-    try:
-        lines = [line.split(":", 2) for line in membership.read_text().splitlines()]
-    except OSError:  # not Linux
-        return
-    for _, controllers, place in (line for line in lines if len(line) == 3):
-        if controllers == "":  # version 2: one hierarchy
-            home, limit, used, cached = groups, "memory.max", "memory.current", "inactive_file"
-        elif "memory" in controllers.split(","):
-            home, limit, used, cached = (
-                groups / "memory",
-                "memory.limit_in_bytes",
-                "memory.usage_in_bytes",
-                "total_inactive_file",
-            )
-        else:
-            continue
-        folder = home / place.lstrip("/")
-        for group in (folder, *folder.parents):
-            if group.is_relative_to(home) and (found := _left(group, limit, used, cached)) is not None:
-                yield found
+    """Yield what is left in every control group that has a limit. Its cached files do not count as used."""
+    for folder, version in control_groups("memory", groups, membership):
+        if (found := _left(folder, *_FILES[version])) is not None:
+            yield found
 
 
 def _left(group: Path, limit: str, used: str, cached: str) -> int | None:

@@ -9,10 +9,25 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.tokens import ScalarToken
+from ruamel.yaml.tokens import (
+    AliasToken,
+    BlockEndToken,
+    BlockMappingStartToken,
+    BlockSequenceStartToken,
+    FlowMappingEndToken,
+    FlowMappingStartToken,
+    FlowSequenceEndToken,
+    FlowSequenceStartToken,
+    ScalarToken,
+)
 
 _EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+")
 _EXPONENT_1_1 = re.compile(r"[-+]?[0-9]+\.[0-9]*[eE][-+][0-9]+")
+_NUMBER_1_1 = re.compile(r"[-+]?0[0-7_]+|[-+]?[1-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?|[-+]?[0-9][0-9]*_[0-9_]*")
+"""What YAML 1.1 reads as octal, as base 60, or as a number with underscores."""
+_OPENING = (BlockMappingStartToken, BlockSequenceStartToken, FlowMappingStartToken, FlowSequenceStartToken)
+_CLOSING = (BlockEndToken, FlowMappingEndToken, FlowSequenceEndToken)
+_MOST_BYTES, _DEEPEST, _MOST_ALIASES = 1 << 20, 40, 16
 _MAPPING = "a mapping ({{}} for the defaults)"
 _EXPECTED = {  # where pydantic speaks of Python rather than of YAML
     "model_type": _MAPPING,
@@ -37,8 +52,10 @@ def read_yaml(content: bytes) -> Any:
             readers, such as Snakemake's, take that for text.
     """
     try:
+        if len(content) > _MOST_BYTES:
+            raise ValueError(f"found {len(content)} bytes, expected at most {_MOST_BYTES}")
         text = content.decode("utf-8")
-        _refuse_ambiguous(text)
+        _check_tokens(text)
         return YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -116,9 +133,21 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models(argument)
 
 
-def _refuse_ambiguous(text: str) -> None:
+def _check_tokens(text: str) -> None:
+    """Refuse scalars that readers of YAML 1.1 (Snakemake's) understand otherwise, and what grows without bound."""
+    depth, aliases = 0, 0
     for token in YAML(typ="safe", pure=True).scan(text):
+        line = token.start_mark.line + 1
+        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+        aliases += isinstance(token, AliasToken)
+        if depth > _DEEPEST:
+            raise ValueError(f"line {line}: found more than {_DEEPEST} levels, expected fewer")
+        if aliases > _MOST_ALIASES:
+            raise ValueError(f"line {line}: found more than {_MOST_ALIASES} aliases, expected fewer")
         value = token.value if isinstance(token, ScalarToken) and token.plain else ""
         if _EXPONENT.fullmatch(value) and not _EXPONENT_1_1.fullmatch(value):
-            line = token.start_mark.line + 1
             raise ValueError(f"line {line}: found {value}, expected a dot and a sign in it, as in 1.0e-3")
+        if value.lower() in ("yes", "no", "on", "off"):
+            raise ValueError(f"line {line}: found {value}, expected quotes around it, or true or false")
+        if _NUMBER_1_1.fullmatch(value):
+            raise ValueError(f"line {line}: found {shown(value)}, expected a decimal number, or quotes around it")

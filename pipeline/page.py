@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lutra import bench
+from lutra.imaging.metrics import MOST_PSNR
 from lutra.protocols import LABELS, Protocol
 from pipeline import charts, provenance, scores
 from pipeline.charts import Chart, Line, Mark, Point
@@ -166,7 +167,7 @@ def read_curves(path: Path) -> dict[str, list[tuple[float, float]]]:
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
             if row["val_psnr"]:
-                found[row["stage"]].append((float(row["step"]), float(row["val_psnr"])))
+                found[row["stage"]].append((float(row["step"]), min(float(row["val_psnr"]), MOST_PSNR)))
     return found
 
 

@@ -35,10 +35,10 @@ VERSIONS = ("bicubic", "input", "clean")  # of an image, beside an experiment's 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]  # a file name, a key of DVC's, a wildcard of Snakemake's
 Pattern = Annotated[str, Field(pattern=f"^[{''.join(PATTERNS)}]$")]
 Text = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**6)]
 Scale = Annotated[int, Field(ge=1, le=4)]
 Rate = Annotated[float, Field(gt=0, le=1)]
-Steps = Annotated[int, Field(ge=0, description="optimiser steps; 0: none")]
+Steps = Annotated[int, Field(ge=0, le=10**9, description="optimiser steps; 0: none")]
 FirstRate = Annotated[Rate, Field(description="Adam's at the start, in units of the full scale")]
 
 
@@ -310,7 +310,7 @@ class FinetuneParams(FitParams):
 class EvaluateParams(_Section):
     """What evaluation draws besides its scores."""
 
-    sheets: Annotated[int, Field(ge=0, description="images of each set that get a comparison sheet")] = 3
+    sheets: Annotated[int, Field(ge=0, le=10**6, description="images of each set that get a comparison sheet")] = 3
 
 
 class Experiment(_Section):

@@ -87,7 +87,7 @@ def _picture(
     degraded, target = interleaved(images.input(index)), interleaved(images.target(index))
     first, last = protocol.names
     results = {protocol.baseline_name: protocol.baseline(degraded)}
-    results |= {name: model.restore(degraded) for name, model in models.items()}
+    results |= {name: model.restore_planes(degraded) for name, model in models.items()}
     crop = window(list(results.values())[1:], target, protocol.scale)
     versions = [
         Version(name, _score(image, target, protocol), lossless(crop.of(image))) for name, image in results.items()

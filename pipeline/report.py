@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 from lutra import artifact
 from lutra.artifact import Artifact
 from lutra.files import all_at_once, write_whole
+from lutra.imaging.metrics import MOST_PSNR
 from lutra.protocols import LABELS, Protocol
 from lutra.restoring import Restorer
 from pipeline import page, published, speed, tracking
@@ -153,7 +154,9 @@ def _sets(metrics: dict[str, dict[str, Any]], protocol: Protocol) -> list[str]:
 
 
 def _read(root: Path, task: str, experiment: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(_found(_metrics(root, task, experiment)).read_text())
+    path = _found(_metrics(root, task, experiment))
+    # Earlier versions wrote Infinity for the PSNR of equal images, which is no JSON.
+    content: dict[str, Any] = json.loads(path.read_text(), parse_constant=lambda _: MOST_PSNR)
     return content
 
 

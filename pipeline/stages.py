@@ -29,6 +29,7 @@ SOURCES = (
     "pipeline/deadleaves.py",
     "lutra/imaging/files.py",
     "lutra/imaging/folders.py",
+    "lutra/imaging/png.py",
     "lutra/imaging/walk.py",
 )
 PACKED = (
@@ -185,7 +186,15 @@ STAGES: tuple[Stage, ...] = (
             "curve": Output("finetune/{experiment}/curve.csv", "curve"),
         },
         parameters=("tasks.{task}", *_of_experiment("task", "table", "finetune")),
-        modules=("pipeline/finetune.py", "lutra/multigrid.py", *PARAMETERS, *PACKED, *FITTING, *MODEL),
+        modules=(
+            "pipeline/finetune.py",
+            "lutra/extremes.py",
+            "lutra/multigrid.py",
+            *PARAMETERS,
+            *PACKED,
+            *FITTING,
+            *MODEL,
+        ),
         resources=Resources(threads=8, mem_mb=16000, runtime=2880, gpu=1),
     ),
     Stage(
@@ -216,6 +225,7 @@ STAGES: tuple[Stage, ...] = (
             "lutra/bench.py",
             "lutra/evaluation.py",
             "lutra/engine",
+            "lutra/limits.py",
             "lutra/_core",
             "lutra/restoring.py",
             "lutra/imaging",
@@ -255,6 +265,7 @@ STAGES: tuple[Stage, ...] = (
             "results/published.json",
             "lutra/bench.py",
             "lutra/engine",
+            "lutra/limits.py",
             "lutra/_core",
             "lutra/restoring.py",
             "lutra/imaging",

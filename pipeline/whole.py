@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lutra.files import placing
+from lutra.files import placing, temporary_name
 
 
 @contextmanager
@@ -17,7 +17,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
     When the block raises, `path` stays as it was.
     """
-    temporary, old = (path.with_name(f".{path.name}.{os.getpid()}{end}") for end in (".tmp", ".old.tmp"))
+    temporary, old = temporary_name(path), temporary_name(path)
 
     def discard() -> None:
         for leftover in (temporary, old):
@@ -26,9 +26,22 @@ def whole_folder(path: Path) -> Iterator[Path]:
     def place() -> None:
         if path.exists():
             os.replace(path, old)  # a folder that is not empty cannot be replaced in one step
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            if old.exists():
+                os.replace(old, path)
+            raise
 
-    discard()
     with placing(place, discard):
         temporary.mkdir(parents=True)
         yield temporary
+        _to_disk(temporary)
+
+
+def _to_disk(folder: Path) -> None:
+    """Wait until the files are on the disk, so that one that is full is noticed before the folder gets its name."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("r+b") as file:
+                os.fsync(file.fileno())

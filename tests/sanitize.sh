@@ -1,29 +1,59 @@
 #!/bin/sh
-# Builds the core with the address and undefined-behaviour sanitizers and runs its tests: tests/sanitize.sh [PYTHON]
+# Build the core with sanitizers and run its tests: tests/sanitize.sh address|thread [short]
+# PYTHON is the interpreter of an environment that can run the tests.
 set -eu
-python=$(command -v "${1:-python}")
-case $python in /*) ;; *) python=$PWD/$python ;; esac
+kind=${1:-}
+length=${2:-full}
 root=$(cd "$(dirname "$0")/.." && pwd)
+python=$(command -v "${PYTHON:-python}")
+case $python in /*) ;; *) python=$PWD/$python ;; esac
 build=$root/build/sanitize
-mkdir -p "$build/tree"
-cmake -S "$root" -B "$build/cmake" -DPython_EXECUTABLE="$python" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLUTRA_SANITIZE=ON
-cmake --build "$build/cmake" --parallel 2
-# A copy of the tree with the sanitized module in it: the tests must not find another one.
-rm -rf "$build/tree"
-mkdir -p "$build/tree"
-cp -r "$root/lutra" "$root/tests" "$root/pyproject.toml" "$build/tree"
-rm -f "$build"/tree/lutra/_core/_lutra*.so
-cp "$build"/cmake/_lutra*.so "$build/tree/lutra/_core"
-cd "$build/tree"
-# An editable installation would find the module that it installed, whatever the path says.
+tools=$build/tools
+tree=$build/$kind  # the package, and the tests next to it: they must not find another core
+engine=tests/unit/engine
+process=$engine/test_process.py
+case $kind-$length in
+address-full) tests="$engine tests/unit/lookup/test_compiled.py tests/unit/test_patches.py" ;;
+address-short) tests="$engine/test_engine.py tests/unit/test_patches.py" ;;
+thread-full) tests="$engine/test_engine.py $engine/test_pool.py $process tests/unit/lookup/test_compiled.py" ;;
+thread-short) tests="$engine/test_pool.py $process::test_a_process_ends_while_a_daemon_thread_computes
+    $engine/test_engine.py::test_one_engine_serves_many_threads" ;;
+*) echo "found '$kind $length', expected address or thread, then short or nothing" >&2 && exit 2 ;;
+esac
+case $kind in
+address) sanitizers=address,undefined libraries="libasan.so libubsan.so" ;;
+thread) sanitizers=thread libraries=libtsan.so ;;
+esac
+
+cd "$root"
+pip() { "$python" -m pip --disable-pip-version-check -qq "$@"; }
+if [ ! -d "$tools" ]; then
+    wanted=$("$python" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])')
+    command -v cmake >/dev/null || wanted="$wanted cmake ninja"
+    # shellcheck disable=SC2086
+    pip install --target "$tools.part" $wanted
+    mv "$tools.part" "$tools"
+fi
+rm -rf "$tree"
+PATH=$tools/bin:$PATH PYTHONPATH=$tools LUTRA_REQUIRE_ENGINE=1 pip install --no-deps --no-build-isolation \
+    --target "$tree" -C build-dir="$build/cmake-$kind" -C cmake.build-type=RelWithDebInfo \
+    -C cmake.define.LUTRA_SANITIZE=$sanitizers .
+cp -r tests pyproject.toml CMakeLists.txt "$tree"
+cp lutra/_core/*.[ch]pp "$tree/lutra/_core"
+cd "$tree"
+# An editable installation would find its own core, whatever the path says
 cat > sitecustomize.py <<'END'
 import sys
 
 sys.meta_path = [finder for finder in sys.meta_path if "Redirecting" not in type(finder).__name__]
 END
-export PYTHONPATH=$build/tree
-# The sanitizer's library comes first, as Python itself is not built with it; Python never frees everything.
-export LD_PRELOAD="$(c++ -print-file-name=libasan.so) $(c++ -print-file-name=libubsan.so) $(c++ -print-file-name=libstdc++.so)"
-export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
-"$python" -c 'import lutra._core._lutra as core; assert "build/sanitize/tree" in core.__file__, core.__file__'
-exec "$python" -m pytest tests/unit/engine tests/unit/lookup/test_compiled.py tests/unit/test_patches.py -q -p no:cacheprovider
+export PYTHONPATH="$tree" CXXFLAGS="-g -fsanitize=$sanitizers"  # what the tests compile is checked too
+# Python itself is not built with the sanitizer, so its library must come first
+preload=
+for library in $libraries libstdc++.so; do preload="$preload $(c++ -print-file-name=$library)"; done
+export LD_PRELOAD="$preload"
+export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1  # Python never frees everything
+export TSAN_OPTIONS="halt_on_error=1 die_after_fork=0 ignore_noninstrumented_modules=1"
+"$python" -c 'import sys, lutra._core as core; assert core.core.__file__.startswith(sys.argv[1]), core.core' "$tree"
+# shellcheck disable=SC2086
+exec "$python" -m pytest -q -p no:cacheprovider $tests

@@ -78,7 +78,7 @@ class EnsembleBinding {
         const EnsembleInput<T> input = checked(planes, tables, weights, shares, threads);
         require_like(out, input.extent);
         if (empty(input)) return;
-        const nb::gil_scoped_release release;
+        const Unlocked unlocked;
         ensemble_->forward(input, out.data(), threads);
     }
 
@@ -92,7 +92,7 @@ class EnsembleBinding {
         const EnsembleGradient<T> wanted{outputs(planes, plane_gradients), outputs(tables, table_gradients),
                                          outputs(weights, weight_gradients), outputs(shares, share_gradients)};
         require(!empty(input), "ensemble: no pixels to take gradients of");
-        const nb::gil_scoped_release release;
+        const Unlocked unlocked;
         ensemble_->backward(input, gradient.data(), wanted, threads);
     }
 

@@ -4,23 +4,34 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "pool.hpp"
-
 namespace lutra {
 namespace {
 
 constexpr int kStripWidth = 512;  // pixels: the rows in use of all planes stay in the second-level cache
 constexpr std::size_t kIdleWorkspaces = 16;
 
+#ifdef LUTRA_X86
+// The features that the compiler may use in a level's code: those that CMakeLists.txt allows, and those that they
+// imply. A virtual machine may hide any of them. Each check includes that the system saves the registers.
+bool runs_avx2() {
+    return __builtin_cpu_supports("sse3") && __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("sse4.1") &&
+           __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("avx") &&
+           __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+}
+
+bool runs_avx512() {
+    return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni");
+}
+#endif
+
 std::vector<const Kernels*> runnable() {
     std::vector<const Kernels*> found{&portable_kernels};
 #ifdef LUTRA_X86
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2")) found.push_back(&avx2_kernels);
-    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vbmi") &&
-        __builtin_cpu_supports("avx512vnni"))
-        found.push_back(&avx512_kernels);
+    if (runs_avx2()) found.push_back(&avx2_kernels);
+    if (runs_avx512()) found.push_back(&avx512_kernels);
 #endif
     return found;
 }
@@ -67,13 +78,14 @@ Engine::Engine(Plan plan, const std::string& level) : plan_(std::move(plan)), ke
 }
 
 std::unique_ptr<Workspace> Engine::take(int channels, int width) {
+    Idle& idle = idle_.get();
     {
-        const std::lock_guard lock(mutex_);
-        for (auto& workspace : idle_)
+        const std::lock_guard lock(idle.mutex);
+        for (auto& workspace : idle.workspaces)
             if (workspace->fits(channels, width)) {
-                std::swap(workspace, idle_.back());
-                auto found = std::move(idle_.back());
-                idle_.pop_back();
+                std::swap(workspace, idle.workspaces.back());
+                auto found = std::move(idle.workspaces.back());
+                idle.workspaces.pop_back();
                 return found;
             }
     }
@@ -81,19 +93,23 @@ std::unique_ptr<Workspace> Engine::take(int channels, int width) {
 }
 
 void Engine::give(std::unique_ptr<Workspace> workspace) {
-    const std::lock_guard lock(mutex_);
-    if (idle_.size() >= kIdleWorkspaces) idle_.erase(idle_.begin());
-    idle_.push_back(std::move(workspace));
+    Idle& idle = idle_.get();
+    const std::lock_guard lock(idle.mutex);
+    if (idle.workspaces.size() >= kIdleWorkspaces) idle.workspaces.erase(idle.workspaces.begin());
+    idle.workspaces.push_back(std::move(workspace));
 }
 
-void Engine::restore(const Image& input, const Image& output, int threads) {
+void Engine::restore(const Image& input, const Image& output, int threads, Watch& watch) {
+    threads = useful_threads(threads);
     const auto parts = divide(plan_, input, threads);
     const std::size_t count = std::min(parts.size(), static_cast<std::size_t>(threads));
     const int width = std::min(input.width, kStripWidth);
     std::vector<std::unique_ptr<Workspace>> workspaces;
     for (std::size_t i = 0; i < count; ++i) workspaces.push_back(take(input.channels, width));
-    run_parallel(static_cast<int>(parts.size()), static_cast<int>(count),
-                 [&](int part, int worker) { workspaces[worker]->restore(*kernels_, input, output, parts[part]); });
+    const auto work = [&](int part, int worker) {
+        workspaces[worker]->restore(*kernels_, input, output, parts[part], watch);
+    };
+    run_parallel(static_cast<int>(parts.size()), static_cast<int>(count), work, &watch);
     for (auto& workspace : workspaces) give(std::move(workspace));
 }
 

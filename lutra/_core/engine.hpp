@@ -4,6 +4,8 @@
 #include <mutex>
 #include <string>
 
+#include "pool.hpp"
+#include "process.hpp"
 #include "region.hpp"
 
 namespace lutra {
@@ -12,19 +14,24 @@ class Engine {
   public:
     // level: "portable", "avx2", "avx512", or empty for the best this processor has.
     Engine(Plan plan, const std::string& level);
+    ~Engine() { idle_.destroy(); }
     const char* level() const { return kernels_->name; }
     int scale() const { return plan_.scale; }
-    // output: scale * height x scale * width; may be called from several threads at once.
-    void restore(const Image& input, const Image& output, int threads);
+    // output: scale * height x scale * width; incomplete if `watch` ends it. May be called from several threads at once.
+    void restore(const Image& input, const Image& output, int threads, Watch& watch);
 
   private:
+    struct Idle {
+        std::mutex mutex;
+        std::vector<std::unique_ptr<Workspace>> workspaces;
+    };
+
     std::unique_ptr<Workspace> take(int channels, int width);
     void give(std::unique_ptr<Workspace> workspace);
 
     Plan plan_;
     const Kernels* kernels_;
-    std::mutex mutex_;
-    std::vector<std::unique_ptr<Workspace>> idle_;
+    PerProcess<Idle> idle_;
 };
 
 std::vector<std::string> levels();  // that this processor can run, slowest first

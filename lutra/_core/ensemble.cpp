@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 
 #include "kernels.hpp"
 #include "pool.hpp"
@@ -40,6 +41,7 @@ T* room(AlignedArray<T>& memory, std::size_t size) {
 
 template <class T>
 struct Ensemble<T>::Ready {
+    std::mutex mutex;  // held during a call
     Extent extent{};
     int reach = 0;
     std::ptrdiff_t stride = 0, plane_size = 0;
@@ -56,8 +58,7 @@ Ensemble<T>::Ensemble(Step step, int planes, bool reflect, const std::string& le
     : step_(std::move(step)),
       planes_(planes),
       reflect_(reflect),
-      kernels_(best_ensemble<T>(level)),
-      ready_(std::make_unique<Ready>()) {
+      kernels_(best_ensemble<T>(level)) {
     set_turns(step_);
     for (Unit& unit : step_.units) {
         placements_.push_back(place_nodes(unit));
@@ -66,7 +67,9 @@ Ensemble<T>::Ensemble(Step step, int planes, bool reflect, const std::string& le
 }
 
 template <class T>
-Ensemble<T>::~Ensemble() = default;
+Ensemble<T>::~Ensemble() {
+    ready_.destroy();
+}
 
 template <class T>
 void Ensemble<T>::prepare(const EnsembleInput<T>& input, int threads, Ready& ready) const {
@@ -117,8 +120,9 @@ EnsembleRow<T> Ensemble<T>::row(const Ready& ready, std::int64_t number, std::ve
 
 template <class T>
 void Ensemble<T>::forward(const EnsembleInput<T>& input, T* out, int threads) {
-    const std::lock_guard lock(mutex_);
-    Ready& ready = *ready_;
+    threads = useful_threads(threads);
+    Ready& ready = ready_.get();
+    const std::lock_guard lock(ready.mutex);
     prepare(input, threads, ready);
     std::vector<EnsembleUnit<T>> units(step_.units.size());
     for (std::size_t i = 0; i < units.size(); ++i)
@@ -136,8 +140,9 @@ void Ensemble<T>::forward(const EnsembleInput<T>& input, T* out, int threads) {
 template <class T>
 void Ensemble<T>::backward(const EnsembleInput<T>& input, const T* gradient, const EnsembleGradient<T>& wanted,
                            int threads) {
-    const std::lock_guard lock(mutex_);
-    Ready& ready = *ready_;
+    threads = useful_threads(threads);
+    Ready& ready = ready_.get();
+    const std::lock_guard lock(ready.mutex);
     prepare(input, threads, ready);
     const std::int64_t images = input.extent.images, height = input.extent.height, width = input.extent.width;
     const auto units = step_.units.size();

@@ -2,11 +2,11 @@
 // Tables and planes are floating point, and come anew with every call.
 #pragma once
 
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "plan.hpp"
+#include "process.hpp"
 
 namespace lutra {
 
@@ -107,8 +107,7 @@ class Ensemble {
     bool reflect_;
     const EnsembleKernels<T>* kernels_;
     std::vector<Placement> placements_;
-    std::mutex mutex_;  // of the memory below, which is kept from call to call
-    std::unique_ptr<Ready> ready_;
+    PerProcess<Ready> ready_;  // kept from call to call
 };
 
 }  // namespace lutra

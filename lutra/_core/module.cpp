@@ -140,8 +140,11 @@ void restore(lutra::Engine& engine, const Input& input, const Output& output, in
     const lutra::Image in{const_cast<std::uint8_t*>(input.data()), static_cast<int>(height), static_cast<int>(width),
                           static_cast<int>(channels)};
     const lutra::Image out{output.data(), in.height * engine.scale(), in.width * engine.scale(), in.channels};
-    const nb::gil_scoped_release release;
-    engine.restore(in, out, threads);
+    lutra::Unlocked unlocked;
+    lutra::Watch watch([&unlocked] { return unlocked.signalled(); });
+    engine.restore(in, out, threads, watch);
+    unlocked.lock();
+    if (watch.stopped()) throw nb::python_error();
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ void gather_patches(const Bytes& data, const Numbers& starts, const Numbers& str
             size - start < side)
             throw nb::value_error("patches: a patch lies beyond the data");
     }
-    const nb::gil_scoped_release release;
+    const Unlocked unlocked;
     run_parallel(static_cast<int>(count), threads, [&](int task, int) {
         const std::uint8_t* from = data.data() + starts.data()[task];
         std::int64_t down = strides.data()[task], across = 1;

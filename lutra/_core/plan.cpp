@@ -8,6 +8,9 @@
 namespace lutra {
 namespace {
 
+// Of all planes together, kept by every thread: tens of megabytes for wide images. Published systems keep about 300.
+constexpr std::int64_t kMostRows = 1 << 13;
+
 void require(bool condition, const char* what) {
     if (!condition) throw std::invalid_argument(std::string("plan: ") + what);
 }
@@ -21,7 +24,10 @@ void for_each_read(const Unit& unit, Visit visit) {
 
 void set_denominators(Step& step, int tap_bits) {
     for (const Unit& unit : step.units)
-        if (unit.taps == TapKind::sampled || unit.previous >= 0) step.tap_bits = tap_bits;
+        if (unit.taps == TapKind::sampled || unit.previous >= 0) {
+            step.mixes_taps = true;
+            step.tap_bits = tap_bits;
+        }
     for (const Unit& unit : step.units)
         step.denominator_bits =
             std::max(step.denominator_bits, step.tap_bits + std::max(unit.layout.interval, unit.layout.coarse));
@@ -127,6 +133,9 @@ void Plan::finish() {
                 plane.rows = std::max(plane.rows, step->lag + unit.reach - written + 1);
             });
     }
+    std::int64_t rows = 0;
+    for (const Plane& plane : planes) rows += plane.rows;
+    require(rows <= kMostRows, "planes of too many rows, which steps wait for");
 }
 
 void Plan::build_cells() {

@@ -103,6 +103,7 @@ struct Step {
     int values = 1;
     bool round_each = false;        // round the running sum after each lookup
     bool round_apart = false;       // ... and restart it for every unit
+    bool mixes_taps = false;        // whether taps are means of pixels: those have tap_bits, which may be none
     int tap_bits = 0;               // fractional bits of the taps of this step
     int denominator_bits = 0;       // interpolation weights sum to 2^this
     bool single_precision = false;  // whether float tells the quotients of its sums apart

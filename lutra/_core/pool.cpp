@@ -5,18 +5,18 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <deque>
 #include <exception>
+#include <list>
 #include <mutex>
-#include <system_error>
 #include <thread>
 
-#ifndef _WIN32
-#include <unistd.h>
-#endif
+#include "process.hpp"
 
 namespace lutra {
 namespace {
+
+// Four on a small machine too: they cost little there, and tests of several threads mean something.
+const int kMostThreads = std::max(4, static_cast<int>(std::thread::hardware_concurrency()));
 
 // How long a thread that has nothing to do looks for work before it sleeps: the next frame, or the next step of a
 // training, often comes sooner than the system wakes a thread.
@@ -43,6 +43,8 @@ struct Job {
     const std::function<void(int, int)>& work;
     const int tasks;
     std::atomic<int> next{0};
+    std::list<Job*> entry{this};  // in the pool's list while the job has room for helpers
+    int room = 0;                 // for helpers that are still to come
     int joined = 1;               // threads that took part so far, the caller among them
     std::atomic<int> running{0};  // helpers at work; changed under the pool's mutex
     std::exception_ptr error;
@@ -61,32 +63,45 @@ struct Job {
 
 class Pool {
   public:
-    void run(Job& job, int helpers) {
+    // Throws nothing: a job that is on the list stays there until its helpers are done.
+    void run(Job& job, int helpers, Watch* watch) {
         {
             const std::lock_guard lock(mutex_);
             grow(helpers);
             helpers = std::min(helpers, workers_);
-            for (int i = 0; i < helpers; ++i) wanted_.push_back(&job);
-            waiting_ = wanted_.size();
+            if (helpers > 0) wanted_.splice(wanted_.end(), job.entry);
+            job.room = helpers;
+            waiting_ += helpers;
         }
         for (int i = 0; i < helpers; ++i) wake_.notify_one();
         job.help(0);
         std::unique_lock lock(mutex_);
-        wanted_.erase(std::remove(wanted_.begin(), wanted_.end(), &job), wanted_.end());
-        waiting_ = wanted_.size();
+        if (job.room > 0) close(job);
         lock.unlock();
-        spin_until([&] { return job.running == 0; });
+        const auto done = [&] { return job.running == 0; };
+        spin_until(done);
         lock.lock();
-        done_.wait(lock, [&] { return job.running == 0; });
+        if (!watch) return done_.wait(lock, done);
+        while (!done_.wait_for(lock, Watch::kInterval, done)) {
+            lock.unlock();
+            watch->over();
+            lock.lock();
+        }
     }
 
   private:
     void grow(int count) {
         try {
             for (; workers_ < count; ++workers_) std::thread([this] { serve(); }).detach();
-        } catch (const std::system_error&) {
-            // No more threads to be had: those that run do the work.
+        } catch (const std::exception&) {
+            // No more threads or memory to be had: those that run do the work.
         }
+    }
+
+    void close(Job& job) {
+        waiting_ -= job.room;
+        job.room = 0;
+        job.entry.splice(job.entry.end(), wanted_, std::find(wanted_.begin(), wanted_.end(), &job));
     }
 
     void serve() {
@@ -97,8 +112,9 @@ class Pool {
             lock.lock();
             wake_.wait(lock, [this] { return !wanted_.empty(); });
             Job& job = *wanted_.front();
-            wanted_.pop_front();
-            waiting_ = wanted_.size();
+            --job.room;
+            --waiting_;
+            if (job.room == 0) close(job);
             const int worker = job.joined++;
             ++job.running;
             lock.unlock();
@@ -110,36 +126,23 @@ class Pool {
 
     std::mutex mutex_;
     std::condition_variable wake_, done_;
-    std::deque<Job*> wanted_;              // once for every helper that a job has room for
-    std::atomic<std::size_t> waiting_{0};  // how many, for threads that look without the mutex
+    std::list<Job*> wanted_;       // those with room for helpers
+    std::atomic<int> waiting_{0};  // their room, for threads that look without the mutex
     int workers_ = 0;
 };
 
 // Never destroyed: its threads live as long as the process. A forked child has none of them and starts its own.
-Pool& pool() {
-    static std::mutex mutex;
-    static Pool* shared = nullptr;
-#ifndef _WIN32
-    static pid_t owner = 0;
-    const std::lock_guard lock(mutex);
-    if (owner != getpid()) {
-        shared = new Pool;
-        owner = getpid();
-    }
-#else
-    const std::lock_guard lock(mutex);
-    if (!shared) shared = new Pool;
-#endif
-    return *shared;
-}
+constinit PerProcess<Pool> pool;
 
 }  // namespace
 
-void run_parallel(int tasks, int threads, const std::function<void(int, int)>& work) {
+int useful_threads(int wanted) { return std::min(wanted, kMostThreads); }
+
+void run_parallel(int tasks, int threads, const std::function<void(int, int)>& work, Watch* watch) {
     Job job(tasks, work);
-    const int helpers = std::min(tasks, threads) - 1;
+    const int helpers = std::min(tasks, useful_threads(threads)) - 1;
     if (helpers > 0)
-        pool().run(job, helpers);
+        pool.get().run(job, helpers, watch);
     else
         job.help(0);
     if (job.error) std::rethrow_exception(job.error);

@@ -8,6 +8,7 @@ namespace lutra {
 namespace {
 
 constexpr int kSlack = 2 * kChunk;  // kernels work on whole chunks and look beyond them
+constexpr int kRowsUnwatched = 16;  // a few milliseconds of the slowest models
 
 std::ptrdiff_t rounded_up(int size) { return (size + kChunk - 1) / kChunk * kChunk; }
 
@@ -89,7 +90,8 @@ void Workspace::write_rows(int row) {
     }
 }
 
-void Workspace::restore(const Kernels& kernels, const Image& input, const Image& output, const Rectangle& wanted) {
+void Workspace::restore(const Kernels& kernels, const Image& input, const Image& output, const Rectangle& wanted,
+                        Watch& watch) {
     kernels_ = &kernels;
     input_ = input;
     output_ = output;
@@ -98,7 +100,9 @@ void Workspace::restore(const Kernels& kernels, const Image& input, const Image&
         return row >= std::max(0, wanted.top - margin) && row < std::min(input.height, wanted.bottom + margin);
     };
     const int end = wanted.bottom + plan_.steps.back().lag;
-    for (int row = std::max(0, wanted.top - plan_.planes[0].margin); row < end; ++row) {
+    const int begin = std::max(0, wanted.top - plan_.planes[0].margin);
+    for (int row = begin; row < end; ++row) {
+        if ((row - begin) % kRowsUnwatched == 0 && watch.over()) return;
         if (needed(row, plan_.planes[0].margin)) read_row(row);
         for (const Step& step : plan_.steps)
             if (needed(row - step.lag, step.margin)) run_step(step, row - step.lag);

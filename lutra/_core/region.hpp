@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels.hpp"
+#include "pool.hpp"
 
 namespace lutra {
 
@@ -19,7 +20,9 @@ class Workspace {
   public:
     Workspace(const Plan& plan, int channels, int width);  // for rectangles of at most that width
     bool fits(int channels, int width) const { return channels == channels_ && width <= width_; }
-    void restore(const Kernels& kernels, const Image& input, const Image& output, const Rectangle& wanted);
+    // Stops between rows once `watch` is over.
+    void restore(const Kernels& kernels, const Image& input, const Image& output, const Rectangle& wanted,
+                 Watch& watch);
 
   private:
     struct Columns {

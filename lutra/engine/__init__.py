@@ -8,30 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lutra import limits
+from lutra._core import available, core, reason
 from lutra.artifact import Artifact
 from lutra.engine.plan import build
 
 __all__ = ["Engine", "available", "compile", "levels"]
 
-try:
-    from lutra._core import _lutra as _core
-except ImportError as _error:  # built without a compiler
-    _core = None  # type: ignore[assignment]
-    _REASON = str(_error)
-
 LEVEL_VARIABLE = "LUTRA_SIMD"
 """The environment variable that forces a level of vector instructions, one of `levels()`."""
-
-
-def available() -> bool:
-    """Whether the compiled core was built."""
-    return _core is not None
 
 
 def levels() -> list[str]:
     """The levels of vector instructions that this processor runs, slowest first."""
     _require_core()
-    return _core.levels()
+    return core.levels()
 
 
 def compile(artifact: Artifact, *, level: str | None = None) -> Engine:
@@ -43,11 +34,11 @@ def compile(artifact: Artifact, *, level: str | None = None) -> Engine:
 
     Raises:
         ValueError: the model is a network, or this processor does not run that level.
-        RuntimeError: the compiled core was not built.
+        RuntimeError: there is no compiled core, or it does not load.
     """
     _require_core()
     level = level if level is not None else os.environ.get(LEVEL_VARIABLE, "")
-    return Engine(_core.Engine(build(artifact, _core.Builder), level))
+    return Engine(core.Engine(build(artifact, core.Builder), level))
 
 
 class Engine:
@@ -74,7 +65,7 @@ class Engine:
 
         Args:
             image: (H, W) or (H, W, C) uint8, C = 1..4.
-            threads: how many to use; None for one per processor.
+            threads: how many to use; None for one per processor that this process may use.
             out: a C-contiguous uint8 array of the result's shape that shares no memory with `image`, or None for a
                 new one.
 
@@ -82,15 +73,16 @@ class Engine:
             (scale * H, scale * W) or (scale * H, scale * W, C) uint8; the values do not depend on `threads`.
 
         Raises:
-            ValueError: the image or `out` has another type or shape, or `threads` is not positive.
+            ValueError: the image or `out` has another type or shape, or `threads` is no positive whole number.
+            KeyboardInterrupt: Ctrl-C, within a fraction of a second on the main thread; `out` is then incomplete. Other
+                signals' handlers run then too.
         """
         image = np.asarray(image)
         if image.dtype != np.uint8 or image.ndim not in (2, 3) or 0 in image.shape:
             raise ValueError(f"image is {image.dtype} of shape {image.shape}, expected uint8 (H, W) or (H, W, C)")
         if image.ndim == 3 and image.shape[2] > 4:
             raise ValueError(f"image has {image.shape[2]} channels, expected 1 to 4")
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads is {threads}, expected at least 1")
+        check_threads(threads)
         height, width = image.shape[:2]
         shape = (height * self.scale, width * self.scale, *image.shape[2:])
         if out is None:
@@ -100,27 +92,27 @@ class Engine:
         channels = image.shape[2] if image.ndim == 3 else 1
         planar = np.ascontiguousarray(image).reshape(height, width, channels)
         result = out.reshape(*shape[:2], channels)
-        self._core.restore(planar, result, min(threads or _processors(), 1024))
+        self._core.restore(planar, result, min(threads or limits.processors(), 1024))
         return out
+
+
+def check_threads(threads: object) -> None:
+    """Raise ValueError unless `threads` is None or a whole number of at least 1."""
+    if threads is not None and (not isinstance(threads, int | np.integer) or threads < 1):
+        raise ValueError(f"threads is {threads!r}, expected a whole number of at least 1")
 
 
 def check_out(out: NDArray[np.uint8], image: NDArray[np.uint8], scale: int) -> None:
     """Raise ValueError unless `out` is an array that the restored `image` can be written to."""
     shape = (image.shape[0] * scale, image.shape[1] * scale, *image.shape[2:])
+    if not isinstance(out, np.ndarray):
+        raise ValueError(f"out is {type(out).__name__}, expected an array of contiguous uint8 {shape}")
     if out.dtype != np.uint8 or out.shape != shape or not out.flags.c_contiguous or not out.flags.writeable:
         raise ValueError(f"out is {out.dtype} of shape {out.shape}, expected contiguous uint8 {shape}")
     if np.may_share_memory(out, image):
         raise ValueError("out shares memory with the image")
 
 
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _require_core() -> None:
-    if _core is None:
-        raise RuntimeError(
-            f"the compiled engine is not available ({_REASON}): install lutra with a C++ compiler at hand"
-        )
+    if not available():
+        raise RuntimeError(f"the compiled engine is not available: {reason}; install lutra with a C++ compiler at hand")

@@ -1,4 +1,4 @@
-"""Colour: the luma that PSNR-Y and SSIM are measured on, and gray images as three channels."""
+"""Colour: the luma that PSNR-Y and SSIM are measured on, a change of luma alone, gray images as three channels."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,22 @@ def rgb_to_y(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     for channel, weight in enumerate(_LUMA):
         luma += weight * image[:, :, channel]
     return luma
+
+
+def with_luma(image: NDArray[np.uint8], change: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Change the luma of an image and keep its chroma: Cb and Cr of every pixel stay as they are.
+
+    In YCbCr of BT.601, studio swing, red, green and blue each grow by 255/219 of what Y grows by.
+
+    Args:
+        image: (H, W) gray or (H, W, 3) RGB, uint8.
+        change: of Y, in its levels of 16..235: (H, W).
+
+    Returns:
+        The same shape, uint8, clipped to 0..255.
+    """
+    grown = change * (255 / 219)
+    return np.clip(np.rint(image + (grown if image.ndim == 2 else grown[:, :, None])), 0, 255).astype(np.uint8)
 
 
 def to_three_channels(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,16 +1,18 @@
 """Image files in and out: 8-bit gray or RGB arrays, errors that name the file, files that appear whole."""
 
-import os
-import struct
+import errno
+import io
 import warnings
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
+
+from lutra.files import write_whole
+from lutra.imaging import png
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 T = TypeVar("T")
@@ -22,8 +24,14 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 }
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM")
 _EXPECTED = "expected an image of 8 bits a channel, gray or RGB"
-# What Pillow's decoders raise on damaged files, besides OSError.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error, zlib.error)
+_MOST_RATIO = 4096
+"""Decoded bytes for each byte of a file: no format packs photographs or drawings tighter than about 1000."""
+_ALWAYS = 1 << 26
+"""Decoded bytes that any file may have."""
+_MOST_FRAMES = 9
+"""Frames of a TIFF that are counted: each may take as long to read as the whole file."""
+_BITS, _SAMPLE_FORMAT, _UNSIGNED, _APART = 258, 339, (1, 4), 2
+"""TIFF's tags; of the formats of samples, those that are read (unsigned integers, undefined); planes stored apart."""
 
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:
@@ -41,7 +49,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
             (`PIL.Image.MAX_IMAGE_PIXELS`), several frames, transparent pixels, more than 8 bits a channel, or
             colours that are neither gray nor RGB.
     """
-    return open_image(path, _decode, _EXPECTED)
+    return open_image(path, lambda image: _decode(image, path), _EXPECTED)
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
@@ -65,34 +73,22 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
     if image.dtype != np.uint8 or not shape_known or image.size == 0:
         found = f"shape {image.shape} of {image.dtype}"
         raise ValueError(f"{path}: found {found} to write, expected (H, W) or (H, W, 3) of uint8, not empty")
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{suffix}")
-    try:
-        Image.fromarray(image).save(temporary, **_SAVE_OPTIONS.get(suffix, {}))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, encoded(Image.fromarray(image), suffix, _SAVE_OPTIONS.get(suffix, {})))
 
 
-def list_images(folder: str | Path) -> list[Path]:
-    """The image files directly in a folder, hidden ones left out, sorted by name.
+def encoded(image: Image.Image, suffix: str, options: dict[str, Any]) -> bytes:
+    """Return the content of an image file.
 
-    Raises:
-        FileNotFoundError: there is no such folder.
-        ValueError: it is no folder, or holds no image.
+    It is made in memory, because Pillow does not notice when the last bytes of some formats meet a full disk.
+
+    Args:
+        image: what to write.
+        suffix: of the format, in small letters.
+        options: of Pillow's `save`.
     """
-    folder = Path(folder)
-    if not folder.exists():
-        raise FileNotFoundError(f"{folder}: no such folder, expected a folder of images")
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: found a file, expected a folder of images")
-    images = [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    ]
-    if not images:
-        raise ValueError(f"{folder}: found no image, expected files ending in {', '.join(SUFFIXES)}")
-    return sorted(images, key=lambda path: path.name)
+    content = io.BytesIO()
+    image.save(content, Image.registered_extensions()[suffix], **options)
+    return content.getvalue()
 
 
 class Refused(Exception):
@@ -105,32 +101,43 @@ def open_image(path: str | Path, decode: Callable[[ImageFile.ImageFile], T], exp
     Args:
         path: the file.
         decode: from the opened image, not yet decoded, to the result; may raise `Refused`.
-        expected: what is said to be expected.
+        expected: what the error says was expected.
 
     Raises:
-        FileNotFoundError, ValueError: as `read_image` does.
+        FileNotFoundError, PermissionError, OSError: there is no such file, or it cannot be read.
+        ValueError: as `read_image` does.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file, {expected}")
-    if path.is_dir():
-        raise ValueError(f"{path}: found a folder, {expected}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # about metadata, which no pixel depends on
-            # Between one and two times its limit Pillow only warns.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_FORMATS) as image:
-                return decode(image)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        limit = f"at most {Image.MAX_IMAGE_PIXELS}"
-        raise ValueError(f"{path}: found too many pixels to decode safely, expected {limit}") from None
-    except Refused as refusal:
-        raise ValueError(f"{path}: found {refusal}, {expected}") from None
-    except UnidentifiedImageError:
-        raise ValueError(f"{path}: found none of the formats {', '.join(_FORMATS)}, {expected}") from None
-    except _DAMAGE as error:
-        raise ValueError(f"{path}: found a damaged or unreadable file ({error}), {expected}") from error
+    if not path.is_file():
+        raise ValueError(f"{path}: found a {'folder' if path.is_dir() else 'device or pipe'}, {expected}")
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # about metadata, which no pixel depends on
+                # Between one and two times its limit Pillow only warns.
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(file, formats=_FORMATS) as image:
+                    _check_ratio(image, size)
+                    return decode(image)
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+            limit = f"at most {Image.MAX_IMAGE_PIXELS}"
+            raise ValueError(f"{path}: found too many pixels to decode safely, expected {limit}") from None
+        except Refused as refusal:
+            raise ValueError(f"{path}: found {refusal}, {expected}") from None
+        except UnidentifiedImageError:
+            formats = f"none of the formats {', '.join(_FORMATS)}, or an unknown kind of one"
+            raise ValueError(f"{path}: found {formats}, {expected}") from None
+        except MemoryError:
+            raise ValueError(f"{path}: found more than this process's memory holds, {expected}") from None
+        except Exception as error:  # damaged files make Pillow's decoders raise errors of any kind
+            # A place beyond what any file has is damage; whatever else the system says is not.
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL, errno.EOVERFLOW):
+                raise OSError(error.errno, error.strerror, str(path)) from None
+            text = " ".join(str(error).split())[:200] or type(error).__name__
+            raise ValueError(f"{path}: found a damaged or unreadable file ({text}), {expected}") from error
 
 
 def check_kind(image: ImageFile.ImageFile) -> None:
@@ -141,16 +148,39 @@ def check_kind(image: ImageFile.ImageFile) -> None:
     """
     if any(_is_deep(tile.codec_name, tile.args) for tile in image.tile) or image.mode.startswith(("I", "F")):
         raise Refused("more than 8 bits a channel")
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        _check_samples(image)
     if image.mode not in ("L", "RGB", "P", "1", "LA", "RGBA", "PA"):
         raise Refused(f"colours of mode {image.mode}")
     # MPO is a camera's JPEG with a preview or a depth map after the photograph.
-    frames = getattr(image, "n_frames", 1)
+    frames = _frames(image)
     if frames > 1 and image.format != "MPO":
-        raise Refused(f"{frames} frames")
+        raise Refused(f"{frames} frames" if frames <= _MOST_FRAMES else f"more than {_MOST_FRAMES} frames")
 
 
-def _decode(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
+def load_whole(image: ImageFile.ImageFile, path: str | Path) -> None:
+    """Decode an opened image, all of it.
+
+    Raises:
+        Refused: the file describes or holds fewer rows than the image has, which Pillow fills with black.
+    """
+    tiles = [tile.extents for tile in image.tile if tile.extents is not None]
+    covered = sum((right - left) * (bottom - top) for left, top, right, bottom in tiles)
+    if tiles and covered < image.width * image.height * _planes(image):
+        raise Refused("data for a part of the image only")
+    interlaced = bool(image.info.get("interlace"))
+    image.load()
+    if image.format != "PNG":
+        return
+    last_row = image.crop((0, image.height - 1, image.width, image.height)).tobytes()
+    # Missing rows are left at zero: only then, or where rows lie apart, the data is worth counting.
+    if (interlaced or not any(last_row)) and not png.holds_all_rows(path):
+        raise Refused("data for a part of the image only")
+
+
+def _decode(image: ImageFile.ImageFile, path: str | Path) -> NDArray[np.uint8]:
     check_kind(image)
+    load_whole(image, path)
     ImageOps.exif_transpose(image, in_place=True)
     if image.has_transparency_data:
         alpha = image.convert("RGBA").getchannel("A").tobytes()
@@ -159,8 +189,43 @@ def _decode(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
     return np.array(image.convert("L" if image.mode in ("L", "LA", "1") else "RGB"))
 
 
+def _check_ratio(image: ImageFile.ImageFile, size: int) -> None:
+    decoded = image.width * image.height * len(image.getbands())
+    if decoded > max(_ALWAYS, _MOST_RATIO * size):
+        raise Refused(f"{image.width} x {image.height} pixels in a file of {size} bytes")
+
+
+def _frames(image: ImageFile.ImageFile) -> int:
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return int(getattr(image, "n_frames", 1))
+    count = 1
+    while count <= _MOST_FRAMES:
+        try:
+            image.seek(count)
+        except EOFError:
+            break
+        count += 1
+    image.seek(0)
+    return count
+
+
+def _planes(image: ImageFile.ImageFile) -> int:
+    """Return how many times an image's tiles cover it: once for each channel where a TIFF stores these apart."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile) or image.tile[0].codec_name != "raw":
+        return 1
+    return len(image.getbands()) if image.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION) == _APART else 1
+
+
+def _check_samples(image: TiffImagePlugin.TiffImageFile) -> None:
+    bits, kinds = image.tag_v2.get(_BITS, (1,)), image.tag_v2.get(_SAMPLE_FORMAT, (1,))
+    if max(bits, default=1) > 8:
+        raise Refused("more than 8 bits a channel")
+    if not set(kinds) <= set(_UNSIGNED):
+        raise Refused("numbers that are signed or have fractions")
+
+
 def _is_deep(codec: str, args: object) -> bool:
-    """Whether pixels stored so have more than 8 bits a channel, which Pillow cuts without a word."""
+    """Return whether pixels stored so have more than 8 bits a channel, which Pillow silently truncates."""
     if codec.startswith("ppm"):
         return isinstance(args, tuple) and args[-1] > 255  # the last is the value that stands for white
     return ";16" in str(args) and "BGR;16" not in str(args)  # BGR;16 is 5, 6 and 5 bits

@@ -1,11 +1,14 @@
 """Image quality as the field reports it: PSNR, PSNR-Y, PSNR-B, SSIM of luma and of planes."""
 
-from math import inf, log2, log10
+from math import log2, log10
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lutra.imaging.colour import rgb_to_y, to_three_channels
+
+MOST_PSNR = 100.0
+"""dB: the PSNR of equal images, and of any that differ less. Single levels in a photograph are above 60 dB."""
 
 _PEAK = 255.0
 _WINDOW = 11
@@ -15,7 +18,7 @@ _STRIP = 64  # rows of the SSIM map made at a time, so that its intermediate pla
 
 
 def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """Peak signal-to-noise ratio over all pixels and channels, in dB; `inf` for equal images.
+    """Peak signal-to-noise ratio over all pixels and channels, in dB, at most `MOST_PSNR`.
 
     Args:
         a: uint8 of any shape.
@@ -29,7 +32,8 @@ def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
 
 
 def psnr_y(a: NDArray[np.uint8], b: NDArray[np.uint8], border: int) -> float:
-    """PSNR of the luma (BT.601, 16..235, not rounded; peak 255), in dB; `inf` where the lumas are equal.
+    """PSNR of the luma (BT.601, 16..235, not rounded; peak 255), in dB, at most
+    `MOST_PSNR`.
 
     Args:
         a: (H, W, 3) uint8 RGB, or (H, W) gray, which is repeated to three channels.
@@ -73,7 +77,8 @@ def ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
 
 
 def psnr_b(a: NDArray[np.uint8], b: NDArray[np.uint8], block: int = 8) -> float:
-    """PSNR that counts the blocking of `a` as error too (Yim and Bovik, IEEE TIP 2011), in dB.
+    """PSNR that counts the blocking of `a` as error too (Yim and Bovik, IEEE TIP 2011), in dB,
+    at most `MOST_PSNR`.
 
     Args:
         a: the restored plane, (H, W) uint8.
@@ -87,7 +92,7 @@ def psnr_b(a: NDArray[np.uint8], b: NDArray[np.uint8], block: int = 8) -> float:
     if a.ndim != 2 or min(a.shape) < 2 * block:
         raise ValueError(f"planes for PSNR-B: found shape {a.shape}, expected (H, W) of at least {2 * block}")
     error = float(np.mean(np.square(a.astype(np.float64) - b))) + _blocking(a.astype(np.float64), block)
-    return 10 * log10(_PEAK**2 / error) if error else inf
+    return _decibels(error)
 
 
 def _blocking(plane: NDArray[np.float64], block: int) -> float:
@@ -130,8 +135,11 @@ def _luma(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _psnr(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    error = float(np.mean(np.square(a - b)))
-    return 10 * log10(_PEAK**2 / error) if error else inf
+    return _decibels(float(np.mean(np.square(a - b))))
+
+
+def _decibels(error: float) -> float:
+    return min(MOST_PSNR, 10 * log10(_PEAK**2 / error)) if error else MOST_PSNR
 
 
 def _blur(plane: NDArray[np.float64]) -> NDArray[np.float64]:

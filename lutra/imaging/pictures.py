@@ -1,25 +1,24 @@
 """Pictures as people have them, in and out: alpha, upright, with colour profile and EXIF; errors that name the file."""
 
-import os
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
-from lutra.imaging.files import SUFFIXES, Refused, check_kind, open_image
+from lutra.files import write_whole
+from lutra.imaging import metadata
+from lutra.imaging.files import SUFFIXES, Refused, check_kind, encoded, load_whole, open_image
+from lutra.imaging.metadata import Metadata
 
 _EXPECTED = "expected a picture of 8 bits a channel, gray or RGB, with or without alpha"
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _NO_ALPHA = {".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".ppm": "PPM", ".pgm": "PGM"}
 # The longest side that a format, or Pillow's writer of it, can hold.
 _LONGEST = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}
-_JPEG_SEGMENT = 65_533  # bytes; JPEG cannot hold longer EXIF
-# EXIF that speaks of the file it was in: sizes there would be wrong after restoring, and the picture is upright.
-_STALE = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight, ExifTags.Base.Orientation)
-
 Pixels = NDArray[np.uint8]
 
 
@@ -28,20 +27,18 @@ class Picture:
     """An upright picture.
 
     pixels: (H, W) gray, (H, W, 2) gray and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha, uint8; alpha is straight.
-    profile: its ICC profile.
-    exif: its other EXIF, without orientation.
+    metadata: what else its file says.
     """
 
     pixels: Pixels
-    profile: bytes | None = None
-    exif: bytes | None = None
+    metadata: Metadata = field(default_factory=Metadata)
 
 
 def read_picture(path: str | Path, *, max_pixels: int | None = None) -> Picture:
     """Read a picture, turned upright where it says how (EXIF orientation).
 
-    Palettes become RGB, 1-bit pictures gray, a colour that stands for transparency an alpha channel. The ICC
-    profile is kept, and EXIF too, where it is well-formed and not TIFF's own description of its file.
+    Palettes become RGB, 1-bit pictures gray, a colour that stands for transparency an alpha channel. Of the metadata
+    what `lutra.imaging.metadata.Metadata` lists is kept, where it is well-formed.
 
     Args:
         path: PNG, JPEG, WebP, TIFF, BMP, PPM or PGM.
@@ -57,9 +54,9 @@ def read_picture(path: str | Path, *, max_pixels: int | None = None) -> Picture:
         check_kind(image)
         if max_pixels is not None and image.width * image.height > max_pixels:
             raise Refused(f"{image.width} x {image.height} pixels, more than the {max_pixels} that are allowed")
-        profile = image.info.get("icc_profile") or None
+        load_whole(image, path)
         ImageOps.exif_transpose(image, in_place=True)
-        return Picture(to_pixels(image), profile if isinstance(profile, bytes) else None, _exif(image))
+        return Picture(to_pixels(image), metadata.of_image(image, path))
 
     return open_image(path, decode, _EXPECTED)
 
@@ -67,8 +64,8 @@ def read_picture(path: str | Path, *, max_pixels: int | None = None) -> Picture:
 def write_picture(path: str | Path, picture: Picture, *, quality: int | None = None) -> None:
     """Write a picture, whole or not at all; the path's suffix chooses the format.
 
-    BMP, PPM and PGM hold neither profile nor EXIF, and WebP holds no gray: gray becomes RGB there, without its
-    profile if that is for gray.
+    Each format keeps the metadata that it can hold (`lutra.imaging.metadata.save_options`). WebP holds no gray: gray
+    becomes RGB there. A warning says where the colours of a PNG lose their meaning.
 
     Args:
         path: ends in one of `SUFFIXES`; the folder exists.
@@ -85,17 +82,11 @@ def write_picture(path: str | Path, picture: Picture, *, quality: int | None = N
     gray = pixels.ndim == 2 or pixels.shape[2] == 2
     if suffix in _NO_ALPHA and _alpha(pixels) is not None:
         pixels = pixels[:, :, 0] if gray else pixels[:, :, :3]
-    if suffix in (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"):
-        if picture.profile and not (suffix == ".webp" and gray and picture.profile[16:20] == b"GRAY"):
-            options["icc_profile"] = picture.profile
-        if picture.exif and (len(picture.exif) < _JPEG_SEGMENT or suffix not in (".jpg", ".jpeg")):
-            options["exif"] = picture.exif
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{suffix}")
-    try:
-        Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, **options)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    if metadata.loses_colours(picture.metadata, suffix):
+        found = "the colours (gAMA, cHRM or cICP) are not sRGB, which only PNG can say"
+        warnings.warn(f"{path}: {found}: they will look different", RuntimeWarning, stacklevel=2)
+    options |= metadata.save_options(picture.metadata, suffix, gray=gray)
+    write_whole(path, encoded(Image.fromarray(np.ascontiguousarray(pixels)), suffix, options))
 
 
 def check_writable(path: str | Path, pixels: Pixels, scale: int = 1) -> None:
@@ -151,18 +142,3 @@ def _options(suffix: str, quality: int | None) -> dict[str, Any]:
     if suffix == ".webp":
         return {"lossless": True} if quality is None else {"quality": quality}
     return {}
-
-
-def _exif(image: Image.Image) -> bytes | None:
-    """The EXIF to write again; none if it is damaged, for no picture should be lost for it."""
-    if image.format == "TIFF" or not image.info.get("exif"):
-        return None
-    try:
-        exif = image.getexif()
-        details = exif.get_ifd(ExifTags.IFD.Exif)
-        for tag in _STALE:
-            exif.pop(tag, None)
-            details.pop(tag, None)
-        return exif.tobytes() if len(exif) or details else None
-    except Exception:  # Pillow's EXIF code lets through whatever a damaged field raises
-        return None

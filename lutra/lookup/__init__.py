@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lutra._core import available
 from lutra.layouts import Layout
 from lutra.lookup import compiled, reference
 
@@ -50,7 +51,7 @@ def chosen(tensor: Tensor) -> Implementation:
     """The implementation for the device and type of a tensor: the fastest there is, or the one that `using` names."""
     if _forced is not None:
         return _forced
-    if tensor.device.type == "cpu" and compiled.available():
+    if tensor.device.type == "cpu" and available():
         return "compiled"
     if tensor.device.type == "cuda" and tensor.dtype == torch.float32 and _has_triton():
         return "gpu"

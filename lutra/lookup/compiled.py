@@ -14,21 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lutra._core import core
 from lutra.description import ROUNDINGS, ChannelTaps, FixedTaps, Padding, Rounding, Step
 from lutra.layouts import Layout
 
-try:
-    from lutra._core import _lutra as _core
-except ImportError:  # built without a compiler
-    _core = None  # type: ignore[assignment]
-
 ROW = 64
 """Points to a row, where points are no image: as many as the core takes at once."""
-
-
-def available() -> bool:
-    """Whether the compiled core was built."""
-    return _core is not None
 
 
 @lru_cache(maxsize=256)
@@ -74,7 +65,7 @@ def planes_of(step: Step) -> list[str]:
 def _built(plan: str, dtype: torch.dtype) -> tuple[Any, list[bool], list[bool]]:
     """The core's object, and which units have a sampler and which shares."""
     content = json.loads(plan)
-    built = (_core.EnsembleDouble if dtype == torch.float64 else _core.Ensemble)(*content["head"])
+    built = (core.EnsembleDouble if dtype == torch.float64 else core.Ensemble)(*content["head"])
     for kind, *arguments in content["units"]:
         getattr(built, kind)(*arguments)
     sampled = [kind == "sampled" for kind, *_ in content["units"]]

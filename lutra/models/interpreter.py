@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lutra import lookup
-from lutra.description import INPUT, OUTPUT, Description, Step
+from lutra.description import INPUT, MIX_BITS, OUTPUT, Description, Step
 from lutra.lookup import compiled
 from lutra.sampling import round_through
 from lutra.units import LutUnit, PointwiseNet
@@ -26,7 +26,7 @@ class LutModel(nn.Module):
         """`units`: one for every unit of the description, by name."""
         super().__init__()
         self.description = description
-        self.units = nn.ModuleDict({unit.name: units[unit.name] for _, unit in description.units()})
+        self.units = nn.ModuleDict({_key(unit.name): units[unit.name] for _, unit in description.units()})
 
     def forward(self, image: Tensor) -> Tensor:
         """Restore planes, without the last clip, for losses that need the overshoot.
@@ -53,14 +53,36 @@ class LutModel(nn.Module):
         Large images are restored in bands of rows that overlap by the model's radius; the result is the same.
         """
         n, _, height, width = image.shape
+        real = torch.float32 if self.is_exact_in_single else torch.float64
         radius, scale = self.description.radius, self.description.scale
-        rows = max(radius, BAND_PIXELS // (n * width))
+        rows = max(radius, BAND_PIXELS // (n * width), 1)
         bands = []
         for top in range(0, height, rows):
             first, end = max(0, top - radius), min(height, top + rows + radius)
-            band = self(image[:, :, first:end].float()).round().clamp(0, 255).to(torch.uint8)
+            band = self(image[:, :, first:end].to(real)).round().clamp(0, 255).to(torch.uint8)
             bands.append(band[:, :, (top - first) * scale : (min(height, top + rows) - first) * scale])
         return torch.cat(bands, dim=2)
+
+    @property
+    def is_exact_in_single(self) -> bool:
+        """Whether 32-bit numbers hold every sum and tell every quotient from a tie; networks have no exact result.
+
+        Sums are multiples of 2^-b, with b fractional bits of taps and interval together; a float32 holds 24 bits.
+        Quotients that are no ties lie at least 1 / (divisor * 2^(b + 1)) away from one; a float32 of 0..255 holds 16
+        fractional bits. A mixture of AdaRL has 8 + MIX_BITS + tap_bits bits.
+        """
+        tap_bits = self.description.tap_bits or 0
+        for step in self.description.steps:
+            functions = [self.unit(unit.name).function for unit in step.units]
+            if any(isinstance(function, PointwiseNet) for function in functions):
+                return True
+            layouts = [function.layout for function in functions if not isinstance(function, PointwiseNet)]
+            bits = tap_bits + max(max(layout.numbers()[:2]) for layout in layouts)
+            divisor = step.divisor << bits
+            most = (len(step.units) * step.rotations * 128 << bits) + abs(step.offset) * divisor
+            if most >= 1 << 24 or divisor >= 1 << 14:
+                return False
+        return 8 + MIX_BITS + tap_bits <= 24
 
     def restore_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Restore an image (H, W) or (H, W, C) uint8, each channel on its own, on the device of the model."""
@@ -87,9 +109,13 @@ class LutModel(nn.Module):
 
     def unit(self, name: str) -> LutUnit:
         """The unit of that name."""
-        unit = self.units[name]
+        unit = self.units[_key(name)]
         assert isinstance(unit, LutUnit)
         return unit
+
+    def by_name(self) -> dict[str, LutUnit]:
+        """Return every unit by its name in the description."""
+        return {spec.name: self.unit(spec.name) for _, spec in self.description.units()}
 
     def lut_units(self) -> Iterator[LutUnit]:
         """Every unit, in the description's order."""
@@ -115,11 +141,13 @@ class LutModel(nn.Module):
     def _compiled_sum(self, number: int, units: list[LutUnit], planes: dict[str, Tensor]) -> Tensor:
         """The same in one call of the compiled core, for units that are all tables: (N, H, W, values)."""
         functions = [unit.function for unit in units if not isinstance(unit.function, PointwiseNet)]
+        read = [planes[name] for name in compiled.planes_of(self.description.steps[number])]
+        real = read[0].dtype
         total: Tensor = compiled.ensemble(
-            [planes[name] for name in compiled.planes_of(self.description.steps[number])],
-            [function.quantised() for function in functions],
-            [unit.sampler.weights() for unit in units if unit.sampler is not None],
-            [unit.adarl.shares() for unit in units if unit.adarl is not None],
+            read,
+            [function.quantised().to(real) for function in functions],
+            [unit.sampler.weights().to(real) for unit in units if unit.sampler is not None],
+            [unit.adarl.shares().to(real) for unit in units if unit.adarl is not None],
             self._plan(number),
         )
         return total
@@ -149,3 +177,8 @@ class LutModel(nn.Module):
             total = total + running if rounding == "branch" and total is not None else running
         assert total is not None
         return total
+
+
+def _key(name: str) -> str:
+    """Return the name under which a ModuleDict holds a unit: no attribute of its own, such as "keys" or "training"."""
+    return f"unit {name}" if hasattr(nn.ModuleDict(), name) else name

@@ -6,6 +6,7 @@ The alias `best` is at the version with the best score; of equal ones at the sma
 
 import io
 import json
+import math
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -63,13 +64,21 @@ def register(client: "MlflowClient", experiment_id: str, run_id: str, model: Map
 
 
 def best_of(versions: "Sequence[ModelVersion]", scored: str) -> "ModelVersion | None":
-    """The version with the best score; of equal ones the smallest, then the oldest. None if none has such a score."""
-    comparable = [one for one in versions if one.tags.get("scored") == scored]
-    return max(
-        comparable,
-        key=lambda one: (float(one.tags["score"]), -int(one.tags["table_bytes"]), -int(one.version)),
-        default=None,
-    )
+    """Return the version with the best score; of equal ones the smallest, then the oldest. None if none has one.
+
+    Versions whose tags hold no finite score or no size, such as others' or those of earlier versions, do not compete.
+    """
+    places = {_place(one): one for one in versions if one.tags.get("scored") == scored}
+    known = [place for place in places if place is not None]
+    return places[max(known)] if known else None
+
+
+def _place(version: "ModelVersion") -> tuple[float, int, int] | None:
+    try:
+        place = float(version.tags["score"]), -int(version.tags["table_bytes"]), -int(version.version)
+    except (KeyError, ValueError):
+        return None
+    return place if math.isfinite(place[0]) else None
 
 
 def save(folder: Path, model: Path, **fields: Any) -> None:

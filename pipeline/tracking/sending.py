@@ -128,11 +128,13 @@ class Sender:
         self._client.set_terminated(journal.run_id, operation["status"], operation["time"])
 
     def _latest(self, journal: Journal, operation: Operation) -> None:
-        same = " and ".join(f"tags.`{key}` = '{value}'" for key, value in operation["tags"].items())
+        tags = operation["tags"]
         experiment = self._experiment(journal.project)
         with store.lock(self._uri):
             mine = self._client.get_run(journal.run_id)
-            superseded = self._client.search_runs([experiment], f"{same} and tags.latest = 'true'")
+            # A root may hold quotes, which a filter has no way to write, so roots are compared here.
+            found = self._client.search_runs([experiment], f"tags.stage = '{tags['stage']}' and tags.latest = 'true'")
+            superseded = [run for run in found if tags.items() <= run.data.tags.items()]
             if any(run.info.start_time > mine.info.start_time for run in superseded):
                 return  # sent late, after a newer one
             for run in superseded:

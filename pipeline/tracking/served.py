@@ -7,6 +7,7 @@ ICC profile and EXIF. Arrays go to `.restorer.restore` (`unwrap_python_model`).
 import base64
 import binascii
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class Restoration(PythonModel):
         return pd.DataFrame({"image": restored})
 
     def _restore(self, content: bytes, max_pixels: int, threads: int | None) -> bytes:
-        from lutra.imaging.pictures import Picture, read_picture, write_picture
+        from lutra.imaging.pictures import read_picture, write_picture
 
         with tempfile.TemporaryDirectory() as folder:
             source, result = Path(folder) / "image", Path(folder) / "restored.png"
@@ -67,7 +68,7 @@ class Restoration(PythonModel):
             except ValueError as error:
                 raise ValueError(str(error).removeprefix(f"{source}: ")) from None
             pixels = self.restorer.restore(picture.pixels, threads=threads)
-            write_picture(result, Picture(pixels, picture.profile, picture.exif))
+            write_picture(result, replace(picture, pixels=pixels))
             return result.read_bytes()
 
 

@@ -14,10 +14,13 @@ from safetensors.numpy import load_file, save_file
 
 from lutra import artifact
 from lutra.artifact import Artifact
-from lutra.description import NetworkSpec
+from lutra.description import ChannelTaps, NetworkSpec
+from lutra.export import to_tables
+from lutra.layouts import DenseLayout
 from lutra.models import registry
 from lutra.models.build import build
 from lutra.models.convert import from_artifact, to_artifact
+from lutra.restoring import Restorer
 from tests.golden import cases
 
 
@@ -98,10 +101,49 @@ def test_tensors_that_do_not_belong_are_refused() -> None:
         ("s0_0.sampler_fixed", np.zeros((4, 9), np.int16), "must be >= 0 and sum to 16384"),
         ("s0_0.sampler", np.full((4, 9), np.nan, np.float32), "not finite"),
         ("s1_0.adarl_fixed", np.full(4, 2000, np.int16), "outside 0..1024"),
+        ("s1_0.adarl", np.full(4, 0.9, np.float32), "'s1_0.adarl_fixed' differs from 's1_0.adarl' in fixed point"),
+        ("s0_0.sampler", np.eye(4, 9, dtype=np.float32), "'s0_0.sampler_fixed' differs from 's0_0.sampler' in fixed"),
     ]:
         with pytest.raises(ValueError, match="tensor") as caught:
             Artifact(model.description, model.functions, tensors | {name: array})
         assert message in str(caught.value)
+
+
+def test_descriptions_out_of_bounds_are_refused() -> None:
+    model = cases.model("autolut-mulut-x4").description
+    first, last = model.steps[0], model.steps[-1]
+    unit = last.units[0]
+    for step, message in [
+        (replace(last, divisor=10**5000), "found a divisor or an offset out of range, expected 1..4096"),
+        (replace(last, offset=-4097), "found a divisor or an offset out of range"),
+        (replace(last, units=last.units * 65), "needs 1..64 units"),
+        (replace(last, writes=("output", "beside")), "returns"),
+        (replace(last, units=(replace(unit, name="a.b"),)), "unit is called 'a.b'"),
+        (replace(last, units=(replace(unit, name=""),)), "unit is called ''"),
+        (replace(last, units=(replace(unit, name="[red]x"),)), r"unit is called '[red]x'"),
+        (replace(last, units=(replace(unit, reads=("output",)),)), "reads plane 'output', which nothing wrote"),
+        (replace(last, writes=first.writes), "expected new names"),
+        (
+            replace(last, units=(replace(unit, taps=ChannelTaps(), reads=("input",) * 4, previous="input"),)),
+            "mixes a previous plane into those of one pixel",
+        ),
+    ]:
+        with pytest.raises(ValueError, match="model description") as caught:
+            replace(model, steps=(*model.steps[:-1], step))
+        assert message in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="found 65 steps"):
+        replace(model, steps=(*(first for _ in range(64)), last))
+
+
+@pytest.mark.parametrize("name", ["keys", "training", "T_destination", "forward"])
+def test_units_may_be_called_as_attributes_of_torch_are(name: str) -> None:
+    described = registry.describe("srlut", 2)
+    (step,) = described.steps
+    named = replace(described, steps=(replace(step, units=(replace(step.units[0], name=name),)),))
+    network = to_artifact(build(named, NetworkSpec("plain", 4, 1)))
+    tables = to_artifact(to_tables(from_artifact(network), DenseLayout(6)))
+    image = cases.image(9, 7)
+    assert np.array_equal(from_artifact(tables).restore_image(image), Restorer(tables).restore(image))
 
 
 def test_missing_and_foreign_files(tmp_path: Path) -> None:

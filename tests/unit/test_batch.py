@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import ImageFile
 
 from lutra import batch
 from lutra.batch import Job, plan
@@ -107,3 +108,23 @@ def test_an_empty_folder_says_what_it_holds_instead(tmp_path: Path) -> None:
     (tmp_path / "moving.gif").touch()
     with pytest.raises(ValueError, match=r"found no image, .*; left out 1: moving\.gif \(\.gif is not read\)"):
         plan([tmp_path], tmp_path / "out")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), AssertionError(), OverflowError("palette"), RecursionError()])
+def test_one_picture_that_cannot_be_decoded_does_not_stop_the_others(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    damaged = str(folder / "sub" / "a.png")
+    load = ImageFile.ImageFile.load
+
+    def fail(image: ImageFile.ImageFile) -> object:
+        if image.fp is not None and str(image.fp.name) == damaged:
+            raise error
+        return load(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
+    restorer, said = Restorer(cases.model("srlut-x2-8bit")), []
+    jobs = plan([folder], tmp_path / "out")
+    assert list(batch.run_all(jobs, lambda job: batch.run(restorer, job), said.append)) == jobs
+    assert len(said) == 1 and said[0].startswith(f"{damaged}: ") and "\n" not in said[0]
+    assert [job.target.exists() for job in jobs] == [True, False, True]

@@ -32,7 +32,7 @@ def test_panels_are_lr_bicubic_the_models_and_hr(monkeypatch: pytest.MonkeyPatch
     assert [label for label, _, _ in shown] == ["LR", "bicubic", "own", "HR"]
     hr = HR[:, :96]  # cut to a multiple of the scale
     lr = imresize(hr, 1 / 2)
-    images = [lr, imresize(lr, 2), Restorer(model).restore(lr), hr]
+    images = [lr, imresize(lr, 2), Restorer(model).restore_planes(lr), hr]
     assert all(np.array_equal(image, panel[2]) for image, panel in zip(images, shown, strict=True))
     scores = super_resolution(2).score(images[2], hr)
     assert shown[2][1] == f"{scores['psnr_y']:.2f} dB / {scores['ssim_y']:.4f}"

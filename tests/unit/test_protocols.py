@@ -11,7 +11,8 @@ from skimage import metrics
 
 from lutra import protocols
 from lutra.imaging.colour import rgb_to_y
-from lutra.imaging.files import list_images, read_image
+from lutra.imaging.files import read_image
+from lutra.imaging.folders import find_images
 from lutra.imaging.metrics import psnr_b
 from tests.golden.cases import image
 
@@ -134,7 +135,7 @@ Dataset = Callable[[str], Path]
 
 def inputs_scores(protocol: protocols.Protocol, folder: Path) -> dict[str, float]:
     rows = {}
-    for number, path in enumerate(list_images(folder)):
+    for number, path in enumerate(entry.target for entry in find_images(folder)):
         target = protocol.target(read_image(path))
         rows[path.name] = protocol.score(protocol.input(target, number), target)
     return protocols.mean(rows)

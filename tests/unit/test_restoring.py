@@ -1,19 +1,27 @@
 """Ready to restore: every kind of image, engine and torch alike, from many threads, without torch."""
 
+import multiprocessing
+import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 import lutra
 from lutra import artifact, engine, restoring
 from lutra.description import NetworkSpec
+from lutra.export import to_tables
+from lutra.imaging.alpha import enlarge_alpha, fill_hidden
+from lutra.imaging.colour import rgb_to_y
+from lutra.imaging.resize import imresize
+from lutra.layouts import DenseLayout
 from lutra.models import registry
 from lutra.models.build import build
 from lutra.models.convert import from_artifact, to_artifact
@@ -51,7 +59,27 @@ def test_arrays_come_back_as_the_reference_computes_them(restorer: Restorer, sha
     image = noise(*shape)
     restored = restorer.restore(image, threads=1)
     assert restored.dtype == np.uint8
-    assert np.array_equal(restored, from_artifact(restorer.artifact).restore_image(image))
+    if shape[2:] not in ((2,), (4,)):
+        assert np.array_equal(restored, from_artifact(restorer.artifact).restore_image(image))
+        return
+    colour = image[:, :, 0] if shape[2] == 2 else image[:, :, :3]
+    filled = fill_hidden(colour, image[:, :, -1])
+    expected = from_artifact(restorer.artifact).restore_image(filled)
+    assert np.array_equal(restored[:, :, :-1], np.atleast_3d(expected))
+    assert np.array_equal(restored[:, :, -1], enlarge_alpha(image[:, :, -1], 2))
+
+
+@pytest.mark.parametrize("name", ["srlut-x4", "mulut-dfc-x4", "spf-light-deblock10"])
+def test_a_sprite_gets_no_dark_outline(name: str) -> None:
+    """White on transparency whose hidden colour is black, laid over white: white everywhere."""
+    image = np.zeros((40, 40, 4), np.uint8)
+    image[12:28, 12:28] = 255
+    restored = lutra.load(name).restore(image).astype(int)
+    seen = (restored[:, :, :3] * restored[:, :, 3:] + 255 * (255 - restored[:, :, 3:])) / 255
+    assert seen.min() > 254
+    scale = len(restored) // 40
+    assert (restored[: 8 * scale, :, 3] == 0).all()
+    assert (restored[16 * scale : 24 * scale, 16 * scale : 24 * scale, 3] == 255).all()
 
 
 def test_opaque_alpha_stays_opaque(restorer: Restorer) -> None:
@@ -105,6 +133,32 @@ def test_other_requests_are_refused(restorer: Restorer) -> None:
             restorer.restore(Image.new(mode, (3, 3)))
     with pytest.raises(ValueError, match="threads is 0"):
         restorer.restore(noise(3, 3), threads=0)
+    for threads in (1.5, "2"):
+        with pytest.raises(ValueError, match=f"^threads is {threads!r}, expected a whole number"):
+            restorer.restore(noise(3, 3), threads=threads)  # type: ignore[call-overload]
+    with pytest.raises(ValueError, match=r"^out is list, expected an array"):
+        restorer.restore(noise(3, 3), out=[])  # type: ignore[call-overload]
+
+
+def test_a_copy_in_another_process_restores_alike(restorer: Restorer) -> None:
+    """`spawn` and `forkserver` send a data set to its workers in the same way."""
+    image = noise(6, 5, 3)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert np.array_equal(pool.submit(restorer.restore, image).result(), restorer.restore(image))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_forked_while_another_thread_restores_with_torch_does_not_wait_for_it() -> None:
+    code = """
+import os, sys
+from lutra import restoring
+restoring._torch_lock.acquire()
+child = os.fork()
+if not child:
+    os._exit(not restoring._torch_lock.acquire(blocking=False))
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_many_threads_share_a_restorer(restorer: Restorer) -> None:
@@ -147,8 +201,41 @@ def test_without_engine_and_torch_it_says_what_to_install(path: Path, monkeypatc
 
 def test_real_valued_taps_run_through_torch() -> None:
     model = cases.model("autolut-mulut-x4")
-    assert restoring._suits_engine(model)
-    assert not restoring._suits_engine(replace(model, description=replace(model.description, tap_bits=None)))
+    assert Restorer(model).backend == ("engine" if engine.available() else "torch")
+    real = replace(model, description=replace(model.description, tap_bits=None))
+    restorer, image = Restorer(real), noise(9, 8)
+    assert restorer.backend == "torch"
+    assert np.array_equal(restorer.restore(image), from_artifact(real).restore_image(image))
+
+
+@needs_engine
+def test_a_model_of_luma_restores_luma_and_keeps_chroma(path: Path) -> None:
+    restorer = lutra.load(path)
+    luma = Restorer(replace(restorer.artifact, planes="luma"))
+    image = noise(6, 7, 3)
+    restored = luma.restore(image).astype(int)
+    base = imresize(image, 2).astype(int)
+    for channel in (0, 1):  # what is added to red, green and blue is the same, but where it is clipped
+        free = ((restored > 0) & (restored < 255)).all(axis=2)
+        change = restored - base
+        assert free.any() and (np.abs(change[..., channel] - change[..., 2])[free] <= 1).all()
+    y = restorer.restore_planes(np.rint(rgb_to_y(image)).astype(np.uint8))
+    assert np.abs(rgb_to_y(restored.astype(np.uint8)) - y)[free].max() <= 1
+    out = np.empty((12, 14, 3), np.uint8)
+    assert luma.restore(image, out=out) is out and np.array_equal(out, restored)
+
+
+def test_a_model_of_luma_that_changes_nothing_changes_nothing() -> None:
+    description = registry.describe("srlut", 1)
+    tables = to_tables(build(description, NetworkSpec("plain", 4, 1, linear=True)), DenseLayout(4))
+    for unit in tables.lut_units():
+        unit.function.values.data = torch.from_numpy(DenseLayout(4).nodes()[:, :1] / 4).float()
+    model = to_artifact(tables)
+    assert np.array_equal(Restorer(model).restore(noise(9, 9, 3)), noise(9, 9, 3))
+    luma = Restorer(replace(model, planes="luma"))
+    for image in (noise(9, 9, 3), noise(9, 9), noise(9, 9, 4), noise(9, 9, 2)):
+        image[..., -1] |= 1  # nothing hidden
+        assert np.array_equal(luma.restore(image), image)
 
 
 def test_the_package_offers_what_it_names() -> None:

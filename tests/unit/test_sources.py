@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import pytest
 
@@ -76,3 +77,19 @@ def test_the_cache_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         assert sources.cache() == tmp_path / "lutra"
     monkeypatch.setattr("sys.platform", "darwin")
     assert sources.cache() == Path.home() / "Library" / "Caches" / "lutra"
+
+
+def test_a_download_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Drip:
+        def read1(self, size: int) -> bytes:
+            return b"x"
+
+    monkeypatch.setattr(sources, "TOTAL_TIME", 0.05)
+    with pytest.raises(OSError, match=r"found \d+ bytes after 0 s, expected the whole file"):
+        sources._read(cast(BinaryIO, Drip()), "https://example.org/model")
+
+
+@pytest.mark.parametrize("target", ["http://example.org/model", "file:///etc/passwd", "ftp://example.org/model"])
+def test_redirects_lead_to_https_alone(target: str) -> None:
+    with pytest.raises(OSError, match="expected an https: address"):
+        sources._redirects().redirect_request(cast(Any, None), cast(Any, None), 302, "", cast(Any, {}), target)

@@ -1,12 +1,17 @@
 """The models that come with the library score what their cards say."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
+import lutra
 from lutra import artifact, evaluation, protocols, zoo
 from lutra.imaging.folders import find_images
+from lutra.imaging.metrics import psnr
 from lutra.restoring import Restorer
 
 
@@ -14,6 +19,35 @@ def test_every_model_has_a_card_and_scores() -> None:
     for name, path in zoo.models().items():
         assert path.with_suffix(".md").read_text().startswith(f"# {name}\n")
         assert all(zoo.facts(path))
+
+
+@pytest.mark.parametrize("level", [0, 255])
+@pytest.mark.parametrize("channels", [(), (2,), (3,), (4,)])
+@pytest.mark.parametrize("name", zoo.models())
+def test_black_and_white_stay_exact(name: str, channels: tuple[int, ...], level: int) -> None:
+    """Alone, and beside noise: where all that a pixel sees is black or white."""
+    model = lutra.load(name)
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, *channels), dtype=np.uint8)
+    alone = np.full_like(image, level)
+    image[:, 24:] = level
+    if channels in ((2,), (4,)):
+        image[..., -1] = alone[..., -1] = 255
+    colours = slice(None) if channels in ((), (3,)) else slice(-1)
+    assert (model.restore(alone)[..., colours] == level).all()
+    flat = (24 + model.artifact.description.radius + 2) * model.scale
+    restored = model.restore(image)[:, flat:]
+    assert restored.size and (restored[..., colours] == level).all()
+
+
+def test_deblocking_a_white_page_gains() -> None:
+    page = Image.new("RGB", (160, 96), "white")
+    draw = ImageDraw.Draw(page)
+    draw.text((8, 8), "Deblocking", fill="black")
+    draw.rectangle((20, 40, 90, 80), fill=(200, 30, 30))
+    compressed = io.BytesIO()
+    page.save(compressed, "JPEG", quality=10)
+    damaged, clean = np.asarray(Image.open(compressed)), np.asarray(page)
+    assert psnr(lutra.load("spf-light-deblock10").restore(damaged), clean) > psnr(damaged, clean) + 0.3
 
 
 @pytest.mark.reference
@@ -32,6 +66,6 @@ def test_a_models_scores_are_its_own(dataset: Callable[[str], Path], name: str, 
     folder = dataset(data)
     model = artifact.load(zoo.models()[name])
     protocol = evaluation.protocol_of(model)
-    found = evaluation.evaluate(Restorer(model).restore, find_images(folder, protocol.scale), protocol)
+    found = evaluation.evaluate(Restorer(model).restore_planes, find_images(folder, protocol.scale), protocol)
     means = protocols.mean({one.name: one.scores for one in found})
     assert means == pytest.approx(model.metrics["finetuned"][data], abs=1e-6)

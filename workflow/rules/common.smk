@@ -15,6 +15,9 @@ from pipeline import stages
 ROOT = "runs/snakemake"
 PYTHON = sys.executable  # a name, not text in the rules: a moved environment is no reason to rerun them
 
+if Path.cwd() != Path(workflow.basedir):
+    raise WorkflowError(f"{Path.cwd()}: found another folder than the Snakefile's, expected no --directory")
+
 try:
     SETTINGS = parameter_file.load(Path("params.yaml"))
 except ValueError as error:

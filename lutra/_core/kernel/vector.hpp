@@ -25,7 +25,7 @@ template <class Simd>
 void run_vector(const StepCall& call) {
     const Step& step = *call.step;
     if (step.values > kLanes || step.denominator_bits > 14) return run_plain<Simd>(call);
-    if (step.denominator_bits > 7 || step.tap_bits > 0) return run_at_width<Simd, true>(call);
+    if (step.denominator_bits > 7 || step.mixes_taps) return run_at_width<Simd, true>(call);
     run_at_width<Simd, false>(call);
 }
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutra.artifact import Artifact, layout_for, split_table
-from lutra.description import TAP_BITS, Padding, Rounding, SampledTaps
+from lutra.description import TAP_BITS, Description, Padding, Rounding, SampledTaps
 from lutra.fixedpoint import adarl_shares, sampling_weights
 from lutra.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.models import registry
@@ -34,10 +34,13 @@ def random_model(
         padding=padding or described.padding,
         tap_bits=TAP_BITS if family == "autolut" else None,
     )
-    functions: dict[str, Layout] = {}
+    return filled(description, {unit.name: layout_for(unit, layout) for _, unit in description.units()}, generator)
+
+
+def filled(description: Description, functions: dict[str, Layout], generator: np.random.Generator) -> Artifact:
+    """A model of that description with random tables, samplers and shares."""
     tensors: dict[str, NDArray[Any]] = {}
     for _, unit in description.units():
-        functions[unit.name] = layout_for(unit, layout)
         values = generator.integers(-128, 128, (functions[unit.name].entries, unit.values), dtype=np.int8)
         tensors |= split_table(unit.name, functions[unit.name], values)
         if isinstance(unit.taps, SampledTaps):
@@ -63,4 +66,4 @@ def reference_image(artifact: Artifact, image: Image) -> Image:
     return from_artifact(artifact).restore_image(image)
 
 
-__all__ = ["DenseLayout", "DiagonalLayout", "Image", "random_image", "random_model", "reference_image"]
+__all__ = ["DenseLayout", "DiagonalLayout", "Image", "filled", "random_image", "random_model", "reference_image"]

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from lutra import engine
+from lutra import engine, limits
 from lutra.imaging.files import read_image
 from lutra.layouts import DenseLayout
 from lutra.published import read_tables
-from tests.unit.engine.engine_models import random_image, random_model
+from tests.unit.engine.engine_models import Image, random_image, random_model
 
 pytestmark = pytest.mark.skipif(not engine.available(), reason="the compiled engine was not built")
 LEVELS = engine.levels() if engine.available() else []
@@ -60,6 +60,8 @@ def test_result_goes_where_it_is_asked_to(runner: engine.Engine) -> None:
     ):
         with pytest.raises(ValueError, match="out is"):
             runner.restore(image, out=wrong)
+    with pytest.raises(ValueError, match=r"^out is list, expected an array of contiguous uint8"):
+        runner.restore(image, out=[])  # type: ignore[arg-type]
     out.flags.writeable = False
     with pytest.raises(ValueError, match="out is"):
         runner.restore(image, out=out)
@@ -86,8 +88,28 @@ def test_threads_change_nothing(runner: engine.Engine) -> None:
         one = runner.restore(image, threads=1)
         for threads in (2, 3, 16, 5000):
             assert np.array_equal(runner.restore(image, threads=threads), one)
-    with pytest.raises(ValueError, match="threads is 0"):
-        runner.restore(image, threads=0)
+    assert np.array_equal(runner.restore(image, threads=np.int64(2)), one)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2", 2.0])
+def test_a_number_of_threads_that_is_none_is_refused(runner: engine.Engine, threads: Any) -> None:
+    with pytest.raises(ValueError, match=rf"^threads is {threads!r}, expected a whole number of at least 1$"):
+        runner.restore(random_image(3, 3), threads=threads)
+
+
+def test_a_quota_bounds_the_threads_of_a_restore(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Core:
+        scale = 1
+
+        def restore(self, image: Image, out: Image, threads: int) -> None:
+            asked.append(threads)
+
+    monkeypatch.setattr(limits, "_quota", lambda: 1)
+    engine.Engine(Core()).restore(random_image(3, 3))
+    engine.Engine(Core()).restore(random_image(3, 3), threads=5)
+    assert asked == [1, 5]
 
 
 def test_one_engine_serves_many_threads(runner: engine.Engine) -> None:
@@ -173,48 +195,76 @@ def test_published_cascade_with_dfc(reference: Callable[[str], Path], level: str
     assert np.array_equal(got, np.moveaxis(expected, 0, -1))
 
 
-SMALL = st.integers(-2, 70)
-ANY = st.one_of(SMALL, st.integers(-(2**40), 2**40))
-TABLE = st.builds(
-    lambda entries, values: np.zeros((entries, values), np.int8),
-    st.sampled_from([0, 1, 16, 81, 625, 1807, 83521]),
-    st.sampled_from([0, 1, 2, 4, 9, 65]),
-)
-LAYOUT = st.one_of(st.tuples(st.integers(3, 8), st.just(0), st.just(0), st.just(0)), st.tuples(ANY, ANY, ANY, ANY))
-FOUR = st.tuples(ANY, ANY, ANY, ANY)
+WRONG = st.sampled_from([-(2**40), -129, -2, -1, 0, 1, 2, 3, 15, 16, 64, 65, 255, 257, 4097, 2**31, 2**40])
+NEAR = st.integers(0, 6)
+Plan = dict[str, list[Any]]
 
 
-@settings(max_examples=300, deadline=None)
-@given(data=st.data())
-def test_no_plan_crashes_the_core(data: st.DataObject) -> None:
-    """Whatever the numbers, the core runs the plan or raises."""
+def valid_plan() -> Plan:
+    """The numbers of a plan that runs: two steps, taps of all three kinds."""
+    dense = [5, 0, 0, 0]
+    weights = np.zeros((4, 9), np.int16)
+    weights[:, 0] = 2**14
+    table = np.arange(6561 * 4, dtype=np.int64).astype(np.int8)
+    return {
+        "builder": [5, 2, False, 0, 6],
+        "step 1": [[1, 2, 3, 4], 2, 3, 1, 4],
+        "fixed": [0, -1, [0, 0, 0, 0], [(0, 0), (0, 1), (1, 0), (1, 1)], dense, table.reshape(6561, 4)],
+        "sampled": [0, 0, [1, 2, 3, 4], weights, dense, table.reshape(6561, 4)],
+        "step 2": [[], 1, 0, 2, 1],
+        "channel": [[1, 2, 3, 4], dense, table.reshape(6561, 4)],
+    }
+
+
+def run_plan(plan: Plan) -> bool:
+    """Run it; return whether it was accepted."""
     from lutra._core import _lutra as core
 
-    def draw(strategy: st.SearchStrategy[Any]) -> Any:
-        return data.draw(strategy)
-
     try:
-        plan = core.Builder(draw(SMALL), draw(SMALL), draw(st.booleans()), draw(st.integers(-1, 3)), draw(SMALL))
-        for _ in range(draw(st.integers(0, 3))):
-            plan.step(
-                draw(st.lists(SMALL, max_size=3)), draw(ANY), draw(ANY), draw(SMALL), draw(st.sampled_from([1, 2, 4]))
-            )
-            kind = draw(st.sampled_from(["fixed", "sampled", "channel"]))
-            layout, table = draw(LAYOUT), draw(TABLE)
-            if kind == "fixed":
-                offsets = draw(st.lists(st.tuples(SMALL, SMALL), min_size=4, max_size=4))
-                plan.fixed(draw(SMALL), draw(SMALL), draw(FOUR), offsets, layout, table)
-            elif kind == "sampled":
-                weights = np.zeros((draw(st.integers(0, 5)), draw(st.integers(0, 300))), np.int16)
-                weights[:, :1] = draw(st.sampled_from([2**14, -1]))
-                plan.sampled(draw(SMALL), draw(SMALL), draw(FOUR), weights, layout, table)
-            else:
-                plan.channel(draw(FOUR), layout, table)
-        runner = core.Engine(plan)
-        image = np.zeros((3, 4, 2), np.uint8)
-        runner.restore(image, np.zeros((3 * runner.scale, 4 * runner.scale, 2), np.uint8), 2)
+        built = core.Builder(*plan["builder"])
+        built.step(*plan["step 1"])
+        built.fixed(*plan["fixed"])
+        built.sampled(*plan["sampled"])
+        built.step(*plan["step 2"])
+        built.channel(*plan["channel"])
+        runner = core.Engine(built)
+        image = np.random.default_rng(0).integers(0, 256, (2, 9, 70), dtype=np.uint8).reshape(9, 70, 2)
+        runner.restore(image, np.zeros((9 * runner.scale, 70 * runner.scale, 2), np.uint8), 2)
     except (ValueError, TypeError):
-        pass
+        return False
+    return True
+
+
+def test_the_plan_that_is_mutated_runs() -> None:
+    assert run_plan(valid_plan())
+
+
+@settings(max_examples=int(os.environ.get("LUTRA_EXAMPLES", 300)), deadline=None)
+@given(data=st.data())
+def test_no_plan_crashes_the_core(data: st.DataObject) -> None:
+    """Whatever one or two numbers of a plan that runs are changed to, the core runs it or raises."""
+    plan = valid_plan()
+    for _ in range(data.draw(st.sampled_from([1, 1, 2]))):
+        numbers = plan[data.draw(st.sampled_from(sorted(plan)))]
+        place = data.draw(st.integers(0, len(numbers) - 1))
+        _change(numbers, place, data)
+    event("ran" if run_plan(plan) else "refused")
+
+
+def _change(numbers: list[Any], place: int, data: st.DataObject) -> None:
+    value = numbers[place]
+    if isinstance(value, np.ndarray):
+        shape = tuple(data.draw(st.sampled_from([0, 1, max(0, size - 1), size, size + 1])) for size in value.shape)
+        numbers[place] = np.resize(value, shape) if np.prod(shape) else np.zeros(shape, value.dtype)
+    elif isinstance(value, list) and value:
+        inner = data.draw(st.integers(0, len(value) - 1))
+        value = numbers[place] = list(value)
+        pair = isinstance(value[inner], tuple)
+        value[inner] = (data.draw(NEAR), data.draw(NEAR)) if pair else data.draw(NEAR | WRONG)
+    elif isinstance(value, bool):
+        numbers[place] = not value
+    elif isinstance(value, int):
+        numbers[place] = data.draw(NEAR | WRONG | st.integers(value - 1, value + 1))
 
 
 def test_core_checks_images() -> None:

@@ -2,19 +2,31 @@
 
 import importlib.util
 import itertools
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from lutra import engine
 from lutra.artifact import Artifact
-from lutra.description import PATTERNS
+from lutra.description import (
+    PATTERNS,
+    ChannelTaps,
+    Description,
+    FixedTaps,
+    SampledTaps,
+    Step,
+    Taps,
+    Unit,
+)
 from lutra.layouts import DenseLayout, DiagonalLayout, Layout
-from tests.unit.engine.engine_models import random_image, random_model, reference_image
+from lutra.models.convert import from_artifact
+from tests.unit.engine.engine_models import filled, random_image, random_model, reference_image
 
 pytestmark = pytest.mark.skipif(not engine.available(), reason="the compiled engine was not built")
 LEVELS = engine.levels() if engine.available() else []
@@ -23,6 +35,9 @@ _spec = importlib.util.spec_from_file_location("golden_cases", Path(__file__).pa
 assert _spec and _spec.loader
 golden = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(golden)
+
+LONG = int(os.environ.get("LUTRA_EXAMPLES", 0))
+"""How many examples the generators draw, in place of the few of a quick run."""
 
 SIZES = [(1, 1), (1, 70), (70, 1), (3, 2), (17, 67), (12, 130)]
 
@@ -93,6 +108,83 @@ def test_any_model_on_any_image(data: st.DataObject) -> None:
     height, width = data.draw(st.integers(1, 24)), data.draw(st.sampled_from([1, 2, 5, 63, 64, 65, 90]))
     image = random_image(height, width, data.draw(st.integers(1, 4)), smooth=data.draw(st.booleans()))
     assert_equal(artifact, image, threads=data.draw(st.integers(1, 4)))
+
+
+@st.composite
+def descriptions(draw: st.DrawFn) -> tuple[Description, dict[str, Layout]]:
+    """Whatever loading accepts: any taps, planes, divisors, offsets, fractional bits and layouts."""
+    planes, steps, functions = ["input"], [], {}
+    scale, count = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    for number in range(count):
+        last = number == count - 1
+        writes = ("output",) if last else tuple(f"p{number}_{n}" for n in range(draw(st.integers(1, 5))))
+        values = len(writes) * (scale**2 if last else 1)
+        units = []
+        for index in range(draw(st.integers(1, 3))):
+            kind = draw(st.sampled_from(["fixed", "sampled", "channel"]))
+            place, offset = st.sampled_from(planes), st.tuples(st.integers(0, 4), st.integers(0, 4))
+            taps: Taps = ChannelTaps()
+            if kind == "fixed":
+                taps = FixedTaps("any", tuple(draw(st.lists(offset, min_size=4, max_size=4))))  # type: ignore[arg-type]
+            elif kind == "sampled":
+                taps = SampledTaps(draw(st.integers(1, 5)))
+            reads = tuple(draw(place) for _ in range(4 if kind == "channel" else 1))
+            previous = None if kind == "channel" else draw(st.none() | place)
+            units.append(Unit(f"u{number}_{index}", reads, taps, values, previous))
+            functions[units[-1].name] = draw(LAYOUTS)
+        near = len(units) * draw(st.sampled_from([1, 2, 4]))
+        divisor = draw(st.sampled_from([1, near, 3 * near, 4096]) | st.integers(1, 4096))
+        offset_ = draw(st.sampled_from([0, 127, 128, -128, 4096, -4096]))
+        steps.append(Step(tuple(units), writes, divisor, offset_, scale if last else 1, draw(st.sampled_from([1, 4]))))
+        planes += writes
+    description = Description(
+        "any",
+        scale,
+        tuple(steps),
+        draw(st.sampled_from(["replicate", "reflect"])),
+        draw(st.sampled_from(["exact", "lookup", "branch"])),
+        tap_bits=draw(st.integers(0, 8)),
+    )
+    return description, functions
+
+
+@settings(max_examples=LONG or 40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(model=descriptions(), seed=st.integers(0, 99), width=st.sampled_from([1, 2, 5, 63, 64, 65, 90]))
+def test_any_description_that_loads(model: tuple[Description, dict[str, Layout]], seed: int, width: int) -> None:
+    artifact = filled(*model, np.random.default_rng(seed))
+    image = random_image(9, width, 1 + seed % 4, smooth=seed % 2 == 0, seed=seed)
+    try:
+        engine.compile(artifact)
+    except ValueError as error:
+        event(f"refused: {error}")
+        return
+    event("ran")
+    event(f"the reference is exact in single precision: {from_artifact(artifact).is_exact_in_single}")
+    assert_equal(artifact, image)
+
+
+def test_most_descriptions_run() -> None:
+    """Without this the test above could pass by refusing everything."""
+    ran = 0
+
+    @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @given(model=descriptions())
+    def run(model: tuple[Description, dict[str, Layout]]) -> None:
+        nonlocal ran
+        try:
+            engine.compile(filled(*model, np.random.default_rng(0)))
+            ran += 1
+        except ValueError:
+            pass
+
+    run()
+    assert ran >= 40
+
+
+@pytest.mark.parametrize("tap_bits", range(9))
+def test_every_number_of_fractional_bits(tap_bits: int) -> None:
+    model = random_model("autolut", 2, {"kernel": 3}, DenseLayout(4))
+    assert_equal(replace(model, description=replace(model.description, tap_bits=tap_bits)), random_image(20, 33, 3))
 
 
 @pytest.mark.parametrize("interval", [3, 7, 8])

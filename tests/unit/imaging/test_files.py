@@ -1,7 +1,11 @@
 """Image files: what is read, what is refused and how it is said, whole-or-nothing writing."""
 
+import errno
+import os
 import re
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -9,10 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
-from lutra.imaging import files
-from lutra.imaging.files import list_images, read_image, write_image
+from lutra.imaging.files import read_image, write_image
 
 Bytes = NDArray[np.uint8]
 
@@ -21,14 +24,40 @@ def noise(*shape: int) -> Bytes:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
+def png(width: int, height: int, depth: int, colour: int, rows: bytes, interlaced: bool = False) -> bytes:
     """A PNG file put together by hand: Pillow writes no 16-bit colour and no false sizes."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced))
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def tiff(path: Path, planes: list[Bytes], bits: int, sample_format: int = 1, strips: int | None = None) -> None:
+    """A TIFF with its planes one after the other, which Pillow does not write; `strips`: how many of them it lists."""
+    count, (height, width), size = len(planes), planes[0].shape, planes[0].nbytes
+    listed = count if strips is None else strips
+    data = b"".join(plane.tobytes() for plane in planes)
+    after = 8 + len(data)
+    arrays: list[tuple[int, str, list[int]]] = [
+        (258, "H", [bits] * count),
+        (273, "I", [8 + number * size for number in range(listed)]),
+        (279, "I", [size] * listed),
+        (339, "H", [sample_format] * count),
+    ]
+    tags = [
+        *((256, 3, 1, width), (257, 3, 1, height), (259, 3, 1, 1), (262, 3, 1, 2 if count == 3 else 1)),
+        *((277, 3, 1, count), (278, 3, 1, height), (284, 3, 1, 2 if count > 1 else 1)),
+    ]
+    for tag, form, values in arrays:
+        packed = struct.pack(f"<{len(values)}{form}", *values)
+        place = int.from_bytes(packed, "little") if len(packed) <= 4 else after
+        if len(packed) > 4:
+            data, after = data + packed, after + len(packed)
+        tags.append((tag, 3 if form == "H" else 4, len(values), place))
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in sorted(tags))
+    path.write_bytes(b"II*\0" + struct.pack("<I", after) + data + struct.pack("<H", len(tags)) + entries + bytes(4))
 
 
 def refused(path: Path, found: str) -> None:
@@ -171,8 +200,7 @@ def test_an_interrupted_write_keeps_the_old_file(tmp_path: Path, monkeypatch: py
     path, old = tmp_path / "a.png", noise(4, 4)
     write_image(path, old)
 
-    def interrupted(self: Image.Image, name: Path, **options: Any) -> None:
-        name.write_bytes(b"half")
+    def interrupted(self: Image.Image, file: Any, *format: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Image.Image, "save", interrupted)
@@ -182,19 +210,157 @@ def test_an_interrupted_write_keeps_the_old_file(tmp_path: Path, monkeypatch: py
     assert np.array_equal(read_image(path), old)
 
 
-def test_images_are_listed_by_name(tmp_path: Path) -> None:
-    for name in ("b.PNG", "a.jpg", "c.tiff", "notes.txt", ".hidden.png"):
-        (tmp_path / name).touch()
-    (tmp_path / "folder.png").mkdir()
-    assert [path.name for path in list_images(tmp_path)] == ["a.jpg", "b.PNG", "c.tiff"]
-    assert all(path.suffix.lower() in files.SUFFIXES for path in list_images(str(tmp_path)))
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".ppm", ".webp"])
+def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path, suffix: str) -> None:
+    """The limit is met within the last bytes, which Pillow writes without looking for errors."""
+    image = noise(60, 60, 3)
+    write_image(tmp_path / f"whole{suffix}", image)
+    room = (tmp_path / f"whole{suffix}").stat().st_size - 10
+    np.save(tmp_path / "image.npy", image)
+    code = (
+        "import numpy, resource, signal, sys; from lutra.imaging.files import write_image\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
+        "write_image(sys.argv[2], numpy.load(sys.argv[1]))"
+    )
+    path = tmp_path / "out" / f"a{suffix}"
+    path.parent.mkdir()
+    command = [sys.executable, "-c", code, tmp_path / "image.npy", path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and f"File too large: '{path}'" in done.stderr
+    assert list(path.parent.iterdir()) == []
 
 
-def test_folders_without_images_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"found no image, expected files ending in \.png"):
-        list_images(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"nowhere: no such folder"):
-        list_images(tmp_path / "nowhere")
-    (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match=r"file: found a file, expected a folder"):
-        list_images(tmp_path / "file")
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_samples_that_are_deep_or_signed_are_refused_in_tiff(tmp_path: Path, planar: str, signed: bool) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    path = tmp_path / "a.tif"
+    pixels = noise(*((3, 8, 8) if planar == "separate" else (8, 8, 3)))
+    if signed:  # of colour images Pillow reads none with signed samples
+        tifffile.imwrite(path, pixels[0].astype(np.int8), photometric="minisblack", metadata=None)
+    else:
+        tifffile.imwrite(path, pixels.astype(np.uint16), photometric="rgb", planarconfig=planar, metadata=None)
+    refused(path, "numbers that are signed" if signed else "more than 8 bits a channel")
+
+
+def test_separate_planes_of_eight_bits_are_read(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    planes = noise(3, 8, 9)
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", planarconfig="separate", metadata=None)
+    assert np.array_equal(read_image(tmp_path / "a.tif"), planes.transpose(1, 2, 0))
+
+
+def test_data_that_ends_early_but_properly_is_refused(tmp_path: Path) -> None:
+    rows = (b"\0" + bytes(range(1, 7))) * 4
+    (tmp_path / "short.png").write_bytes(png(2, 5, 8, 2, rows))
+    refused(tmp_path / "short.png", "data for a part of the image only")
+    (tmp_path / "whole.png").write_bytes(png(2, 4, 8, 2, rows))
+    assert read_image(tmp_path / "whole.png").shape == (4, 2, 3)
+    (tmp_path / "black.png").write_bytes(png(2, 4, 8, 2, bytes(28)))
+    assert not read_image(tmp_path / "black.png").any()
+
+
+@pytest.mark.parametrize("colour", [0, 2])
+def test_interlaced_data_that_ends_early_is_refused(tmp_path: Path, colour: int) -> None:
+    sizes = [(1, 1), (1, 1), (2, 1), (2, 2), (4, 2), (4, 4), (8, 4)]  # of the passes of 8x8 pixels: columns, rows
+    rows = b"".join((b"\0" + b"\x07" * columns * (1 + colour)) * count for columns, count in sizes)
+    content = png(8, 8, 8, colour, rows)
+    header = struct.pack(">IIBBBBB", 8, 8, 8, colour, 0, 0, 0)
+    turned = header[:-1] + b"\1"
+
+    def interlaced(content: bytes) -> bytes:
+        checks = (struct.pack(">I", zlib.crc32(b"IHDR" + part)) for part in (header, turned))
+        return content.replace(b"IHDR" + header + next(checks), b"IHDR" + turned + next(checks))
+
+    (tmp_path / "whole.png").write_bytes(interlaced(content))
+    assert (read_image(tmp_path / "whole.png") == 7).all()
+    (tmp_path / "short.png").write_bytes(interlaced(png(8, 8, 8, colour, rows[: -(1 + 8 * (1 + colour))])))
+    refused(tmp_path / "short.png", "data for a part of the image only")
+
+
+def test_any_error_of_a_decoder_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "no-palette.png").write_bytes(png(2, 2, 8, 3, b"\0\0\0" * 2))
+    refused(tmp_path / "no-palette.png", "a damaged or unreadable file")
+    for error, found in (
+        (OverflowError("x\ny"), r"a damaged or unreadable file \(x y\)"),
+        (MemoryError(), "more than"),
+    ):
+        monkeypatch.setattr(Image, "open", lambda *_, error=error, **__: (_ for _ in ()).throw(error))
+        refused(tmp_path / "no-palette.png", found)
+
+
+def test_a_small_file_that_says_it_is_huge_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png(9000, 9000, 8, 2, b"\0" * 9000))
+    refused(tmp_path / "a.png", r"9000 x 9000 pixels in a file of \d+ bytes")
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    write_image(path, noise(4, 4))
+
+    def denied(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(PermissionError, match=f"Permission denied: '{path}'"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(
+    ("kind", "sample_format", "found"),
+    [
+        ("<u2", 1, "more than 8 bits a channel"),
+        ("i1", 2, "(numbers that are signed|none of the formats)"),
+        ("<i2", 2, "(more than 8 bits a channel|none of the formats)"),
+        ("<f4", 3, "(more than 8 bits a channel|none of the formats)"),
+    ],
+)
+def test_tiffs_of_other_values_than_unsigned_bytes_are_refused(
+    tmp_path: Path, count: int, kind: str, sample_format: int, found: str
+) -> None:
+    planes = [noise(6, 5).astype(kind) for _ in range(count)]
+    tiff(tmp_path / "a.tif", planes, 8 * planes[0].itemsize, sample_format)
+    refused(tmp_path / "a.tif", found)
+
+
+def test_a_tiff_that_lists_a_part_of_its_strips_is_refused(tmp_path: Path) -> None:
+    tiff(tmp_path / "a.tif", [noise(6, 5) for _ in range(3)], 8, strips=2)
+    refused(tmp_path / "a.tif", "data for a part of the image only")
+
+
+def test_a_tiff_of_many_frames_is_refused_without_reading_all(tmp_path: Path) -> None:
+    frames = [Image.new("L", (2, 2)) for _ in range(30)]
+    frames[0].save(tmp_path / "a.tif", save_all=True, append_images=frames[1:])
+    refused(tmp_path / "a.tif", "more than 9 frames")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (5, 9), (3, 1), (1, 7), (17, 12)])
+def test_interlaced_data_of_any_size_is_read_only_when_all_of_it_is_there(
+    tmp_path: Path, width: int, height: int
+) -> None:
+    image, path = noise(height, width), tmp_path / "a.png"
+    starts = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+    passes = [image[row::down, column::across] for row, column, down, across in starts]
+    rows = b"".join(b"\0" + row.tobytes() for each in passes for row in each if each.shape[1])
+    path.write_bytes(png(width, height, 8, 0, rows, interlaced=True))
+    assert np.array_equal(read_image(path), image)
+    path.write_bytes(png(width, height, 8, 0, rows[:-1], interlaced=True))
+    refused(path, "(a damaged or unreadable file|data for a part of the image)")
+
+
+def test_pipes_and_devices_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    refused(tmp_path / "pipe.png", "a device or pipe")
+    refused(Path("/dev/zero"), "a device or pipe")
+
+
+def test_an_error_of_the_disk_is_not_called_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(image: ImageFile.ImageFile) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    write_image(tmp_path / "a.png", noise(4, 4))
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
+    with pytest.raises(OSError, match=f"Input/output error: '{tmp_path / 'a.png'}'"):
+        read_image(tmp_path / "a.png")

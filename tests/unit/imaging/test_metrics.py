@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from fractions import Fraction
-from math import inf, log10
+from math import log10
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from lutra.imaging.colour import rgb_to_y
-from lutra.imaging.files import list_images, read_image
-from lutra.imaging.metrics import psnr, psnr_y, ssim_y
+from lutra.imaging.files import read_image
+from lutra.imaging.folders import find_images
+from lutra.imaging.metrics import MOST_PSNR, psnr, psnr_b, psnr_y, ssim_y
 from lutra.imaging.resize import imresize, modcrop
 
 Folder = Callable[[str], Path]
@@ -34,8 +35,15 @@ def test_psnr_of_a_constant_error() -> None:
 
 def test_equal_images() -> None:
     a, _ = pair(20, 30, 3)
-    assert psnr(a, a) == psnr_y(a, a, 4) == inf
+    assert psnr(a, a) == psnr_y(a, a, 4) == MOST_PSNR == 100
     assert ssim_y(a, a) == 1
+
+
+def test_psnr_is_finite_and_never_above_its_ceiling() -> None:
+    blank = np.full((3000, 3000), 200, np.uint8)
+    almost = blank.copy()
+    almost[0, 0] += 1
+    assert psnr(blank, almost) == psnr_b(blank, blank) == MOST_PSNR
 
 
 def test_black_against_white() -> None:
@@ -94,7 +102,7 @@ def scores(results: list[Path], truths: Path) -> tuple[float, float]:
 def test_published_scores(
     reference: Folder, dataset: Folder, folder: str, expected_psnr: float, expected_ssim: float | None
 ) -> None:
-    measured_psnr, measured_ssim = scores(list_images(reference(folder)), dataset("Set5"))
+    measured_psnr, measured_ssim = scores([entry.target for entry in find_images(reference(folder))], dataset("Set5"))
     assert round(measured_psnr, 2) == expected_psnr
     assert expected_ssim is None or round(measured_ssim, 4) == expected_ssim
 
@@ -102,7 +110,7 @@ def test_published_scores(
 @pytest.mark.reference
 def test_bicubic_on_set5(dataset: Folder) -> None:
     values = []
-    for path in list_images(dataset("Set5")):
+    for path in [entry.target for entry in find_images(dataset("Set5"))]:
         hr = modcrop(read_image(path), 4)
         sr = imresize(imresize(hr, Fraction(1, 4)), 4)
         values.append((psnr_y(sr, hr, 4), ssim_y(sr, hr)))

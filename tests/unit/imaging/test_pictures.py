@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
+from lutra.imaging.metadata import Metadata
 from lutra.imaging.pictures import Picture, check_writable, read_picture, write_picture
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -32,14 +33,14 @@ def test_lossless_formats_return_what_was_written(tmp_path: Path, suffix: str, s
     pixels, path = noise(*shape), tmp_path / f"picture{suffix}"
     if shape[2:] in ((2,), (4,)):
         pixels[pixels[:, :, -1] == 0] = 1  # WebP keeps no colour where nothing is seen
-    write_picture(path, Picture(pixels, PROFILE if len(shape) == 3 and shape[2] > 2 else None))
+    write_picture(path, Picture(pixels, Metadata(PROFILE if len(shape) == 3 and shape[2] > 2 else None)))
     read = read_picture(path)
     if suffix == ".webp" and shape[2:] in ((), (2,)):
         gray = pixels if pixels.ndim == 2 else pixels[:, :, 0]
         assert all(np.array_equal(read.pixels[:, :, plane], gray) for plane in range(3))
         return
     assert np.array_equal(read.pixels, pixels)
-    assert (read.profile == PROFILE) == (len(shape) == 3 and shape[2] > 2 and suffix != ".bmp")
+    assert (read.metadata.icc_profile == PROFILE) == (len(shape) == 3 and shape[2] > 2 and suffix != ".bmp")
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
@@ -75,8 +76,8 @@ def test_exif_that_is_too_long_for_jpeg_is_left_out(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.ImageDescription] = "x" * 70_000
     for suffix, kept in ((".png", True), (".jpg", False)):
-        write_picture(tmp_path / f"a{suffix}", Picture(noise(8, 8, 3), exif=exif.tobytes()))
-        assert (read_picture(tmp_path / f"a{suffix}").exif is not None) == kept
+        write_picture(tmp_path / f"a{suffix}", Picture(noise(8, 8, 3), Metadata(exif=exif.tobytes())))
+        assert (read_picture(tmp_path / f"a{suffix}").metadata.exif is not None) == kept
 
 
 def test_palettes_and_bits_are_converted(tmp_path: Path) -> None:
@@ -154,5 +155,5 @@ def test_what_a_format_cannot_hold_is_known_beforehand(tmp_path: Path) -> None:
 def test_a_profile_for_gray_does_not_go_into_an_rgb_file(tmp_path: Path) -> None:
     profile = bytearray(PROFILE)
     profile[16:20] = b"GRAY"
-    write_picture(tmp_path / "a.webp", Picture(noise(4, 4), bytes(profile)))
-    assert read_picture(tmp_path / "a.webp").profile is None
+    write_picture(tmp_path / "a.webp", Picture(noise(4, 4), Metadata(bytes(profile))))
+    assert read_picture(tmp_path / "a.webp").metadata.icc_profile is None

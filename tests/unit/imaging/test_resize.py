@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from lutra.imaging.files import list_images, read_image
+from lutra.imaging.files import read_image
+from lutra.imaging.folders import find_images
 from lutra.imaging.resize import Variant, imresize, modcrop
 
 Folder = Callable[[str], Path]
@@ -141,7 +142,7 @@ def transcribed(image: Bytes, scale: float, variant: Variant) -> Bytes:
     ],
 )
 def test_published_lr_images(reference: Folder, dataset: Folder, folder: str, scale: int, variant: Variant) -> None:
-    paths = list_images(reference(f"resize/{folder}"))
+    paths = [entry.target for entry in find_images(reference(f"resize/{folder}"))]
     assert len(paths) == 5
     for path in paths:
         hr = modcrop(read_image(dataset("Set5") / path.name), scale)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lutra import lookup
+from lutra._core import available
 from lutra.description import Padding, Rounding
 from lutra.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.lookup import compiled
@@ -18,7 +19,7 @@ from lutra.models.convert import from_artifact
 from lutra.models.interpreter import LutModel
 from tests.unit.engine.engine_models import random_image, random_model
 
-pytestmark = pytest.mark.skipif(not compiled.available(), reason="the compiled core was not built")
+pytestmark = pytest.mark.skipif(not available(), reason="the compiled core was not built")
 
 LAYOUTS: list[Layout] = [
     DenseLayout(4),

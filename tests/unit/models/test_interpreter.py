@@ -47,7 +47,7 @@ def test_planes_are_restored_one_by_one() -> None:
 def test_rotating_the_image_rotates_the_result(family: str, options: dict[str, object]) -> None:
     torch.manual_seed(0)
     model = build(registry.describe(family, 2, options), NetworkSpec(width=4, depth=1))
-    model = LutModel(replace(model.description, rounding="exact"), dict(model.units.items()))  # type: ignore[arg-type]
+    model = LutModel(replace(model.description, rounding="exact"), model.by_name())
     image = torch.randint(0, 256, (1, 1, 7, 9), dtype=torch.uint8)
     turned = model.restore(torch.rot90(image, 1, (2, 3)))
     difference = (turned.int() - torch.rot90(model.restore(image), 1, (2, 3)).int()).abs()

@@ -91,6 +91,8 @@ class Nearest:
         out[...] = enlarged
         return out
 
+    restore_planes = restore
+
 
 def models(*names: str) -> Mapping[str, Restorer]:
     """Such models by name."""

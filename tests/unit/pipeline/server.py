@@ -4,7 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -17,7 +17,8 @@ class Served:
     content: bytes = b""
     tag: str | None = '"one"'
     faults: list[dict[str, Any]] = field(default_factory=list)
-    """cut: bytes that are sent; stall: seconds after them; status; length: what Content-Length says; ranges: False."""
+    """cut: bytes that are sent; stall: seconds after them; status; length: what Content-Length says; ranges: False;
+    drip: seconds after each byte."""
     requests: list[str | None] = field(default_factory=list)
     """The Range of each request."""
     url: str = ""
@@ -42,9 +43,19 @@ class _Handler(BaseHTTPRequestHandler):
         if served.tag:
             self.send_header("ETag", served.tag)
         self.end_headers()
-        self.wfile.write(body[: fault.get("cut", len(body))])
+        if "drip" in fault:
+            self._drip(body, fault["drip"])
+        else:
+            self.wfile.write(body[: fault.get("cut", len(body))])
         self.wfile.flush()
         time.sleep(fault.get("stall", 0))
+
+    def _drip(self, body: bytes, pause: float) -> None:
+        with suppress(OSError):  # until the other side has enough
+            for byte in body:
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
+                time.sleep(pause)
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass

@@ -2,6 +2,7 @@
 
 import io
 import random
+import resource
 import tarfile
 import zipfile
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pipeline import archives
 from pipeline.archives import Limits, extract, is_archive
 
 CONTENT = {"set/a.png": b"a" * 1000, "set/deep/b.png": bytes(range(256)) * 20, "notes.txt": b"words"}
@@ -55,6 +57,18 @@ def test_what_was_packed_is_unpacked(tmp_path: Path, kind: str) -> None:
     found = {path.relative_to(tmp_path / "out").as_posix(): path.read_bytes() for path in written}
     assert found == CONTENT
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", archive.name]
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    archive = pack(tmp_path / "x.zip", {"a.png": bytes(range(256)) * 20})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"\.out\..*/a\.png'$"):
+            extract(archive, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == [archive]
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
@@ -161,3 +175,34 @@ def test_an_interruption_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         extract(archive, tmp_path / "out", wanted=interrupted)
     assert list(tmp_path.iterdir()) == [archive]
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_headers_of_tar_are_bounded_before_they_are_read(tmp_path: Path, kind: bytes) -> None:
+    info = tarfile.TarInfo("long")
+    info.type, info.size = kind, 1 << 28
+    (tmp_path / "a.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(
+        ValueError, match=r"found damage \(a header of 268435456 bytes, expected at most 65536\)"
+    ) as caught:
+        extract(tmp_path / "a.tar", tmp_path / "out")
+    assert len(str(caught.value)) < 500 and not (tmp_path / "out").exists()
+
+
+def test_a_zip_of_too_many_members_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        for number in range(4):
+            file.writestr(f"{number}.png", b"x")
+    monkeypatch.setattr(archives, "_write", lambda *_: pytest.fail("something was written"))
+    with pytest.raises(ValueError, match="found more than 3 members, expected at most so many"):
+        extract(tmp_path / "a.zip", tmp_path / "out", limits=Limits(members=3))
+
+
+def test_long_names_are_cut_in_messages(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        file.addfile(tarfile.TarInfo("../" + "x" * 60_000))
+    with pytest.raises(ValueError, match="may lead elsewhere") as caught:
+        extract(tmp_path / "a.tar", tmp_path / "out")
+    assert len(str(caught.value)) < 500

@@ -140,3 +140,11 @@ def test_an_interrupted_check_does_not_cost_the_download(
         download(f"{server.url}/x.zip", tmp_path / "x.zip", SHA256)
     download(f"{server.url}/x.zip", tmp_path / "x.zip", SHA256)
     assert server.requests == [None] and left(tmp_path) == ["x.zip"]
+
+
+def test_a_server_that_drips_is_given_up(server: Served, tmp_path: Path) -> None:
+    server.faults = [{"drip": 0.01}] * 2
+    patience = Patience(connect=2, stall=5, attempts=2, pause=0.01, least=10_000, window=0.2)
+    with pytest.raises(OSError, match=r"found \d+ bytes in 0 s, expected more"):
+        download(f"{server.url}/x.zip", tmp_path / "x.zip", SHA256, patience=patience)
+    assert len(server.requests) == 2

@@ -20,3 +20,10 @@ def test_a_report_depends_on_the_folder_that_every_experiment_of_its_task_writes
     _, _, report = dvcfile.text().partition("\n  report:\n")
     assert report.startswith("    foreach: ${tasks}\n")
     assert "        - runs/dvc/evaluate/${key}\n" in report
+
+
+def test_names_are_quoted_in_commands() -> None:
+    """DVC puts a name into the command before the pipeline could refuse it."""
+    commands = [line for line in dvcfile.text().splitlines() if "cmd:" in line]
+    assert len(commands) == len(stages.STAGES)
+    assert all(line.count("'${key}'") == line.count("${") == 1 for line in commands)

@@ -4,10 +4,12 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from lutra.description import NetworkSpec
 from lutra.export import through_tables, to_tables
@@ -18,6 +20,7 @@ from lutra.models.build import build
 from lutra.models.interpreter import LutModel
 from lutra.protocols import super_resolution
 from pipeline import checkpoint, fitting, params, prepare
+from pipeline.packed import PackedImages
 from pipeline.params import FitParams
 
 SETTINGS = FitParams(
@@ -58,6 +61,10 @@ STARTS: dict[str, Callable[[], LutModel]] = {
 }
 
 
+def held(data: Path) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    return fitting.held_out(PackedImages(data / "validate"), PROTOCOL)
+
+
 def silent(metrics: dict[str, float], step: int) -> None:
     """Log nowhere."""
 
@@ -96,10 +103,10 @@ def test_a_checkpoint_of_another_run_is_not_resumed(data: Path, tmp_path: Path) 
 def test_the_result_is_the_best_state(data: Path, tmp_path: Path) -> None:
     model = to_tables(network(), LAYOUT)
     wild = SETTINGS.model_copy(update={"learning_rate": 1.0, "final_learning_rate": 1.0})
-    start = fitting.validate(model, fitting.PackedImages(data / "validate"), PROTOCOL)
+    start = fitting.validate(model, held(data), PROTOCOL)
     curve = fitting.fit(model, wild, data, PROTOCOL, tmp_path / "c.safetensors", "f", silent)
     best = max(row["val_psnr"] for row in curve)
-    assert fitting.validate(model, fitting.PackedImages(data / "validate"), PROTOCOL) == best >= start
+    assert fitting.validate(model, held(data), PROTOCOL) == best >= start
 
 
 def test_without_steps_a_model_stays_as_it_is(data: Path, tmp_path: Path) -> None:
@@ -122,9 +129,7 @@ def test_what_is_validated_is_the_running_average(data: Path, tmp_path: Path) ->
         model = to_tables(network(), LAYOUT)
         curve = fitting.fit(model, settings, data, PROTOCOL, tmp_path / "c.safetensors", "f", silent)
         scores.append(curve[-1]["val_psnr"])
-        assert fitting.validate(model, fitting.PackedImages(data / "validate"), PROTOCOL) == max(
-            row["val_psnr"] for row in curve
-        )
+        assert fitting.validate(model, held(data), PROTOCOL) == max(row["val_psnr"] for row in curve)
     assert scores[0] > scores[1]
 
 
@@ -157,3 +162,27 @@ def test_accumulated_parts_give_the_whole_batch(data: Path, tmp_path: Path) -> N
     fitting.fit(two, parts, data, PROTOCOL, tmp_path / "b.safetensors", "f", silent)
     for name, tensor in one.state_dict().items():
         assert torch.allclose(tensor, two.state_dict()[name], atol=1e-4)  # the sum runs in another order
+
+
+def test_blank_images_do_not_choose_the_state(tmp_path: Path, data: Path) -> None:
+    """Held out together with another image, a blank one changes neither the curve nor what is kept."""
+    alone, (degraded, target) = held(data), held(data)[0]
+    blank = (np.full_like(degraded, 255), np.full_like(target, 255))
+    assert PROTOCOL.says_something(degraded, target) and not PROTOCOL.says_something(*blank)
+
+    class Two:
+        scale, names = 2, ["a", "blank"]
+
+        def __len__(self) -> int:
+            return 2
+
+        def input(self, index: int) -> NDArray[np.uint8]:
+            return np.moveaxis((degraded, blank[0])[index], -1, 0)
+
+        def target(self, index: int) -> NDArray[np.uint8]:
+            return np.moveaxis((target, blank[1])[index], -1, 0)
+
+    both = fitting.held_out(cast(PackedImages, Two()), PROTOCOL)
+    assert len(both) == 1 and np.array_equal(both[0][1], alone[0][1])
+    model = to_tables(network(), LAYOUT)
+    assert np.isfinite(fitting.validate(model, [blank], PROTOCOL))

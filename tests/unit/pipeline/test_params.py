@@ -1,12 +1,15 @@
 """params.yaml: what is accepted, and the one line that a mistake gets."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import params
+from pipeline import mistakes, params
 from pipeline.params import ParamsError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -132,3 +135,45 @@ def test_garbage_is_never_worse_than_a_params_error(content: bytes) -> None:
 def test_the_recipes_of_the_shipped_models_are_valid() -> None:
     recipes = params.load(params.PROJECT / "results" / "recipes.yaml")
     assert {"srlut-x4", "mulut-dfc-x4", "spf-light-dfc-x4"} <= recipes.experiments.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a: no", "found no, expected quotes around it"),
+        ("On: 1", "found On, expected quotes around it"),
+        ("a: 010", "found '010', expected a decimal number"),
+        ("a: 1_000", "found '1_000', expected a decimal number"),
+        ("a: 1:30", "found '1:30', expected a decimal number"),
+        ("a: &x [1]\nb: [" + "*x, " * 17 + "*x]", "line 2: found more than 16 aliases"),
+        ("[" * 50 + "]" * 50, "found more than 40 levels"),
+        ("a: 1\n" + "#" * (1 << 20), "bytes, expected at most 1048576"),
+    ],
+)
+def test_yaml_that_readers_differ_on_or_that_grows_is_refused(text: str, found: str) -> None:
+    with pytest.raises(ValueError, match="expected") as caught:
+        mistakes.read_yaml(text.encode())
+    assert found in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["a: true", 'a: "no"', "a: 0", "a: 0.5", "a: -0.5e-3", "a: north", "a: 10", "a: x_1"])
+def test_yaml_that_all_readers_agree_on_is_read(text: str) -> None:
+    assert mistakes.read_yaml(text.encode()) == yaml.safe_load(text)
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [("finetune", "steps"), ("train", "batch"), ("finetune", "validate_every"), ("evaluate", "sheets")],
+)
+def test_numbers_have_bounds(section: str, key: str) -> None:
+    sections: dict[str, Any] = {name: {} for name in ("model", "network", "table", "train", "finetune", "evaluate")}
+    block = {"family": "srlut", "task": "x4"} | sections | {section: {key: 10**30}}
+    text = json.dumps(
+        {
+            "data": {"train": "a", "evaluate": ["b"], "validate": 1},
+            "tasks": {"x4": {"task": "sr", "scale": 4}},
+            "experiments": {"a": block},
+        }
+    )
+    with pytest.raises(params.ParamsError, match=f"experiments.a.{section}.{key}: found 1000000000"):
+        params.parse(text.encode(), "params.yaml")

@@ -107,6 +107,16 @@ def test_an_image_of_the_wrong_mode_is_named(folder: Path, tmp_path: Path, mode:
     assert list((tmp_path / "prepare").iterdir()) == []
 
 
+def test_a_damaged_image_is_named_whatever_its_decoder_raises(folder: Path, tmp_path: Path) -> None:
+    Image.new("P", (50, 50)).save(folder / "2.png")
+    content = (folder / "2.png").read_bytes()
+    start, end = content.index(b"PLTE") - 4, content.index(b"IDAT") - 4
+    (folder / "2.png").write_bytes(content[:start] + content[end:])  # for Pillow an AssertionError
+    with pytest.raises(ValueError, match=r"2\.png: found a damaged or unreadable file") as caught:
+        prepare.run(params(folder, [folder]), task="x2", root=tmp_path)
+    assert "\n" not in str(caught.value) and list((tmp_path / "prepare").iterdir()) == []
+
+
 @pytest.mark.parametrize(("held", "names"), [(1, "2"), (2, "13"), (4, "0134")])
 def test_validation_images_are_spread_evenly(folder: Path, tmp_path: Path, held: int, names: str) -> None:
     out = prepare.run(params(folder, [folder], validate=held), task="x2", root=tmp_path)

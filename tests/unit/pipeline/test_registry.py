@@ -26,6 +26,7 @@ from PIL import Image
 import lutra
 from pipeline import compared, tracking
 from pipeline.params import TaskParams, TrackingParams
+from pipeline.tracking import registry
 from tests.servers import free_port, mlflow
 
 NAME = "lutra-sr-x4"
@@ -64,6 +65,22 @@ def client(uri: str) -> Any:
 def best(uri: str) -> str:
     found = client(uri).get_model_version_by_alias(NAME, "best")
     return str(found.tags["experiment"])
+
+
+def test_versions_without_a_finite_score_do_not_compete() -> None:
+    def version(number: int, **tags: str) -> Any:
+        return SimpleNamespace(version=str(number), tags={"scored": "a/psnr", **tags})
+
+    good = version(3, score="30.1", table_bytes="9")
+    others = [
+        version(1, score="inf", table_bytes="1"),
+        version(2, score="99"),  # a tag that anybody may set
+        version(4, table_bytes="1"),
+        version(5, score="high", table_bytes="1"),
+        version(6, score="30.1", table_bytes="10"),
+    ]
+    assert registry.best_of([*others, good], "a/psnr") is good
+    assert registry.best_of(others[:4], "a/psnr") is None
 
 
 @pytest.fixture

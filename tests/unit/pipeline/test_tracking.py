@@ -105,6 +105,16 @@ def test_the_newest_run_takes_latest_from_the_one_it_supersedes(uri: str) -> Non
     assert len(runs(uri)) == 5
 
 
+def test_a_root_with_quotes_gets_a_latest_run(uri: str) -> None:
+    for steps in ("1", "2"):
+        with tracking.stage_run(
+            TrackingParams(uri=uri), stage="train", experiment="a", root=Path('it\'s a "root"'), params={"steps": steps}
+        ):
+            pass
+    (latest,) = runs(uri, "tags.latest = 'true'")
+    assert latest.data.params == {"steps": "2"}
+
+
 def test_a_run_that_failed_is_marked_and_does_not_become_the_latest(uri: str) -> None:
     log(uri, steps=1)
     for error, status in ((ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")):

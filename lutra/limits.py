@@ -1,0 +1,62 @@
+"""How much of the machine this process may use: processors, and the control groups that limit it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+CGROUPS = Path("/sys/fs/cgroup")
+MEMBERSHIP = Path("/proc/self/cgroup")
+
+
+def processors() -> int:
+    """Return how many processors this process may use: those of its affinity, or fewer where a quota is less.
+
+    The quota of its control groups (a container's, a scheduler's) is read once.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(allowed, _quota() or allowed)
+
+
+def processor_quota(groups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int | None:
+    """Return how many processors' time the control groups around this process grant it, rounded up; None for any."""
+    found = []
+    for folder, version in control_groups("cpu", groups, membership):
+        try:
+            if version == 2:
+                time, period = (folder / "cpu.max").read_text().split()
+            else:
+                time, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+            if int(time) > 0 and int(period) > 0:
+                found.append(-(-int(time) // int(period)))
+        except (OSError, ValueError):  # no such file, or "max" where there is no quota
+            continue
+    return min(found, default=None)
+
+
+def control_groups(
+    controller: str, groups: Path = CGROUPS, membership: Path = MEMBERSHIP
+) -> Iterator[tuple[Path, int]]:
+    """Yield the folder of each control group around this process, with the version (1 or 2) of its files' names."""
+    try:
+        lines = [line.split(":", 2) for line in membership.read_text().splitlines()]
+    except OSError:  # not Linux
+        return
+    for _, controllers, place in (line for line in lines if len(line) == 3):
+        if controllers == "":  # version 2: one hierarchy
+            home, version = groups, 2
+        elif controller in controllers.split(","):
+            home, version = groups / controller, 1
+        else:
+            continue
+        folder = home / place.lstrip("/")
+        for group in (folder, *folder.parents):
+            if group.is_relative_to(home):
+                yield group, version
+
+
+@cache
+def _quota() -> int | None:
+    return processor_quota()

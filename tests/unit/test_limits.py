@@ -1,0 +1,54 @@
+"""Processors that a process may use: affinity, and quotas of control groups."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lutra import bench, limits
+from lutra.limits import processor_quota
+from pipeline import launch, record
+
+
+@pytest.mark.parametrize(
+    ("membership", "files", "expected"),
+    [
+        ("0::/\n", {}, None),
+        ("0::/job/step\n", {"job/cpu.max": "max 100000", "job/step/cpu.max": "max 100000"}, None),
+        ("0::/job/step\n", {"job/cpu.max": "200000 100000"}, 2),
+        ("0::/job/step\n", {"job/cpu.max": "400000 100000", "job/step/cpu.max": "150000 100000"}, 2),
+        ("0::/\n", {"cpu.max": "10000 100000"}, 1),
+        ("0::/job\n", {"job/cpu.max": "nonsense"}, None),
+        ("4:cpu,cpuacct:/job\n0::/\n", {"cpu/job/cpu.cfs_quota_us": "-1", "cpu/job/cpu.cfs_period_us": "100000"}, None),
+        (
+            "4:cpu,cpuacct:/job\n0::/\n",
+            {"cpu/job/cpu.cfs_quota_us": "300000", "cpu/job/cpu.cfs_period_us": "100000"},
+            3,
+        ),
+        # A container of version 1 sees the host's name of its group, and its own limits at the top
+        ("4:cpu:/docker/1f\n", {"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, 1),
+    ],
+)
+def test_the_least_quota_around_counts(
+    tmp_path: Path, membership: str, files: dict[str, str], expected: int | None
+) -> None:
+    (tmp_path / "self").write_text(membership)
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content + "\n")
+    assert processor_quota(tmp_path, tmp_path / "self") == expected
+
+
+def test_without_control_groups_there_is_no_quota(tmp_path: Path) -> None:
+    assert processor_quota(tmp_path, tmp_path / "missing") is None
+
+
+@pytest.mark.parametrize(("quota", "expected"), [(None, 8), (3, 3), (20, 8)])
+def test_affinity_and_quota_bound_threads_everywhere(
+    monkeypatch: pytest.MonkeyPatch, quota: int | None, expected: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(limits, "_quota", lambda: quota)
+    assert limits.processors() == expected
+    assert bench.machine()["cores"] == record.machine()["cores"] == expected
+    assert launch.threads_of({}, 1)["OMP_NUM_THREADS"] == str(expected)
