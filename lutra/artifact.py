@@ -180,9 +180,9 @@ def _check_forms(
             raise ValueError(f"tensor '{name}' is {found[name][0]} {found[name][1]}, expected {form[0]} {form[1]}")
 
 
-def save(path: str | os.PathLike[str], artifact: Artifact) -> None:
-    """Write the artifact whole or not at all: to a temporary name beside `path`, then renamed."""
-    header = {
+def header_of(artifact: Artifact) -> dict[str, Any]:
+    """Return all of a model but its arrays, as JSON-ready data; `fields_of` reads it back."""
+    return {
         "format": FORMAT,
         "description": artifact.description.to_json(),
         "functions": {name: _function_to_json(function) for name, function in artifact.functions.items()},
@@ -192,7 +192,11 @@ def save(path: str | os.PathLike[str], artifact: Artifact) -> None:
         "options": dict(artifact.options),
         "planes": artifact.trained_planes,
     }
-    content = serialise(dict(artifact.tensors), {"lutra": json.dumps(header, sort_keys=True)})
+
+
+def save(path: str | os.PathLike[str], artifact: Artifact) -> None:
+    """Write the artifact whole or not at all: to a temporary name beside `path`, then renamed."""
+    content = serialise(dict(artifact.tensors), {"lutra": json.dumps(header_of(artifact), sort_keys=True)})
     write_whole(Path(path), content)
 
 
@@ -209,7 +213,7 @@ def load(path: str | os.PathLike[str]) -> Artifact:
     try:
         with safe_open(path, framework="numpy") as file:
             header = _header(file.metadata())
-            fields = _fields(header)
+            fields = fields_of(header)
             found: dict[str, Form] = {}
             for name in file.keys():  # noqa: SIM118 (not a mapping)
                 view = file.get_slice(name)
@@ -225,20 +229,20 @@ def load(path: str | os.PathLike[str]) -> Artifact:
 _DTYPES = {"I8": "int8", "I16": "int16", "F32": "float32"}
 
 
-def _header(metadata: Mapping[str, str] | None) -> dict[str, Any]:
+def _header(metadata: Mapping[str, str] | None) -> Any:
     if not metadata or "lutra" not in metadata:
         raise ValueError("not a lutra model: its metadata has no 'lutra' field")
     try:
-        header = json.loads(metadata["lutra"])
+        return json.loads(metadata["lutra"])
     except (json.JSONDecodeError, RecursionError):
         raise ValueError("damaged: its 'lutra' metadata is not JSON") from None
+
+
+def fields_of(header: Any) -> dict[str, Any]:
+    """Return the fields of an `Artifact` but for its tensors, from what `header_of` returned; raises ValueError."""
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         found = header.get("format") if isinstance(header, dict) else header
         raise ValueError(f"model format is {found!r}, expected {FORMAT}")
-    return header
-
-
-def _fields(header: dict[str, Any]) -> dict[str, Any]:
     header.setdefault("options", {})  # files of earlier versions have none
     for key in ("functions", "provenance", "metrics", "options"):
         if not isinstance(header.get(key), dict):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lutra.done import Done
 from lutra.imaging.files import SUFFIXES
+from lutra.imaging.folders import image_size
 from lutra.imaging.pictures import check_writable, read_picture, write_picture
+from lutra.imaging.walk import identity, say_left_out, summary, walk
 from lutra.restoring import Restorer
 
 MAX_PIXELS = 1 << 28
@@ -21,16 +26,16 @@ class Job:
     source: Path
     target: Path
 
-    def is_done(self, model: Path | None) -> bool:
-        """Whether the result is there, newer than its source and than the model's file."""
-        if not self.target.is_file():
+    def is_done(self, done: Done, model: Path) -> bool:
+        """Return whether the result is there, made by this model of this source, and newer than both."""
+        if not done.holds(self.source, self.target):
             return False
         written = self.target.stat().st_mtime_ns
-        return all(path.stat().st_mtime_ns <= written for path in (self.source, model) if path and path.exists())
+        return all(path.stat().st_mtime_ns <= written for path in (self.source, model))
 
 
 def plan(inputs: Sequence[Path], output: Path, suffix: str | None = None) -> list[Job]:
-    """What to restore, and where to.
+    """Return what to restore, and where to; warns of what is left out in folders.
 
     Args:
         inputs: files, and folders, which are searched with all their subfolders.
@@ -40,8 +45,11 @@ def plan(inputs: Sequence[Path], output: Path, suffix: str | None = None) -> lis
 
     Raises:
         FileNotFoundError: an input is missing.
-        ValueError: a folder holds no image, two results would have one name, or a result would replace its source.
+        ValueError: a folder holds no image, two results would be one file, a result would replace an input, or the
+            output is a device.
     """
+    if output.exists() and not output.is_dir() and not output.is_file():
+        raise ValueError(f"{output}: found a device or pipe, expected a file or folder, or - for standard output")
     single = len(inputs) == 1 and not inputs[0].is_dir()
     if single and not output.is_dir() and output.suffix:
         if suffix and _kind(output.suffix) != _kind(suffix):
@@ -56,13 +64,32 @@ def plan(inputs: Sequence[Path], output: Path, suffix: str | None = None) -> lis
     return _checked(jobs)
 
 
-def run(restorer: Restorer, job: Job, *, threads: int | None = None, quality: int | None = None) -> None:
+def run(
+    restorer: Restorer,
+    job: Job,
+    *,
+    threads: int | None = None,
+    quality: int | None = None,
+    max_pixels: int | None = None,
+) -> None:
     """Restore one file.
+
+    Args:
+        restorer: the model.
+        job: the file, and where its result goes.
+        threads: as `Restorer.restore` takes them.
+        quality: as `write_picture` takes it.
+        max_pixels: refuse a picture with a larger result before it is decoded; None for `MAX_PIXELS`.
 
     Raises:
         ValueError, OSError: the source cannot be read, the result not be written; names the file.
     """
-    picture = read_picture(job.source, max_pixels=MAX_PIXELS // restorer.scale**2)
+    width, height = image_size(job.source)
+    limit = (max_pixels or MAX_PIXELS) // restorer.scale**2
+    if width * height > limit:
+        found = f"{width} x {height} pixels, more than the {limit} that are allowed"
+        raise ValueError(f"{job.source}: found {found}; --max-pixels {width * height * restorer.scale**2} allows them")
+    picture = read_picture(job.source, max_pixels=limit)
     check_writable(job.target, picture.pixels, restorer.scale)
     try:
         restored = restorer.restore(picture.pixels, threads=threads)
@@ -89,33 +116,53 @@ def _files(path: Path, output: Path) -> Iterator[tuple[Path, Path]]:
             raise FileNotFoundError(f"{path}: no such file or folder")
         yield path, Path(path.name)
         return
-    own = output.resolve()
-    within = path.resolve() != own  # results in a folder below the source's are no sources
-    found = False
-    for file in sorted(path.rglob("*")):
-        name = file.relative_to(path)
-        hidden = any(part.startswith(".") for part in name.parts)
-        if file.suffix.lower() not in SUFFIXES or hidden or not file.is_file():
-            continue
-        if within and file.resolve().is_relative_to(own):
-            continue
-        found = True
-        yield file, name
-    if not found:
-        raise ValueError(f"{path}: found no image, expected files ending in {', '.join(SUFFIXES)}")
+    own, own_folder = output.resolve(), identity(output)
+    in_place = own_folder is not None and identity(path) == own_folder
+
+    def is_result(folder: Path) -> bool:
+        """Whether a folder holds results, which are no sources."""
+        return not in_place and (identity(folder) == own_folder or folder.resolve().is_relative_to(own))
+
+    found = walk(path, skip=is_result)
+    if not found.images:
+        left_out = f"; {summary(path, found.left_out)}" if found.left_out else ""
+        raise ValueError(f"{path}: found no image, expected files ending in {', '.join(SUFFIXES)}{left_out}")
+    say_left_out(path, found.left_out)
+    yield from ((file, file.relative_to(path)) for file in found.images)
 
 
 def _checked(jobs: list[Job]) -> list[Job]:
-    sources: dict[Path, Path] = {}
-    inputs = {job.source.resolve() for job in jobs}
+    """Refuse results that would replace an input or each other, by whichever of its names a file is called."""
+    inputs = {identity(job.source) for job in jobs} - {None}
+    same: dict[Path, Job] = {}
+    alike: dict[str, Job] = {}
     for job in jobs:
-        target = job.target.resolve()
-        if target in inputs:
+        if identity(job.target) in inputs:
             raise ValueError(f"{job.target}: the result would replace an input, expected another folder or name")
-        if target in sources:
-            raise ValueError(f"{job.target}: both {sources[target]} and {job.source} would be written there")
-        sources[target] = job.source
+        target = job.target.resolve()
+        other = same.setdefault(target, job)
+        if other is job:
+            other = alike.setdefault(_folded(target), job)
+        if other is not job and (other.target.resolve() == target or _ignores_case(job.target.parent)):
+            raise ValueError(f"{job.target}: both {other.source} and {job.source} would be written there")
     return jobs
+
+
+def _folded(path: Path) -> str:
+    """Return a path as file systems compare it that do not tell upper from lower case."""
+    return unicodedata.normalize("NFC", str(path)).casefold()
+
+
+def _ignores_case(folder: Path) -> bool:
+    """Return whether a folder that is there or will be made does not tell upper from lower case, by trying."""
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".lutra-case-") as file:
+            path = Path(file.name)
+            return path.with_name(path.name.upper()).exists()
+    except OSError:  # nothing can be written there, as each result will say
+        return False
 
 
 def _kind(suffix: str) -> str:

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from rich.table import Table
 
 import lutra
 from lutra import engine
@@ -28,6 +27,7 @@ from lutra.imaging.files import read_image
 from lutra.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.limits import processors
 from lutra.models import registry
+from lutra.terminal import Table
 
 SYSTEMS: dict[str, tuple[str, dict[str, Any], Layout]] = {
     "SR-LUT": ("srlut", {}, DenseLayout(4)),

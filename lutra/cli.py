@@ -7,19 +7,18 @@ import os
 import shlex
 import signal
 import sys
-import warnings
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 import lutra
+from lutra import terminal
+from lutra.terminal import Table, printable, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from lutra.artifact import Artifact
     from lutra.batch import Job
@@ -59,9 +58,15 @@ def options(
 @app.command("restore")
 def restore(
     model: Annotated[str, typer.Option("--model", "-m", help=_MODEL)],
-    inputs: Annotated[list[Path], typer.Option("--input", "-i", help="An image, or a folder with its subfolders.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="A file for one image, else a folder.")],
-    more: Annotated[list[Path] | None, typer.Argument(metavar="[INPUT]...", help="More of them.")] = None,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Option("--input", "-i", help="An image, a folder with its subfolders, or - for standard input."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A file for one image, else a folder; - for standard output."),
+    ] = None,
+    more: Annotated[list[Path] | None, typer.Argument(metavar="[INPUT]...", help="As --input.")] = None,
     format: Annotated[
         Literal["png", "jpeg", "webp", "tiff", "bmp"] | None, typer.Option(help="Else each file keeps its own.")
     ] = None,
@@ -70,24 +75,53 @@ def restore(
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Else one per processor.")] = None,
     device: Annotated[str, typer.Option(help="cpu, or cuda (through torch).")] = "cpu",
-    overwrite: Annotated[bool, typer.Option(help="Restore what is done already, too.")] = False,
+    overwrite: Annotated[
+        bool | None,
+        typer.Option(help="Restore what is done already, too; or never replace a file, whatever made it."),
+    ] = None,
+    max_pixels: Annotated[
+        int | None, typer.Option(min=1, help="The largest result that is made, in pixels [default: 268435456].")
+    ] = None,
 ) -> None:
-    """Restore images. Of several, those whose result is newer than image and model are skipped."""
-    from lutra import batch, sources
+    """Restore images. Of several, those are skipped that this model made of the same files before."""
+    from PIL import Image
+
+    from lutra import batch, sources, streams
+    from lutra.done import Done, Making
     from lutra.restoring import load
 
+    everything = [*(inputs or []), *(more or [])]
+    if not everything or output is None:
+        wanted = "'--output' / '-o'" if everything else "'--input' / '-i', or a file or folder as an argument"
+        raise typer.BadParameter(f"missing option {wanted}")
     suffix = {"jpeg": ".jpg", "tiff": ".tif"}.get(format, f".{format}") if format else None
+    Image.MAX_IMAGE_PIXELS = sys.maxsize  # `batch.run` has a limit of its own, which an option raises
     file = sources.find(model)
-    jobs = batch.plan([*inputs, *(more or [])], output, suffix)
+    standard = streams.concern(everything, output)
+    jobs = [] if standard else batch.plan(everything, output, suffix)
     restorer = load(file, device=device)
-    work = partial(batch.run, restorer, threads=threads, quality=quality)
-    if len(jobs) == 1 and jobs[0].source in inputs:
+    work = partial(batch.run, restorer, threads=threads, quality=quality, max_pixels=max_pixels)
+    if standard:
+        streams.restore(work, everything, output, suffix)
+        return
+    kept = [job for job in jobs if overwrite is False and os.path.lexists(job.target)]
+    if len(jobs) == 1 and jobs[0].source in everything:
+        if kept:
+            raise ValueError(f"{jobs[0].target}: found a file, which --no-overwrite keeps")
         work(jobs[0])
         return
-    todo = [job for job in jobs if overwrite or not job.is_done(file)]
-    failures = _restore_all(todo, work)
-    skipped = f", {len(jobs) - len(todo)} skipped (done already; --overwrite)" if len(todo) < len(jobs) else ""
-    print(f"{len(todo) - failures} restored{skipped}" + (f", {failures} failed" if failures else ""))
+    done = Done(output, Making.of(file, quality))
+    skipped = kept or [job for job in jobs if not overwrite and job.is_done(done, file)]
+
+    def recorded(job: Job) -> None:
+        with done.adding(job.source, job.target):
+            work(job)
+
+    left = set(skipped)
+    failures = _restore_all([job for job in jobs if job not in left], recorded)
+    why = "there already; --no-overwrite" if kept else "done already; --overwrite"
+    said = f", {len(skipped)} skipped ({why})" if skipped else ""
+    print(f"{len(jobs) - len(skipped) - failures} restored{said}" + (f", {failures} failed" if failures else ""))
     if failures:
         raise typer.Exit(1)
 
@@ -100,7 +134,7 @@ def models() -> None:
     table = Table("name", "task", "scale", "bytes", "score", "licence")
     for name, path in zoo.models().items():
         table.add_row(name, *zoo.facts(path))
-    _print(table)
+    table.show()
     if not table.row_count:
         print("none comes with this installation", file=sys.stderr)
 
@@ -112,11 +146,11 @@ def info(model: Model) -> None:
     description = loaded.description
     options = ", ".join(f"{key} {value}" for key, value in description.options.items())
     task = " ".join([loaded.task, *(f"{key} {value}" for key, value in loaded.options.items())])
-    print(f"{description.family} x{description.scale} ({options}), task {task}")
+    say(f"{description.family} x{description.scale} ({options}), task {task}")
     print(f"padding {description.padding}, rounding {description.rounding}, sees {description.radius} pixels around")
     if description.tap_bits is not None:
         print(f"sampled taps in fixed point of {description.tap_bits} fractional bits")
-    _print(_table_of_tables(loaded))
+    _table_of_tables(loaded).show()
 
 
 @app.command(name="import")
@@ -125,11 +159,25 @@ def import_(
     family: Annotated[str, typer.Option(help="srlut, mulut, spflut or autolut.")],
     scale: Annotated[int, typer.Option(help="Upscaling factor, 1 to 4.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")],
-    task: Annotated[str, typer.Option(help="What it was trained for: sr, denoise, deblock or deblur.")] = "sr",
+    task: Annotated[
+        Literal["sr", "denoise", "deblock", "deblur"] | None,
+        typer.Option(help="What it was trained for [default: sr]."),
+    ] = None,
     sigma: Annotated[float | None, typer.Option(help="denoise, deblur: of the noise.")] = None,
     quality: Annotated[int | None, typer.Option(help="deblock: of JPEG.")] = None,
+    length: Annotated[float | None, typer.Option(help="deblur: of the camera's path, pixels.")] = None,
+    padding: Annotated[
+        Literal["replicate", "reflect"] | None, typer.Option(help="At the border [default: the publication's].")
+    ] = None,
+    rounding: Annotated[
+        Literal["exact", "lookup", "branch"] | None, typer.Option(help="Of sums [default: the publication's].")
+    ] = None,
 ) -> None:
-    """Read a published model; everything but family, scale and task is in its files' names and shapes."""
+    """Read a published model, or tables that `lutra export` wrote.
+
+    Names and shapes of the files tell all but family, scale, task, padding and rounding. Those that `lutra export`
+    wrote come with a .lutra.json next to them, which holds the rest; options given here go before it.
+    """
     from dataclasses import replace
 
     from lutra import artifact, evaluation, published, published_networks
@@ -138,12 +186,15 @@ def import_(
         imported = published_networks.read_network(files[0], family, scale)
     else:
         imported = published.read_tables(files, family, scale)
-    options = {"sigma": sigma, "quality": quality}
+    options = {"sigma": sigma, "quality": quality, "length": length}
     given = {key: value for key, value in options.items() if value is not None}
-    imported = replace(imported, task=task, options=given)
+    own = imported.options if task in (None, imported.task) else {}
+    how = {key: value for key, value in (("padding", padding), ("rounding", rounding)) if value is not None}
+    description = replace(imported.description, **how)  # type: ignore[arg-type]
+    imported = replace(imported, description=description, task=task or imported.task, options={**own, **given})
     evaluation.protocol_of(imported)  # refuses options that are not the task's
     artifact.save(output, imported)
-    print(f"{output}: {family} x{scale}, {imported.table_bytes} bytes of tables")
+    say(f"{output}: {family} x{scale}, {imported.table_bytes} bytes of tables")
 
 
 @app.command()
@@ -152,11 +203,12 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")],
     format: Annotated[Literal["npy"], typer.Option(help="npy: the published tables' form.")] = "npy",
 ) -> None:
-    """Write a model's tables in another form."""
+    """Write a model's tables in another form, with a .lutra.json of what that form does not hold."""
     from lutra import published
 
-    for path in published.write_tables(_load(model), output):
-        print(path)
+    written = published.write_tables(_load(model), output)
+    for path in [*written, published.sidecar_of(written)]:
+        say(path)
 
 
 @app.command()
@@ -193,22 +245,24 @@ def evaluate(
     entries = find_images(folder, protocol.scale, pairs=pairs)
     scores = {found.name: found.scores for found in evaluation.evaluate(restore, entries, protocol, more)}
     means, label = protocols.mean(scores), Path(model.partition("#")[0]).name
+    result = {"model": label, "data": folder.resolve().name, "mean": means, "images": scores, "protocol": protocol.text}
+    text = json.dumps(result, indent=2, allow_nan=False) + "\n"
+    if json_file is not None:
+        write_whole(json_file, text)
+    drawn: Iterable[Path] = ()
+    if output is not None:
+        write_whole(output / "scores.json", text)
+        write_whole(output / "scores.csv", evaluation.table(scores))
+        drawn = evaluation.draw_extremes(restore, entries, protocol, scores, label, output, sheets)
     table = Table("image", *(protocols.LABELS[measure] for measure in means))
     for name, row in [*scores.items(), ("mean", means)]:
         table.add_row(
             name, *(f"{value:.4f}" if "psnr" in measure else f"{value:.5f}" for measure, value in row.items())
         )
-    _print(table)
-    print(f"Protocol: {protocol.text}.")
-    result = {"model": label, "data": folder.resolve().name, "mean": means, "images": scores, "protocol": protocol.text}
-    text = json.dumps(result, indent=2, allow_nan=False) + "\n"
-    if json_file is not None:
-        write_whole(json_file, text)
-    if output is not None:
-        write_whole(output / "scores.json", text)
-        write_whole(output / "scores.csv", evaluation.table(scores))
-        for path in evaluation.draw_extremes(restore, entries, protocol, scores, label, output, sheets):
-            print(path)
+    table.show()
+    say(f"Protocol: {protocol.text}.")
+    for path in drawn:
+        say(path)
 
 
 @app.command()
@@ -230,7 +284,7 @@ def bench(
     frame = benchmark.frame(size, image)
     loaded = load_labelled(models or [])
     record = benchmark.run(loaded, frame, threads=threads, level=level, reference=reference, rounds=rounds)
-    _print(benchmark.table(record))
+    benchmark.table(record).show()
     if output is not None:
         write_whole(output, json.dumps({"command": shlex.join(["lutra", *sys.argv[1:]]), **record}, indent=2) + "\n")
 
@@ -252,7 +306,7 @@ def compare(
 
     region = comparison.parse_crop(crop) if crop else None
     loaded = comparison.load_labelled(models)
-    sheet = comparison.draw(read_image(image), loaded, title=image.name, crop=region)
+    sheet = comparison.draw(read_image(image), loaded, title=printable(image.name), crop=region)
     write_image(output, np.asarray(sheet))
 
 
@@ -264,21 +318,18 @@ def _load(model: str | Path) -> Artifact:
 
 def _restore_all(jobs: Sequence[Job], work: Callable[[Job], None]) -> int:
     """Do the jobs, behind one progress bar on a terminal, and say what failed; how many did."""
-    from rich.progress import Progress
-
     from lutra import batch
 
     failures = []
 
     def failed(text: str) -> None:
         failures.append(text)
-        _say(text)
+        terminal.error(text)
 
-    # While the bar is shown, Rich prints above it what goes to stderr.
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+    with terminal.progress() as progress:
         task = progress.add_task("restoring", total=len(jobs))
         for job in batch.run_all(jobs, work, failed):
-            progress.update(task, advance=1, description=job.source.name)
+            progress.update(task, advance=1, description=printable(job.source.name))
     return len(failures)
 
 
@@ -304,17 +355,6 @@ def _table_of_tables(loaded: Artifact) -> Table:
     return table
 
 
-def _print(table: Table) -> None:
-    """A table as wide as it needs to be where the output is not a terminal."""
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
-
-
-def _say(text: str) -> None:
-    """An error as one line, without what a hostile file could do to a terminal."""
-    line = "".join(character if character.isprintable() else "?" for character in " ".join(text[:1000].split()))
-    print("error:", line, file=sys.stderr)
-
-
 def _stop(number: int, _: object) -> None:
     """End as Ctrl-C does, so that temporary files are removed."""
     raise SystemExit(128 + number)
@@ -326,19 +366,19 @@ def main() -> int:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores SIGHUP
             signal.signal(number, _stop)
-    warnings.formatwarning = lambda message, *_, **__: f"note: {message}\n"
+    terminal.prepare()
     try:
         code = app(standalone_mode=False)
     except _UsageError as error:
         if text := error.format_message():  # none where the help was shown instead
-            _say(text)
+            terminal.error(text)
         return 2
     except (typer.Abort, KeyboardInterrupt):
         code = _INTERRUPTED
     except (ValueError, OSError, MemoryError) as error:
         if os.environ.get("LUTRA_TRACE"):
             raise
-        _say(str(error) or "not enough memory")
+        terminal.error(str(error) or "not enough memory")
         return 2
     if code == _INTERRUPTED:  # typer returns this number for Ctrl-C, or lets the exception through
         print("interrupted", file=sys.stderr)

@@ -20,6 +20,7 @@ from lutra.imaging.files import read_image
 from lutra.imaging.folders import Entry
 from lutra.imaging.sheet import Crop, Panel, comparison_sheet
 from lutra.protocols import Protocol, Scores
+from lutra.terminal import printable
 
 Image = NDArray[np.uint8]
 Restore = Callable[[Image], Image]
@@ -49,6 +50,8 @@ def protocol_of(model: Artifact, options: Mapping[str, object] | None = None, *,
     Raises:
         ValueError: an option that the task needs is neither in the model nor given, or the task does not have it.
     """
+    if model.task != "sr" and model.description.scale != 1:
+        raise ValueError(f"scale is {model.description.scale}, expected 1 for task {model.task}")
     found = dict(model.options) | {name: value for name, value in (options or {}).items() if value is not None}
     if model.task == "sr":
         found["scale"] = model.description.scale
@@ -159,18 +162,19 @@ def draw_extremes(
             shown = {protocol.baseline_name: (baseline, protocol.score(baseline, found.target))}
             shown[label] = (found.restored, found.scores)
             picture = io.BytesIO()
-            sheet(found.input, found.target, shown, protocol, title=found.name).save(picture, format="PNG")
+            sheet(found.input, found.target, shown, protocol, title=printable(found.name)).save(picture, format="PNG")
             path = folder / f"{kind}-{place}-{Path(found.name).stem}.png"
             write_whole(path, picture.getvalue())
             yield path
 
 
 def table(scores: Mapping[str, Scores]) -> str:
-    """CSV of the scores: a row an image, then their mean."""
+    """Return CSV of the scores: a row an image, then their mean; escapes stand for bytes in names that are no UTF-8."""
     text = io.StringIO()
     columns = list(next(iter(scores.values())))
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", *columns])
     for name, row in [*scores.items(), ("mean", protocols.mean(scores))]:
+        name = name.encode(errors="backslashreplace").decode()
         writer.writerow([name, *(f"{row[column]:.6f}" for column in columns)])
     return text.getvalue()

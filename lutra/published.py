@@ -1,4 +1,4 @@
-"""The published .npy tables in and out. File names and shapes say all there is to know of the model.
+"""The published .npy tables in and out. File names and shapes tell the model's units; a sidecar tells the rest.
 
 A table's file is called PREFIX_UNIT[_PART].npy; units are called as in our descriptions:
 
@@ -16,6 +16,7 @@ residual (2, 2) of AutoLUT. `ref2index_xyzt2i5.npy` is DFC's directory of the di
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -25,12 +26,14 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from lutra import sidecar
 from lutra.artifact import Artifact, layout_for, split_table
 from lutra.description import PATTERNS, TAP_BITS, Description, SampledTaps
 from lutra.files import write_whole
 from lutra.fixedpoint import adarl_shares, sampling_weights
 from lutra.layouts import DenseLayout, DiagonalLayout, Dimensions, Layout
 from lutra.models import registry
+from lutra.published_record import DIRECTORY, PARTS, Stored, files_of, load_array
 
 Array = NDArray[Any]
 _SRLUT = re.compile(r"Model_(?P<pattern>[A-Z])_x\d+_\d+bit_int8\.npy")
@@ -39,7 +42,9 @@ _UNIT = re.compile(
     r"(?:_(?P<part>compress1|compress2|sampler|residual))?\.npy"
 )
 _DIRECTORY = re.compile(r"ref2index_(?P<dimensions>[xyzt]+)(?P<width>\d+)i(?P<coarse>\d+)\.npy")
-_PARTS = {"compress1": "diagonal", "compress2": "coarse", "sampler": "sampler", "residual": "adarl", None: "dense"}
+
+
+sidecar_of = sidecar.sidecar_of
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,8 @@ class _File:
 def read_tables(paths: Iterable[Path], family: str, scale: int) -> Artifact:
     """Read published tables as a model that keeps its publication's padding and rounding.
 
+    Tables that `write_tables` wrote are read as the model they came from, by the sidecar next to them.
+
     Args:
         paths: the .npy files of one model, in any order.
         family: a key of `registry.FAMILIES`.
@@ -62,6 +69,9 @@ def read_tables(paths: Iterable[Path], family: str, scale: int) -> Artifact:
         ValueError: a file is surplus, missing or damaged, or has the wrong name, shape or values; names the file.
         OSError: a file cannot be read.
     """
+    paths = sorted(paths)
+    if paths and (exported := sidecar.read(paths, family, scale)):
+        return exported
     files, directories = _read(paths, family)
     layout = _layout(files, directories)
     description = _describe(files, family, scale, isinstance(layout, DiagonalLayout))
@@ -80,41 +90,58 @@ def read_tables(paths: Iterable[Path], family: str, scale: int) -> Artifact:
             mix = _real(own["adarl"], (2, 2)).reshape(4)
             tensors |= {f"{unit.name}.adarl": mix, f"{unit.name}.adarl_fixed": adarl_shares(mix)}
     record = {file.path.name: _record(f"{file.unit}.{file.part}", file.array) for file in files}
-    record |= {path.name: _record("directory", array) for path, array in directories.items()}
+    record |= {path.name: _record(DIRECTORY, array) for path, array in directories.items()}
     return Artifact(description, functions, tensors, provenance={"published": record})
 
 
 def write_tables(artifact: Artifact, folder: Path) -> list[Path]:
     """Write an artifact's tables as published; an imported model's files come back byte for byte.
 
+    A sidecar (`sidecar_of`) next to them holds what they do not: padding, rounding, task, options, provenance.
+
     Args:
         artifact: a model of tables.
         folder: where to write; made when missing.
 
     Returns:
-        The files written.
+        The tables' files.
 
     Raises:
-        ValueError: a unit is a network.
+        ValueError: a unit is a network, or the model's provenance records files that its arrays do not fit.
+        OSError: a file cannot be written.
     """
     if not artifact.is_tables:
         raise ValueError("the model is a network: export its tables first")
-    record = artifact.provenance.get("published") or _conventional_record(artifact)
-    written = []
-    for name, entry in record.items():
-        if Path(name).name != name or not name.endswith(".npy"):
-            raise ValueError(f"the model's provenance names the file {name!r}, expected a plain .npy name")
-        array = _stored(artifact, entry["array"]).reshape(entry["shape"]).astype(entry["dtype"])
-        write_whole(folder / name, lambda file, array=array: np.save(file, array))  # type: ignore[misc]
-        written.append(folder / name)
-    return written
+    written: dict[Path, str] = {}
+    for file in files_of(artifact):
+        array = _stored(artifact, file)
+        write_whole(folder / file.file, lambda out, array=array: np.save(out, array))  # type: ignore[misc]
+        written[folder / file.file] = file.array
+    sidecar.write(artifact, written)
+    return list(written)
+
+
+def _stored(artifact: Artifact, file: Stored) -> Array:
+    """Return a file's array; raises ValueError where the file's type cannot hold it."""
+    if file.array == DIRECTORY:
+        layout = next(item for item in artifact.functions.values() if isinstance(item, DiagonalLayout))
+        own = directory(layout)
+        if own.size != math.prod(file.shape):
+            raise ValueError(f"the model gives {file.file} the shape {file.shape}, expected {own.shape}")
+    else:
+        own = artifact.tensors[file.array]
+    own = own.reshape(file.shape)
+    array = own.astype(file.dtype)
+    if not np.array_equal(array, own):
+        raise ValueError(f"the model gives {file.file} the type {file.dtype}, which cannot hold {file.array}")
+    return array
 
 
 def _read(paths: Iterable[Path], family: str) -> tuple[list[_File], dict[Path, Array]]:
     files: list[_File] = []
     directories: dict[Path, Array] = {}
     for path in sorted(paths):
-        array = _load(path)
+        array = load_array(path)
         match = _SRLUT.fullmatch(path.name) if family == "srlut" else _UNIT.fullmatch(path.name)
         if _DIRECTORY.fullmatch(path.name):
             directories[path] = array
@@ -124,25 +151,13 @@ def _read(paths: Iterable[Path], family: str) -> tuple[list[_File], dict[Path, A
             files.append(_File(path, f"s1_{match['pattern'].lower()}", "dense", array))
         else:
             name = f"{match['stage']}{match['plane'] or ''}_{match['branch']}"
-            files.append(_File(path, name, _PARTS[match["part"]], array))
+            files.append(_File(path, name, PARTS[match["part"]], array))
     for one, two in itertools.pairwise(sorted(files, key=lambda file: (file.unit, file.part))):
         if (one.unit, one.part) == (two.unit, two.part):
             raise ValueError(f"{two.path}: the same table as {one.path}")
     if not files:
         raise ValueError("no table among the files given")
     return files, directories
-
-
-def _load(path: Path) -> Array:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path}: not a readable .npy array ({error})") from None
-    if not isinstance(array, np.ndarray) or array.ndim < 1 or array.dtype.kind not in "if":
-        raise ValueError(f"{path}: expected one array of numbers")
-    return array
 
 
 def _layout(files: list[_File], directories: Mapping[Path, Array]) -> Layout:
@@ -260,37 +275,3 @@ def _real(file: _File, shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 def _record(name: str, array: Array) -> dict[str, Any]:
     return {"array": name, "shape": list(array.shape), "dtype": array.dtype.str}
-
-
-def _stored(artifact: Artifact, name: str) -> Array:
-    if name == "directory":
-        layout = next(item for item in artifact.functions.values() if isinstance(item, DiagonalLayout))
-        return directory(layout)
-    if name not in artifact.tensors:
-        raise ValueError(f"the model's provenance names the array {name!r}, which it does not hold")
-    return artifact.tensors[name]
-
-
-def _conventional_record(artifact: Artifact) -> dict[str, Any]:
-    """Names and shapes for a model that was not imported."""
-    scale, family = artifact.description.scale, artifact.description.family
-    part_names = {part: name for name, part in _PARTS.items() if name}
-    record = {}
-    for _, unit in artifact.description.units():
-        layout = artifact.functions[unit.name]
-        assert isinstance(layout, (DenseLayout, DiagonalLayout))
-        prefix = "lut" if family == "spflut" else f"LUT_x{scale}_{layout.interval}bit_int8"
-        for tensor in (name for name in artifact.tensors if name.startswith(f"{unit.name}.")):
-            part = tensor.split(".")[1]
-            if part.endswith("_fixed"):
-                continue
-            suffix = f"_{part_names[part]}" if part in part_names else ""
-            name = f"{prefix}_{unit.name}{suffix}.npy"
-            if family == "srlut":
-                name = f"Model_{unit.name[-1].upper()}_x{scale}_{layout.interval}bit_int8.npy"
-            record[name] = _record(tensor, artifact.tensors[tensor])
-            if part == "sampler" and isinstance(unit.taps, SampledTaps):
-                record[name]["shape"] = [4, 1, unit.taps.kernel, unit.taps.kernel]
-            if part == "adarl":
-                record[name]["shape"] = [2, 2]
-    return record

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from lutra import terminal
+
 if TYPE_CHECKING:
     from pipeline.params import Params
 
@@ -23,6 +25,7 @@ class _Commands(TyperGroup):
     """Turns what a command raises into the exit code and the line that a user gets."""
 
     def invoke(self, ctx: Any) -> Any:
+        terminal.prepare()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -31,7 +34,7 @@ class _Commands(TyperGroup):
         except (ValueError, OSError) as error:
             if os.environ.get("LUTRA_TRACE"):
                 raise
-            print("error:", " ".join(str(error).split()), file=sys.stderr)
+            terminal.error(error)
             raise SystemExit(2) from None
 
 
@@ -210,7 +213,7 @@ def fetch(
     """Bring an image set to data/NAME: download it, or copy it from where you have it."""
     from pipeline.fetch import fetch as bring
 
-    bring(name, origin, say=lambda text: print(text, file=sys.stderr, flush=True))
+    bring(name, origin, say=lambda text: print(terminal.printable(text), file=sys.stderr, flush=True))
 
 
 data = typer.Typer(help="The image sets.", no_args_is_help=True)
@@ -222,15 +225,13 @@ def list_data(
     decode: Annotated[bool, typer.Option(help="Decode every image, to find broken ones.")] = True,
 ) -> None:
     """Say which image sets are here, with their counts, sizes, licences and broken files."""
-    from rich.console import Console
-
     from pipeline import inventory
 
     rows = inventory.listing(decode=decode)
-    Console(width=None if sys.stdout.isatty() else 140).print(inventory.table(rows))
+    inventory.table(rows).show()
     problems = [problem for row in rows for problem in row.problems]
     for problem in problems:
-        print(problem)
+        terminal.say(problem)
     if problems:
         raise typer.Exit(1)
 
@@ -267,8 +268,6 @@ def bench_training(
     """Time whole training steps of every method: some minutes."""
     import json
 
-    from rich.console import Console
-
     from lutra.files import write_whole
     from pipeline import bench_training as benching
     from pipeline.mistakes import one_of
@@ -277,7 +276,7 @@ def bench_training(
         if name not in benching.FAMILIES:
             raise ValueError(f"--family {name}: expected {one_of(name, list(benching.FAMILIES))}")
     found = benching.run(family, lambda text: print(text, file=sys.stderr))
-    Console().print(benching.table(found))
+    benching.table(found).show()
     if json_file is not None:
         command = "python -m pipeline bench-training"
         write_whole(json_file, json.dumps({"command": command, **found}, indent=2) + "\n")

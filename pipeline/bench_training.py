@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.table import Table
 from torch import Tensor
 
 from lutra import bench, lookup, multigrid
@@ -21,6 +20,7 @@ from lutra.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.models import registry
 from lutra.models.build import build
 from lutra.models.interpreter import LutModel
+from lutra.terminal import Table
 from pipeline.datasets import resolve
 from pipeline.provenance import PACKAGES
 

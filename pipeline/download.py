@@ -22,6 +22,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from urllib3.exceptions import HTTPError
 
 from lutra.files import write_whole
+from lutra.terminal import printable
 
 _BLOCK = 1 << 20
 
@@ -210,8 +211,8 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def _progress(name: str, have: int, size: int | None) -> Iterator[Callable[[int], None]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = Console(stderr=True)
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(name, total=size, completed=have)
+        task = bar.add_task(printable(name), total=size, completed=have)
         yield lambda count: bar.advance(task, count)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import ImageFile
-from rich.table import Table
 
 from lutra.imaging.files import open_image, read_image
 from lutra.imaging.folders import Entry, find_images
+from lutra.terminal import Table
 from pipeline.catalogue import DATA, Downloaded, Packaged, catalogue
 
 

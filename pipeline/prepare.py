@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from lutra.imaging.degrade import SEED
 from lutra.protocols import Protocol
+from lutra.terminal import printable
 from pipeline import tracking
 from pipeline.datasets import Source, image_sources
 from pipeline.params import Params, TaskParams
@@ -71,7 +73,7 @@ def _pack(sources: list[Source], protocol: Protocol, folder: Path, trained: Task
         for source, target, degraded in track(
             _made(sources, protocol, TRAIN_SEED if trained else SEED),
             total=len(sources),
-            description=folder.name,
+            description=escape(printable(folder.name)),
             console=Console(stderr=True),
             disable=not sys.stderr.isatty(),
         ):

@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import ImageFile
 
 from lutra.imaging.files import SUFFIXES, open_image
+from lutra.imaging.walk import left_out_of, say_left_out, summary, walk
 
 LAYOUTS = "images, HR/ (with LR_bicubic/X4/), NAME_HR/, image_SRF_4/, BSDS500's images/, blur/ and sharp/"
 _MOST_NAMED = 5  # files that an error names
@@ -55,7 +56,8 @@ def find_images(folder: str | Path, scale: int = 1, *, pairs: bool = False) -> l
     Args:
         folder: the set.
         scale: height and width of a clean image over those of its degraded one.
-        pairs: every clean image needs a degraded one, every degraded one a clean one, and their sizes must fit.
+        pairs: every clean image needs a degraded one, every degraded one a clean one, and their sizes must fit; where
+            a clean image's are no multiple of the scale, the degraded one is of what `modcrop` leaves of it.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -68,7 +70,11 @@ def find_images(folder: str | Path, scale: int = 1, *, pairs: bool = False) -> l
         raise ValueError(f"{folder}: found a file, expected a folder of images")
     found = _look(folder, scale, pairs)
     if found is None:
-        raise ValueError(f"{folder}: found no image, expected files ending in {', '.join(SUFFIXES)} as {LAYOUTS}")
+        expected = f"expected files ending in {', '.join(SUFFIXES)} as {LAYOUTS}"
+        left_out = walk(folder).left_out
+        raise ValueError(
+            f"{folder}: found no image, {expected}" + (f"; {summary(folder, left_out)}" if left_out else "")
+        )
     entries = _named(found)
     if pairs:
         _check_pairs(folder, entries, found.stray, scale)
@@ -88,7 +94,10 @@ def _look(folder: Path, scale: int, pairs: bool, depth: int = 0) -> _Found | Non
 
 
 def _flat(folder: Path, scale: int, pairs: bool) -> _Found | None:
-    return _Found([((), path, None) for path in _images(folder)], [])
+    images: list[_Image] = [((), path, None) for path in _images(folder)]
+    if images:
+        say_left_out(folder, left_out_of(folder))
+    return _Found(images, [])
 
 
 def _clean_and_degraded(folder: Path, scale: int, pairs: bool) -> _Found | None:
@@ -185,7 +194,8 @@ def _check_pairs(folder: Path, entries: Sequence[Entry], stray: Sequence[Path], 
         assert entry.input is not None
         width, height = image_size(entry.target)
         small = image_size(entry.input)
-        if (width, height) != (small[0] * scale, small[1] * scale):
+        # EDSR's sets hold HR as published, and LR of what a multiple of the scale leaves of it, from the top left.
+        if (width // scale, height // scale) != small:
             found = f"{width}x{height} pixels for {entry.input.name} of {small[0]}x{small[1]}"
             wanted = f"{small[0] * scale}x{small[1] * scale} (scale {scale})"
             raise ValueError(f"{entry.target}: found {found}, expected {wanted}")

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
+from lutra.terminal import printable
+
 if TYPE_CHECKING:
     from filelock import BaseFileLock
     from mlflow import MlflowClient
@@ -159,4 +161,4 @@ def first_line(error: Exception) -> str:
 
 def say(message: str) -> None:
     """Tell the user, beside the stage's own output."""
-    print(f"tracking: {message}", file=sys.stderr, flush=True)
+    print(f"tracking: {printable(message)}", file=sys.stderr, flush=True)

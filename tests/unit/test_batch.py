@@ -75,6 +75,41 @@ def test_too_large_a_result_is_refused_before_decoding(
     assert (tmp_path / "deep" / "a.png").is_file()
 
 
+def test_a_result_never_replaces_an_input_by_another_of_its_names(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.png").hardlink_to(folder / "a.png")
+    for inputs, output in (([folder / "a.png"], tmp_path / "out" / "a.png"), ([folder], tmp_path / "out")):
+        with pytest.raises(ValueError, match=r"out/a\.png: the result would replace an input"):
+            plan(inputs, output)
+
+
+def test_names_that_differ_by_case_are_one_file_where_the_folder_says_so(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_picture(folder / "A.PNG", Picture(DOT))
+    assert len(plan([folder], tmp_path / "out")) == 4
+    monkeypatch.setattr(batch, "_ignores_case", lambda folder: folder == tmp_path / "out")
+    with pytest.raises(ValueError, match=r"both .*A\.PNG and .*a\.png would be written there"):
+        plan([folder], tmp_path / "out")
+
+
+def test_this_folder_tells_upper_from_lower_case(tmp_path: Path) -> None:
+    (tmp_path / "case").touch()
+    assert batch._ignores_case(tmp_path / "new" / "deep") == (tmp_path / "CASE").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["case"]
+
+
+def test_results_reached_by_another_path_are_no_sources(folder: Path) -> None:
+    (folder.parent / "other").symlink_to(folder / "sub")
+    assert [job.source.name for job in plan([folder], folder.parent / "other")] == ["a.png"]
+
+
+def test_an_empty_folder_says_what_it_holds_instead(tmp_path: Path) -> None:
+    (tmp_path / "moving.gif").touch()
+    with pytest.raises(ValueError, match=r"found no image, .*; left out 1: moving\.gif \(\.gif is not read\)"):
+        plan([tmp_path], tmp_path / "out")
+
+
 @pytest.mark.parametrize("error", [MemoryError(), AssertionError(), OverflowError("palette"), RecursionError()])
 def test_one_picture_that_cannot_be_decoded_does_not_stop_the_others(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from lutra import artifact, engine
+from lutra.done import RECORD
 from lutra.files import temporary_name
 from lutra.imaging.files import read_image, write_image
 from lutra.models.convert import from_artifact
@@ -110,7 +111,7 @@ def test_restore_does_a_folder_but_for_what_is_broken(model: Path, folder: Path,
     first = run("restore", "-m", model, "-i", folder, "-o", output)
     assert first.returncode == 1 and first.stdout == "2 restored, 1 failed\n"
     assert first.stderr.count("\n") == 1 and "b.png: found none of the formats" in first.stderr
-    assert sorted(path.name for path in output.rglob("*.*")) == ["a.png", "c.webp"]
+    assert sorted(path.name for path in output.rglob("*.*")) == [RECORD, "a.png", "c.webp"]
     assert read_image(output / "sub" / "c.webp").shape == (18, 14, 3)
     (folder / "sub" / "b.png").unlink()
     assert lutra("upscale", "-m", model, "-i", folder, "-o", output).startswith("0 restored, 2 skipped")
@@ -126,7 +127,7 @@ def test_restore_takes_several_files_and_changes_the_format(model: Path, folder:
     lutra("restore", "-m", model, "-i", *files, "-o", tmp_path / "out", "--format", "jpeg", "--quality", 80)
     lutra("restore", "-m", model, "-i", files[0], "-i", files[1], "-o", tmp_path / "out", "--threads", 1)
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["a.jpg", "a.png", "c.jpg", "c.webp"]
+    assert names == [RECORD, "a.jpg", "a.png", "c.jpg", "c.webp"]
 
 
 def test_a_single_broken_file_is_a_mistake(model: Path, folder: Path, tmp_path: Path) -> None:
@@ -303,3 +304,183 @@ def test_storage_of_the_published_systems() -> None:
     assert megabytes("mulut", DiagonalLayout()) == 0.407
     assert megabytes("spflut", DenseLayout(4)) == 17.284
     assert megabytes("spflut", DiagonalLayout()) == 2.018
+
+
+def test_results_of_another_model_quality_or_source_are_made_again(model: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    write_image(source / "a.png", cases.image(9, 7))
+    write_image(source / "b.jpg", cases.image(9, 7))
+    request = ("restore", "-i", source, "-o", output)
+    assert lutra(*request, "-m", model) == "2 restored\n"
+    assert lutra(*request, "-m", model).startswith("0 restored, 2 skipped")
+    assert lutra(*request, "-m", model, "--quality", 50).startswith("1 restored, 1 skipped"), "JPEG alone has it"
+    older = tmp_path / "older.safetensors"
+    artifact.save(older, cases.model("srlut-x2-8bit"))
+    os.utime(older, (1, 1))
+    assert lutra(*request, "-m", older) == "2 restored\n"
+    write_image(source / "a.png", cases.image(9, 8))
+    os.utime(source / "a.png", (1, 1))
+    assert lutra(*request, "-m", older).startswith("1 restored, 1 skipped")
+    assert read_image(output / "a.png").shape == (18, 16)
+    (output / "a.png").write_bytes(b"cut")
+    assert lutra(*request, "-m", older).startswith("1 restored, 1 skipped")
+
+
+def test_a_damaged_record_restores_again_and_is_mended(model: Path, tmp_path: Path) -> None:
+    source, output = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    write_image(source / "a.png", cases.image(9, 7))
+    request = ("restore", "-m", model, "-i", source, "-o", output)
+    lutra(*request)
+    (output / RECORD).write_bytes(b'\xff\n[1]\n{"result": 3}\n{"result": "a.png", "cu')
+    assert lutra(*request) == "1 restored\n"
+    assert lutra(*request).startswith("0 restored, 1 skipped")
+
+
+def test_no_overwrite_never_replaces_a_file(model: Path, folder: Path, tmp_path: Path) -> None:
+    (folder / "sub" / "b.png").unlink()
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / "a.png").write_bytes(b"mine")
+    os.utime(output / "a.png", (1, 1))
+    said = lutra("restore", "-m", model, "-i", folder, "-o", output, "--no-overwrite")
+    assert said == "1 restored, 1 skipped (there already; --no-overwrite)\n"
+    one = ("restore", "-m", model, "-i", folder / "a.png", "-o", output / "a.png", "--no-overwrite")
+    assert "a.png: found a file, which --no-overwrite keeps" in lutra(*one, code=2)
+    assert (output / "a.png").read_bytes() == b"mine"
+
+
+def test_what_is_left_out_of_a_folder_is_said(model: Path, folder: Path, tmp_path: Path) -> None:
+    (folder / "sub" / "b.png").unlink()
+    (folder / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (folder / "c.jfif").write_bytes(b"")
+    done = run("restore", "-m", model, "-i", folder, "-o", tmp_path / "out")
+    assert done.returncode == 0 and done.stdout == "2 restored\n"
+    left_out = "left out 2: c.jfif (.jfif is not read), gone.png (a link that leads nowhere)"
+    assert done.stderr == f"note: {folder}: {left_out}\n"
+
+
+def test_restore_takes_files_as_arguments_alone(model: Path, folder: Path, tmp_path: Path) -> None:
+    lutra("restore", folder / "a.png", "-m", model, "-o", tmp_path / "out.png")
+    assert read_image(tmp_path / "out.png").shape == (18, 14)
+    assert "missing option '--input' / '-i', or a file" in lutra("restore", "-m", model, "-o", tmp_path, code=2)
+
+
+def piped(*arguments: object, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-c", "import sys; from lutra.cli import main; sys.exit(main())", *map(str, arguments)]
+    return subprocess.run(command, input=given, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("output", ["-", "/dev/stdout"])
+def test_restore_writes_to_standard_output_and_reads_standard_input(
+    model: Path, folder: Path, tmp_path: Path, output: str
+) -> None:
+    lutra("restore", "-m", model, "-i", folder / "a.png", "-o", tmp_path / "out.png")
+    expected = (tmp_path / "out.png").read_bytes()
+    assert piped("restore", "-m", model, "-i", folder / "a.png", "-o", output).stdout == expected
+    given = (folder / "a.png").read_bytes()
+    assert piped("restore", "-m", model, "-i", "-", "-o", output, given=given).stdout == expected
+    piped("restore", "-m", model, "-", "-o", tmp_path / "from.webp", given=given)
+    assert read_image(tmp_path / "from.webp").shape[:2] == (18, 14)
+    broken = piped("restore", "-m", model, "-i", "-", "-o", output, given=b"broken")
+    assert (broken.returncode, broken.stdout) == (2, b"")
+    assert broken.stderr.startswith(b"error: standard input: found none of the formats")
+    several = piped("restore", "-m", model, "-i", folder, "-o", output)
+    assert several.returncode == 2 and b"expected one file in and one out" in several.stderr
+
+
+def test_a_device_is_not_replaced_by_a_result(model: Path, folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert "found a device or pipe" in lutra(
+        "restore", "-m", model, "-i", folder / "a.png", "-o", tmp_path / "pipe", code=2
+    )
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_the_limit_of_pixels_names_the_option_that_raises_it(model: Path, folder: Path, tmp_path: Path) -> None:
+    request = ("restore", "-m", model, "-i", folder / "a.png", "-o", tmp_path / "out.png", "--max-pixels")
+    refused = lutra(*request, 251, code=2)
+    assert "found 7 x 9 pixels, more than the 62 that are allowed; --max-pixels 252 allows them" in refused
+    lutra(*request, 252)
+    assert read_image(tmp_path / "out.png").shape == (18, 14)
+
+
+def test_a_picture_above_pillows_limit_is_restored(denoiser: Path, tmp_path: Path) -> None:
+    write_image(tmp_path / "in.png", cases.image(9, 7))
+    before = "import PIL.Image; PIL.Image.MAX_IMAGE_PIXELS = 60"
+    done = run("restore", "-m", denoiser, "-i", tmp_path / "in.png", "-o", tmp_path / "out.png", before=before)
+    assert done.returncode == 0 and read_image(tmp_path / "out.png").shape == (9, 7)
+
+
+@pytest.mark.parametrize(("name", "encoding"), [("b\udce4r.png", "utf-8"), ("日本.png", "cp1252")])
+def test_scores_are_written_whatever_the_names_are(denoiser: Path, tmp_path: Path, name: str, encoding: str) -> None:
+    (tmp_path / "set").mkdir()
+    write_image(tmp_path / "set" / "plain.png", cases.image(40, 48))
+    os.rename(tmp_path / "set" / "plain.png", tmp_path / "set" / name)
+    request = ("evaluate", denoiser, "--data", tmp_path / "set", "-o", tmp_path / "out", "--json", tmp_path / "s.json")
+    shown = lutra(*request, PYTHONIOENCODING=encoding)
+    assert name.encode("ascii", "backslashreplace").decode() in shown
+    assert list(json.loads((tmp_path / "s.json").read_text())["images"]) == [name]
+    assert {"scores.csv", "scores.json"} < {path.name for path in (tmp_path / "out").iterdir()}
+
+
+def test_names_in_brackets_and_colons_are_shown_as_they_are(denoiser: Path, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    for name in ("photo [draft].png", "photo [final].png", ":smile:.png"):
+        write_image(tmp_path / "set" / name, cases.image(40, 48))
+    shown = lutra("evaluate", denoiser, "--data", tmp_path / "set")
+    assert all(name in shown for name in ("photo [draft].png", "photo [final].png", ":smile:.png"))
+
+
+def test_text_of_a_model_reaches_the_terminal_as_escapes(tmp_path: Path) -> None:
+    path, text = tmp_path / "m.safetensors", "\x1b]0;pwned\x07\x1b[2J\u202e [/nope] [bold]x[/bold]"
+    own = cases.model("srlut-x2-8bit")
+    artifact.save(path, replace(own, description=replace(own.description, family=text, options={text: text})))
+    shown = lutra("info", path)
+    assert all(character.isprintable() or character == "\n" for character in shown)
+    assert r"\x1b]0;pwned\x07\x1b[2J\u202e [/nope] [bold]x[/bold] x2" in shown
+
+
+def test_compare_makes_the_folder_of_its_sheet(model: Path, tmp_path: Path) -> None:
+    write_image(tmp_path / "hr.png", np.kron(cases.image(16, 16), np.ones((4, 4), np.uint8)))
+    lutra("compare", tmp_path / "hr.png", "-m", model, "-o", tmp_path / "new" / "deep" / "s.png")
+    assert (tmp_path / "new" / "deep" / "s.png").is_file()
+
+
+def test_export_and_import_keep_padding_rounding_and_task(tmp_path: Path) -> None:
+    own = cases.model("spflut-dfc-x1")
+    description = replace(own.description, padding="reflect", rounding="branch")
+    before = tmp_path / "before.safetensors"
+    artifact.save(before, replace(own, description=description, task="denoise", options={"sigma": 25}))
+    lutra("export", before, "-o", tmp_path / "npy")
+    files = sorted((tmp_path / "npy").glob("*.npy"))
+    request = ("import", *files, "--family", "spflut", "--scale", 1, "-o")
+    lutra(*request, tmp_path / "after.safetensors")
+    assert (tmp_path / "after.safetensors").read_bytes() == before.read_bytes()
+    lutra(*request, tmp_path / "other.safetensors", "--sigma", 50, "--padding", "replicate")
+    other = artifact.load(tmp_path / "other.safetensors")
+    assert (other.options, other.description.padding, other.description.rounding) == (
+        {"sigma": 50},
+        "replicate",
+        "branch",
+    )
+    next((tmp_path / "npy").glob("*.lutra.json")).unlink()
+    how = ("--padding", "reflect", "--rounding", "branch", "--task", "denoise", "--sigma", 25)
+    lutra(*request, tmp_path / "told.safetensors", *how)
+    told = artifact.load(tmp_path / "told.safetensors")
+    assert (told.description.padding, told.description.rounding, told.task) == ("reflect", "branch", "denoise")
+
+
+def test_import_refuses_a_scale_that_the_task_does_not_have(tmp_path: Path) -> None:
+    lutra("export", saved(tmp_path, "mulut-sdy-x4"), "-o", tmp_path / "npy")
+    files = sorted((tmp_path / "npy").glob("*.npy"))
+    request = ("import", *files, "--family", "mulut", "--scale", 4, "-o", tmp_path / "m.safetensors")
+    refused = lutra(*request, "--task", "denoise", "--sigma", 25, code=2)
+    assert "scale is 4, expected 1 for task denoise" in refused
+
+
+def saved(folder: Path, name: str) -> Path:
+    path = folder / f"{name}.safetensors"
+    artifact.save(path, cases.model(name))
+    return path

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from lutra.imaging.files import read_image
 from lutra.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.models.convert import from_artifact
 from lutra.models.interpreter import LutModel
-from lutra.published import directory, read_tables, write_tables
+from lutra.published import directory, read_tables, sidecar_of, write_tables
 from lutra.published_networks import read_network
 from lutra.units import Table
 from tests.golden import cases
@@ -174,6 +175,7 @@ def test_our_own_models_survive_the_published_form(name: str, tmp_path: Path) ->
 
 def test_values_and_shapes_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     written = write_tables(cases.model("mulut-sdy-x4"), tmp_path)
+    sidecar_of(written).unlink()
     table = np.load(written[0])
     for array, message in (
         (table.astype(np.float32) + 0.5, "expected whole levels in -128..127"),
@@ -200,3 +202,83 @@ def test_missing_and_surplus_files_are_named(reference: Folder, tmp_path: Path) 
         read_tables([*paths, Path(surplus)], "spflut", 4)
     with pytest.raises(ValueError, match="entries of 4 values"):
         read_tables(tables(reference, "mulut")[1], "mulut", 2)
+
+
+def with_record(model: Artifact, record: object) -> Artifact:
+    return replace(model, provenance={"published": record})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dtype": "O"}, "expected array, shape and type of numbers"),
+        ({"dtype": "V8"}, "expected array, shape and type of numbers"),
+        ({"shape": "all"}, "expected array, shape and type of numbers"),
+        ({"shape": [-1, 4]}, "expected array, shape and type of numbers"),
+        ({"shape": [3, 4]}, r"the shape \(3, 4\), which .* does not have"),
+        ({"array": ["s1_s"]}, "expected array, shape and type of numbers"),
+        ({"array": "s9_s.dense"}, "names the array 's9_s.dense' for t.npy"),
+        ({"array": "directory"}, "names the array 'directory' for t.npy"),
+        ({"array": None}, "expected array, shape and type of numbers"),
+    ],
+)
+def test_a_record_of_files_is_checked_before_anything_is_written(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    model = cases.model("srlut-x2-8bit")
+    name, array = next(iter(model.tensors.items()))
+    entry = {"array": name, "shape": list(array.shape), "dtype": "|i1"}
+    assert len(write_tables(with_record(model, {"t.npy": entry}), tmp_path / "good")) == 1
+    with pytest.raises(ValueError, match=message):
+        write_tables(with_record(model, {"t.npy": entry | change}), tmp_path / "bad")
+    assert not (tmp_path / "bad").exists()
+
+
+@pytest.mark.parametrize("record", [["t.npy"], "t.npy", {"t.npy": None}, {"t.npy": 3}, {"../t.npy": {}}, {"t.npy": {}}])
+def test_a_record_that_is_none_gets_one_line(tmp_path: Path, record: object) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        write_tables(with_record(cases.model("srlut-x2-8bit"), record), tmp_path / "bad")
+    assert not (tmp_path / "bad").exists()
+
+
+def test_a_record_must_hold_every_table_and_types_that_can(tmp_path: Path) -> None:
+    model = cases.model("autolut-mulut-x4")
+    paths = write_tables(model, tmp_path / "own")
+    sidecar_of(paths).unlink()
+    record = dict(read_tables(paths, "autolut", 4).provenance["published"])
+    name = next(name for name, entry in record.items() if entry["array"].endswith("sampler"))
+    with pytest.raises(ValueError, match="cannot hold"):
+        write_tables(with_record(model, record | {name: record[name] | {"dtype": "|i1"}}), tmp_path / "bad")
+    del record[name]
+    with pytest.raises(ValueError, match="no file of its own for the array"):
+        write_tables(with_record(model, record), tmp_path / "bad")
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_the_sidecar_brings_back_all_of_a_model(name: str, tmp_path: Path) -> None:
+    own = cases.model(name)
+    changed = replace(own.description, padding="reflect", rounding="lookup", options={"own": 1})
+    model = replace(own, description=changed, metrics={"a": 1}, provenance={"licence": "MIT"})
+    back = read_tables(write_tables(model, tmp_path), changed.family, changed.scale)
+    assert (back.description, back.functions, back.task) == (changed, model.functions, model.task)
+    assert (back.metrics, back.provenance) == (model.metrics, model.provenance)
+    assert back.tensors.keys() == model.tensors.keys()
+    assert all(np.array_equal(array, model.tensors[key]) for key, array in back.tensors.items())
+
+
+def test_a_sidecar_of_other_tables_or_none_is_refused(tmp_path: Path) -> None:
+    written = write_tables(cases.model("mulut-sdy-x4"), tmp_path)
+    path = sidecar_of(written)
+    good = path.read_text()
+    with pytest.raises(ValueError, match=r"lutra\.json: describes mulut x4, expected mulut x2"):
+        read_tables(written, "mulut", 2)
+    with pytest.raises(ValueError, match="is among the files given or among those described"):
+        read_tables(written[:-1], "mulut", 4)
+    for bad in ("", "[]", "{", good.replace('"format": 1', '"format": 9'), good.replace("dense", "thin"), "[" * 10**5):
+        path.write_text(bad)
+        with pytest.raises(ValueError, match=rf"{path.name}: "):
+            read_tables(written, "mulut", 4)
+    path.write_text(good)
+    np.save(written[0], np.load(written[0])[::-1])
+    with pytest.raises(ValueError, match="was changed since it was described"):
+        read_tables(written, "mulut", 4)

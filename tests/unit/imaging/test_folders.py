@@ -140,3 +140,23 @@ def test_no_set(tmp_path: Path) -> None:
     put(tmp_path, "one/a.png", "two/b.png")
     with pytest.raises(ValueError, match=r"found no image, expected files ending in \.png"):
         find_images(tmp_path)
+
+
+def test_what_a_set_leaves_out_is_said(tmp_path: Path) -> None:
+    put(tmp_path, "a.png", "sub/b.png")
+    (tmp_path / "c.gif").touch()
+    with pytest.warns(UserWarning, match=r"left out 2: c\.gif \(\.gif is not read\), sub/b\.png \(in a subfolder\)"):
+        assert names(find_images(tmp_path)) == ["a.png"]
+    (tmp_path / "a.png").unlink()
+    (tmp_path / "sub" / "b.png").unlink()
+    with pytest.raises(ValueError, match=r"found no image.*left out 1: c\.gif"):
+        find_images(tmp_path)
+
+
+def test_edsrs_layout_crops_hr_to_what_lr_shows(tmp_path: Path) -> None:
+    put(tmp_path, "HR/a.png", size=(65, 50))
+    put(tmp_path, "LR_bicubic/X4/ax4.png", size=(16, 12))
+    assert paths(tmp_path, find_images(tmp_path, 4, pairs=True)) == [("HR/a.png", "LR_bicubic/X4/ax4.png")]
+    put(tmp_path, "LR_bicubic/X4/ax4.png", size=(16, 13))
+    with pytest.raises(ValueError, match=r"a\.png: found 65x50 pixels for ax4\.png of 16x13, expected 64x52"):
+        find_images(tmp_path, 4, pairs=True)

@@ -1,0 +1,89 @@
+"""What made the results in a folder: a line of JSON for each, in a small file among them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+RECORD = ".lutra-restored.jsonl"
+"""The file's name. Of several lines for one result, the last one counts."""
+_OF_QUALITY = (".jpg", ".jpeg", ".webp")
+
+
+@dataclass(frozen=True)
+class Making:
+    """What decides a result besides its source.
+
+    model: SHA-256 of the model's file. quality: of JPEG and WebP, as it was asked for.
+    """
+
+    model: str
+    quality: int | None
+
+    @staticmethod
+    def of(model: Path, quality: int | None) -> Making:
+        """Read the model's file for its checksum. Raises OSError where it cannot be read."""
+        return Making(hashlib.sha256(model.read_bytes()).hexdigest(), quality)
+
+
+class Done:
+    """The record of a folder's results. It may be written to by several processes: each adds whole lines."""
+
+    def __init__(self, folder: Path, making: Making) -> None:
+        """Read the record of `folder`, if there is one; lines that are no such records are passed over."""
+        self._path, self._making = folder / RECORD, making
+        self._lines: dict[str, dict[str, Any]] = {}
+        try:
+            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return
+        for text in lines:
+            try:
+                line = json.loads(text)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(line, dict) and isinstance(line.get("result"), str):
+                self._lines[line["result"]] = line
+
+    def holds(self, source: Path, target: Path) -> bool:
+        """Return whether `target` is there and was made from this very source, by this model, in this quality."""
+        try:
+            return self._lines.get(self._name(target)) == self._line(self._source(source), target)
+        except OSError:  # one of them is not there
+            return False
+
+    @contextmanager
+    def adding(self, source: Path, target: Path) -> Iterator[None]:
+        """Record, after a block that makes `target` of `source`, that it did.
+
+        Raises:
+            OSError: the source cannot be found or the record not be written.
+        """
+        made_from = self._source(source)  # before the block, which may take long
+        yield
+        line = self._line(made_from, target)
+        self._lines[self._name(target)] = line
+        with self._path.open("ab+") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - 1, 0))
+            cut = size > 0 and file.read(1) != b"\n"  # as where a disk was full
+            file.write((("\n" if cut else "") + json.dumps(line, sort_keys=True) + "\n").encode())
+
+    def _name(self, target: Path) -> str:
+        return target.relative_to(self._path.parent).as_posix()
+
+    def _source(self, source: Path) -> dict[str, Any]:
+        found = source.stat()
+        name = str(source.resolve())
+        return {"source": name, "source_bytes": found.st_size, "source_changed_ns": found.st_mtime_ns}
+
+    def _line(self, source: dict[str, Any], target: Path) -> dict[str, Any]:
+        quality = self._making.quality if target.suffix.lower() in _OF_QUALITY else None
+        own = {"result": self._name(target), "bytes": target.stat().st_size}
+        return own | source | {"model": self._making.model, "quality": quality}

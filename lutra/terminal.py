@@ -1,0 +1,65 @@
+"""What the commands print. Text from files, servers and names goes through `printable` before it reaches a terminal."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from io import TextIOWrapper
+from typing import Any
+
+from rich import table as rich_table
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+_LONGEST = 1000
+"""Characters of a line that are shown."""
+
+
+def prepare() -> None:
+    """Make every character printable in any encoding, as an escape where it lacks one, and warnings one line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    warnings.formatwarning = lambda message, *_, **__: f"note: {printable(message)}\n"
+
+
+def printable(text: object) -> str:
+    """Return text as one line in which escapes stand for what could change a terminal, such as \\x1b."""
+    line = " ".join(str(text)[:_LONGEST].split())
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
+
+
+def say(text: object) -> None:
+    """Print one line to standard output."""
+    print(printable(text))
+
+
+def error(text: object) -> None:
+    """Print an error to standard error, as one line."""
+    print("error:", printable(text), file=sys.stderr)
+
+
+class Table(rich_table.Table):
+    """A table whose cells are shown as they are: brackets are no markup, colons no emoji."""
+
+    def add_row(self, *cells: object, **options: Any) -> None:
+        """Add a row of texts."""
+        super().add_row(*map(printable, cells), **options)
+
+    def show(self) -> None:
+        """Print the table, as wide as it needs to be where the output is not a terminal."""
+        width = None if sys.stdout.isatty() else 140
+        Console(width=width, markup=False, emoji=False, highlight=False).print(self)
+
+
+def progress() -> Progress:
+    """Return a bar on standard error with a plain description; nothing where standard error is no terminal."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    # While the bar is shown, Rich prints above it what goes to stderr.
+    console = Console(stderr=True, markup=False, emoji=False)
+    return Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty())
