@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lutra.description import TASKS
 from lutra.imaging.colour import rgb_to_y
 from lutra.imaging.degrade import INERTIA, SEED, Bicubic, Degradation, Jpeg, MotionBlur, Noise
-from lutra.imaging.metrics import psnr, psnr_b, psnr_y, ssim, ssim_y
+from lutra.imaging.metrics import BLOCK, CEILING, SSIM_SIDE, psnr, psnr_b, psnr_y, ssim, ssim_y
 from lutra.imaging.resize import Variant, imresize, modcrop
 
 Measure = Literal["psnr_y", "ssim_y", "psnr", "psnr_b", "ssim"]
@@ -59,7 +59,7 @@ class Protocol:
     @property
     def text(self) -> str:
         """All of it in a sentence, to stand beside every number."""
-        return f"{_PAIRS if self.pairs else self.made}; {self.scored}; mean over images"
+        return f"{_PAIRS if self.pairs else self.made}; {self.scored}; PSNR at most {CEILING:g} dB; mean over images"
 
     @property
     def scale(self) -> int:
@@ -119,6 +119,12 @@ class Protocol:
     def score(self, restored: Image, target: Image) -> Scores:
         """Every measure of a restored image."""
         return {measure: _MEASURES[measure](restored, target, self.scale) for measure in self.measures}
+
+    @property
+    def least(self) -> int:
+        """The smallest side of a clean image, in pixels, that every measure takes."""
+        sides = {"psnr_y": 2 * self.scale + 1, "psnr_b": 2 * BLOCK, "ssim": SSIM_SIDE, "ssim_y": SSIM_SIDE}
+        return max(sides.get(measure, 1) for measure in self.measures)
 
     def caption(self, scores: Mapping[str, float]) -> str:
         """The scores in a line, as pictures and tables have them."""

@@ -6,6 +6,7 @@ The alias `best` is at the version with the best score; of equal ones at the sma
 
 import io
 import json
+import math
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -63,13 +64,21 @@ def register(client: "MlflowClient", experiment_id: str, run_id: str, model: Map
 
 
 def best_of(versions: "Sequence[ModelVersion]", scored: str) -> "ModelVersion | None":
-    """The version with the best score; of equal ones the smallest, then the oldest. None if none has such a score."""
+    """Return the version with the best score; of equal ones the smallest, then the oldest; None for no such score.
+
+    An infinite score, which older versions gave a set with an image restored exactly, is below all others: it hides
+    how well the rest of the set was restored.
+    """
     comparable = [one for one in versions if one.tags.get("scored") == scored]
     return max(
         comparable,
-        key=lambda one: (float(one.tags["score"]), -int(one.tags["table_bytes"]), -int(one.version)),
+        key=lambda one: (_finite(float(one.tags["score"])), -int(one.tags["table_bytes"]), -int(one.version)),
         default=None,
     )
+
+
+def _finite(score: float) -> float:
+    return score if math.isfinite(score) else -math.inf
 
 
 def save(folder: Path, model: Path, **fields: Any) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from fractions import Fraction
-from math import inf, log10
+from math import log10
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lutra.imaging.colour import rgb_to_y
 from lutra.imaging.files import list_images, read_image
-from lutra.imaging.metrics import psnr, psnr_y, ssim_y
+from lutra.imaging.metrics import CEILING, psnr, psnr_b, psnr_y, ssim_y
 from lutra.imaging.resize import imresize, modcrop
 
 Folder = Callable[[str], Path]
@@ -34,8 +34,19 @@ def test_psnr_of_a_constant_error() -> None:
 
 def test_equal_images() -> None:
     a, _ = pair(20, 30, 3)
-    assert psnr(a, a) == psnr_y(a, a, 4) == inf
+    assert psnr(a, a) == psnr_y(a, a, 4) == CEILING == 100
     assert ssim_y(a, a) == 1
+    blank = np.full((16, 16), 7, np.uint8)
+    assert psnr_b(blank, blank) == CEILING
+
+
+def test_no_image_scores_above_an_equal_one() -> None:
+    a = np.zeros((2000, 2000), np.uint8)
+    b = a.copy()
+    b[0, 0] = 1  # 114 dB by the formula
+    assert psnr(a, b) == CEILING
+    b[:2, :200] = 1  # 400 errors of 1 in 4 million values: 88 dB
+    assert psnr(a, b) == pytest.approx(10 * log10(255**2 * 2000**2 / 400), abs=1e-9)
 
 
 def test_black_against_white() -> None:

@@ -26,6 +26,7 @@ from PIL import Image
 import lutra
 from pipeline import compared, tracking
 from pipeline.params import TaskParams, TrackingParams
+from pipeline.tracking import registry
 from tests.servers import free_port, mlflow
 
 NAME = "lutra-sr-x4"
@@ -89,6 +90,17 @@ def pixels(png: bytes) -> NDArray[np.uint8]:
     with Image.open(io.BytesIO(png)) as image:
         assert image.format == "PNG"
         return np.array(image)
+
+
+def test_an_infinite_score_of_an_older_version_is_never_the_best() -> None:
+    def version(number: int, score: str) -> Any:
+        return SimpleNamespace(version=str(number), tags={"score": score, "scored": "a/psnr_y", "table_bytes": "1"})
+
+    versions = [version(1, "inf"), version(2, "30.5"), version(3, "nan"), version(4, "31.0")]
+    found = registry.best_of(versions, "a/psnr_y")
+    assert found is not None and found.version == "4"
+    alone = registry.best_of(versions[:1], "a/psnr_y")
+    assert alone is not None and alone.version == "1"
 
 
 def test_best_moves_to_the_best_score_and_among_equals_to_the_fewer_bytes(uri: str, models: list[Path]) -> None:
