@@ -16,6 +16,7 @@ from lutra.protocols import Protocol
 from pipeline.params import Params
 from pipeline.provenance import train_name
 from pipeline.published import order, title
+from pipeline.scores import read_metrics
 
 PROJECT = Path(__file__).resolve().parent.parent
 RESULTS = PROJECT / "results"
@@ -46,7 +47,7 @@ def record(params: Params, experiment: str, root: Path, command: str, minutes: f
         "experiment": experiment,
         "data": {"train": train_name(params, experiment), "images_held_out": params.data.validate},
         "parameters": params.experiment(experiment).model_dump(mode="json"),
-        "metrics": json.loads(metrics.read_text()),
+        "metrics": read_metrics(metrics),
         "training_minutes": minutes,
         "command": command,
         "machine": machine(),
