@@ -13,16 +13,13 @@ from numpy.typing import NDArray
 from lutra.description import TASKS
 from lutra.imaging.colour import rgb_to_y
 from lutra.imaging.degrade import INERTIA, SEED, Bicubic, Degradation, Jpeg, MotionBlur, Noise
-from lutra.imaging.metrics import psnr, psnr_b, psnr_y, ssim, ssim_y
+from lutra.imaging.metrics import BLOCK, CEILING, SSIM_SIDE, psnr, psnr_b, psnr_y, ssim, ssim_y
 from lutra.imaging.resize import Variant, imresize, modcrop
 
 Measure = Literal["psnr_y", "ssim_y", "psnr", "psnr_b", "ssim"]
 Image = NDArray[np.uint8]
 Scores = dict[str, float]
 Range = tuple[float, float]
-
-NOTHING_TO_RESTORE = 60.0
-"""dB of the baseline: degraded photographs have 20 to 45."""
 
 LABELS: dict[str, str] = {
     "psnr_y": "PSNR-Y, dB",
@@ -62,7 +59,7 @@ class Protocol:
     @property
     def text(self) -> str:
         """All of it in a sentence, to stand beside every number."""
-        return f"{_PAIRS if self.pairs else self.made}; {self.scored}; mean over images"
+        return f"{_PAIRS if self.pairs else self.made}; {self.scored}; PSNR at most {CEILING:g} dB; mean over images"
 
     @property
     def scale(self) -> int:
@@ -119,16 +116,15 @@ class Protocol:
         """The main measure alone, as training watches it."""
         return _MEASURES[self.main](restored, target, self.scale)
 
-    def says_something(self, degraded: Image, target: Image) -> bool:
-        """Return whether there is anything to restore: blank images come out of the baseline as they should.
-
-        Their PSNR jumps by tens of dB with a single level, and would decide alone which state of a training is best.
-        """
-        return self.rank(self.baseline(degraded), target) < NOTHING_TO_RESTORE
-
     def score(self, restored: Image, target: Image) -> Scores:
         """Every measure of a restored image."""
         return {measure: _MEASURES[measure](restored, target, self.scale) for measure in self.measures}
+
+    @property
+    def least(self) -> int:
+        """The smallest side of a clean image, in pixels, that every measure takes."""
+        sides = {"psnr_y": 2 * self.scale + 1, "psnr_b": 2 * BLOCK, "ssim": SSIM_SIDE, "ssim_y": SSIM_SIDE}
+        return max(sides.get(measure, 1) for measure in self.measures)
 
     def caption(self, scores: Mapping[str, float]) -> str:
         """The scores in a line, as pictures and tables have them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,7 @@ from lutra.models.build import build
 from lutra.models.interpreter import LutModel
 from lutra.protocols import Protocol, super_resolution
 from lutra.units import LEVELS, Table
-from pipeline import fitting
-from pipeline.fitting import Image, cosine, validate
+from pipeline.fitting import cosine, validate
 from pipeline.packed import PackedImages, PatchSampler, Stacked
 
 BATCH, PATCH = 32, 48
@@ -71,14 +70,13 @@ def run(data: Path, seconds: float, report: Callable[[str], None] = print) -> di
     """
     images, held_out = PackedImages(data / "train"), PackedImages(data / "validate")
     protocol = super_resolution(images.scale)
-    pairs = fitting.held_out(held_out, protocol)
     curves: dict[str, dict[str, list[list[float]]]] = {}
     for system, (family, layout) in SYSTEMS.items():
         spec = replace(registry.network_spec(family), linear=True, bound="clamp")
         curves[system] = {}
         for name, method in METHODS.items():
             rows = []
-            for row in _curve(family, spec, layout, method, images, pairs, protocol, seconds):
+            for row in _curve(family, spec, layout, method, images, held_out, protocol, seconds):
                 rows.append([round(value, 4) for value in row])
                 report(f"{system}, {name}: {row[0]:.0f} s, {row[1]} steps, {row[2]:.3f} dB")
             curves[system][name] = rows
@@ -86,7 +84,7 @@ def run(data: Path, seconds: float, report: Callable[[str], None] = print) -> di
         torch.manual_seed(0)
         model = to_tables(build(registry.describe(family, images.scale, {}), spec), layout)
         solved = least_squares.solve(model, Stacked(images), Stacked(held_out))
-        solution = [time.perf_counter() - start, 0.0, validate(solved, pairs, protocol)]
+        solution = [time.perf_counter() - start, 0.0, validate(solved, held_out, protocol)]
         report(f"{system}, least squares: {solution[0]:.0f} s, {solution[2]:.3f} dB")
         curves[system]["least squares"] = [[round(value, 4) for value in solution]]
     machine = bench.machine() | {"threads": torch.get_num_threads()}
@@ -115,7 +113,7 @@ def _curve(
     layout: Layout,
     method: Method,
     images: PackedImages,
-    pairs: Sequence[tuple[Image, Image]],
+    held_out: PackedImages,
     protocol: Protocol,
     seconds: float,
 ) -> Iterator[tuple[float, int, float]]:
@@ -128,7 +126,7 @@ def _curve(
     spent, step, due = 0.0, 0, 0.0
     while True:
         if spent >= due:
-            yield spent, step, validate(method.finish(model, layout), pairs, protocol)
+            yield spent, step, validate(method.finish(model, layout), held_out, protocol)
             due += seconds / POINTS
             if spent >= seconds:
                 return

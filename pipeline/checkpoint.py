@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialise
 from torch import Tensor
+from torch.nn import Module
 
 from lutra.files import write_whole
 
 State = dict[str, Tensor]
+DAMAGED = "damaged"
+"""Ends the name of a damaged checkpoint that was set aside, as a fingerprint does that of another run's."""
 
 
 @dataclass
@@ -24,6 +29,7 @@ class Checkpoint:
     """Where a training stands after `step` optimiser steps.
 
     fingerprint: of everything the result depends on; a checkpoint of another run is not resumed.
+    optimizer: its `state`; the settings are those of the run that goes on.
     history: the rows of the curve so far. best: the validation score of `best_state`.
     loss_sum, loss_count: of the steps since the last row.
     average: the running average of the parameters, empty for none.
@@ -54,51 +60,167 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "best": checkpoint.best,
         "history": checkpoint.history,
         "loss": [checkpoint.loss_sum, checkpoint.loss_count],
-        "groups": checkpoint.optimizer["param_groups"],
+        "tensors": sorted(tensors),
     }
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_whole(path, serialise(plain, {"checkpoint": json.dumps(meta)}))
 
 
-def load(path: Path, fingerprint: str) -> Checkpoint | None:
-    """The checkpoint at `path`; None if there is none, or if it is damaged or another run's."""
+class _Row(BaseModel):
+    """A row of the curve."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
+
+    step: int
+    val_psnr: float
+    loss: float | None = None
+
+
+class _Meta(BaseModel):
+    """What a checkpoint says about itself."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+    fingerprint: str
+    step: Annotated[int, Field(ge=0)]
+    best: float
+    history: Annotated[list[_Row], Field(min_length=1)]
+    loss: tuple[float, int]
+    tensors: list[str]
+
+
+def load(path: Path, fingerprint: str, model: Module | None = None) -> Checkpoint | None:
+    """Load the run's checkpoint: the one at `path`, or the one that another run has set aside.
+
+    Args:
+        path: where the checkpoint is kept.
+        fingerprint: of the run.
+        model: what is trained; a checkpoint that does not fit it counts as damaged.
+
+    Returns:
+        None if there is none, or if it is damaged.
+    """
+    for place in (path, _aside(path, fingerprint)):
+        try:
+            found = _read(place)
+            if found.fingerprint == fingerprint:
+                if model is not None:
+                    _check(found, model)
+                return found
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def set_aside(path: Path, fingerprint: str, model: Module) -> str | None:
+    """Rename a checkpoint that is of no use to a run, so that the run does not write over it.
+
+    A later run with its fingerprint goes on from it (`load`).
+
+    Args:
+        path: where the run's checkpoint is kept.
+        fingerprint: of the run.
+        model: what is trained.
+
+    Returns:
+        What was found and where it is now, in words; None if there is none, or if it is the run's own.
+    """
     if not path.is_file():
         return None
     try:
+        found = _read(path)
+        if found.fingerprint == fingerprint:
+            _check(found, model)
+            return None
+        kept, what = _aside(path, found.fingerprint), f"of step {found.step} of other parameters, images or code"
+    except (OSError, ValueError):
+        kept, what = _aside(path, DAMAGED), "that is damaged"
+    os.replace(path, kept)
+    return f"found a checkpoint {what}, kept as {kept}"
+
+
+def remove(path: Path, fingerprint: str) -> None:
+    """Remove the run's checkpoint and a damaged one once its result is written, and the folder if nothing is left."""
+    for place in (path, _aside(path, fingerprint), _aside(path, DAMAGED)):
+        place.unlink(missing_ok=True)
+    with suppress(OSError):  # other runs' checkpoints are kept there, or there never was one
+        path.parent.rmdir()
+
+
+def _aside(path: Path, fingerprint: str) -> Path:
+    name = "".join(letter for letter in fingerprint if letter.isalnum())[:16]
+    return path.with_stem(f"{path.stem}-{name}")
+
+
+def _read(path: Path) -> Checkpoint:
+    """Read a checkpoint; OSError or ValueError if it is not there or damaged."""
+    try:
         with safe_open(path, framework="pt") as file:
-            meta: Mapping[str, Any] = json.loads((file.metadata() or {}).get("checkpoint", "{}"))
-            if meta.get("fingerprint") != fingerprint:
-                return None
+            meta = _Meta.model_validate_json((file.metadata() or {}).get("checkpoint", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, json.JSONDecodeError):
-        return None
+    except SafetensorError as error:
+        raise ValueError(f"{path}: {error}, expected a checkpoint") from None
+    if meta.tensors != sorted(tensors):
+        raise ValueError(f"{path}: found other tensors, expected {len(meta.tensors)} that it names")
     slots: dict[int, State] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):
             _, index, slot = name.split(".", 2)
             slots.setdefault(int(index), {})[slot] = tensor
     return Checkpoint(
-        fingerprint=fingerprint,
-        step=meta["step"],
+        fingerprint=meta.fingerprint,
+        step=meta.step,
         state=_part(tensors, "state."),
         best_state=_part(tensors, "best."),
-        optimizer={"state": slots, "param_groups": meta["groups"]},
-        best=meta["best"],
-        history=list(meta["history"]),
-        loss_sum=meta["loss"][0],
-        loss_count=meta["loss"][1],
+        optimizer={"state": slots},
+        best=meta.best,
+        history=[row.model_dump(exclude_none=True) for row in meta.history],
+        loss_sum=meta.loss[0],
+        loss_count=meta.loss[1],
         average=_part(tensors, "average."),
     )
 
 
-def remove(path: Path) -> None:
-    """Remove the checkpoint's folder once the training's result is written."""
-    shutil.rmtree(path.parent, ignore_errors=True)
+def _check(point: Checkpoint, model: Module) -> None:
+    """Raise ValueError if a checkpoint lacks a tensor of the model or its optimiser, or has one of another shape."""
+    whole = _shapes(model.state_dict())
+    trained = {name: parameter.shape for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if not _shapes(point.state) == _shapes(point.best_state) == whole or _shapes(point.average) not in ({}, trained):
+        raise ValueError("found other tensors, expected those of the model")
+    slots = point.optimizer["state"]
+    if slots.keys() != set(range(len(trained))) or any("step" not in slot for slot in slots.values()):
+        raise ValueError("found another optimiser's state, expected Adam's of the model")
+    for moment in ("exp_avg", "exp_avg_sq"):  # in the optimiser's order, which is not the model's
+        found = [slot[moment].shape if moment in slot else torch.Size() for slot in slots.values()]
+        if sorted(found) != sorted(trained.values()):
+            raise ValueError("found another optimiser's state, expected Adam's of the model")
 
 
-def copy_state(module: torch.nn.Module) -> State:
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in state.items()}
+
+
+def copy_state(module: Module) -> State:
     """A copy of a module's parameters on the CPU."""
     return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+
+
+def copy_trained(module: Module) -> State:
+    """Return copies of the parameters that are trained."""
+    return {name: p.detach().clone() for name, p in module.named_parameters() if p.requires_grad}
+
+
+@contextmanager
+def averaged(module: Module, average: State) -> Iterator[None]:
+    """Give the module the parameters of an average within the block; an empty one changes nothing."""
+    kept = {name: module.get_parameter(name).data for name in average}
+    for name, tensor in average.items():
+        module.get_parameter(name).data = tensor
+    try:
+        yield
+    finally:
+        for name, tensor in kept.items():
+            module.get_parameter(name).data = tensor
 
 
 def _part(tensors: State, prefix: str) -> State:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from lutra.evaluation import sheet
 from lutra.files import all_at_once, write_whole
 from lutra.protocols import Protocol
 from lutra.restoring import Restorer
-from pipeline import compared, speed, tracking
+from pipeline import compared, packed, speed, tracking
 from pipeline.packed import PackedImages, interleaved
 from pipeline.params import Params, set_name
 from pipeline.whole import whole_folder
@@ -69,10 +68,13 @@ def run(params: Params, experiment: str, root: Path) -> None:
         note=f"Protocol: {protocol.text}.",
         **compared.settings(params, experiment),
     ) as log:
+        packed.check(data, *(folder.name for folder in _folders(data)))
         with all_at_once():
             with whole_folder(out / "sheets") as sheets:
-                drawn = partial(_draw, sheets, block.evaluate.sheets, experiment, protocol)
-                rows = {folder.name: _score_set(folder, models, protocol, drawn) for folder in _folders(data)}
+                sets = {folder.name: PackedImages(folder) for folder in _folders(data)}
+                drawn = {name: images.names[: block.evaluate.sheets] for name, images in sets.items()}
+                draw = partial(_draw, sheets, sheet_names(drawn), experiment, protocol)
+                rows = {name: _score_set(name, images, models, protocol, draw) for name, images in sets.items()}
             metrics = _summary(rows) | {
                 "family": block.family,
                 "task": task.task,
@@ -89,7 +91,7 @@ def run(params: Params, experiment: str, root: Path) -> None:
         log.artifact(out / "metrics.json")
         log.artifact(out / "images.csv")
         for image in sorted((out / "sheets").iterdir()):
-            log.image(image, f"sheets/{image.stem}")
+            log.image(image, f"sheets/{image.name.removesuffix('.png')}")
         first = set_name(params.evaluate_sets(block.task)[0])
         log.model(
             files["finetuned"],
@@ -108,23 +110,38 @@ def _folders(data: Path) -> list[Path]:
     return sorted(path for path in data.iterdir() if path.is_dir())
 
 
+def sheet_names(sets: Mapping[str, Sequence[str]]) -> dict[tuple[str, int], str]:
+    """Return what the sheets of images are called, without ending, by set and place in it; no two are alike.
+
+    SET-IMAGE without the image's ending where that tells all apart, also where large and small letters are one; with
+    the ending, or with the place too, where it does not.
+
+    Args:
+        sets: the images' names, unique in a set, by its name.
+    """
+    places = [(name, number, image) for name, images in sets.items() for number, image in enumerate(images)]
+    ways = (
+        [f"{name}-{Path(image).stem}" for name, _, image in places],
+        [f"{name}-{image.replace('/', '-')}" for name, _, image in places],
+        [f"{name}-{image.replace('/', '-')}-{place}" for place, (name, _, image) in enumerate(places)],
+    )
+    chosen = next((names for names in ways if len({one.casefold() for one in names}) == len(names)), ways[-1])
+    return {(name, number): found for (name, number, _), found in zip(places, chosen, strict=True)}
+
+
 def _score_set(
-    folder: Path, models: dict[str, Restore], protocol: Protocol, drawn: Callable[[str, int, Scored], None]
+    name: str,
+    images: PackedImages,
+    models: dict[str, Restore],
+    protocol: Protocol,
+    draw: Callable[[str, int, Scored], None],
 ) -> dict[str, Scores]:
-    """Return the scores of a set's images, by name; `drawn` gets label, place and image one by one."""
+    """Return the scores of a set's images, by name; `draw` gets set, place and image one by one."""
     rows = {}
-    images = PackedImages(folder)
-    for label, scored in zip(_labels(images.names), _score(images, models, protocol), strict=True):
+    for number, scored in enumerate(_score(images, models, protocol)):
         rows[scored.name] = scored.scores
-        drawn(f"{folder.name}-{label}", len(rows), scored)
+        draw(name, number, scored)
     return rows
-
-
-def _labels(names: Sequence[str]) -> list[str]:
-    """Return names for files: an image's own without its suffix, and with it where that tells images apart."""
-    flat = [name.replace("/", "-") for name in names]
-    stems = Counter(Path(name).stem for name in flat)
-    return [Path(name).stem if stems[Path(name).stem] == 1 else name for name in flat]
 
 
 def _score(images: PackedImages, models: dict[str, Restore], protocol: Protocol) -> Iterator[Scored]:
@@ -132,16 +149,25 @@ def _score(images: PackedImages, models: dict[str, Restore], protocol: Protocol)
         degraded, target = interleaved(images.input(index)), interleaved(images.target(index))
         restored = {protocol.baseline_name: protocol.baseline(degraded)}
         restored |= {kind: model(degraded) for kind, model in models.items()}
-        scores = {kind: protocol.score(image, target) for kind, image in restored.items()}
+        try:
+            scores = {kind: protocol.score(image, target) for kind, image in restored.items()}
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
         yield Scored(name, degraded, target, restored, scores)
 
 
 def _draw(
-    folder: Path, count: int, experiment: str, protocol: Protocol, label: str, number: int, scored: Scored
+    folder: Path,
+    names: Mapping[tuple[str, int], str],
+    experiment: str,
+    protocol: Protocol,
+    name: str,
+    number: int,
+    scored: Scored,
 ) -> None:
-    """Write the sheet of one of a set's first images; `number`: the image's place, from 1."""
-    if number <= count:
-        write_whole(folder / f"{label}.png", _sheet(scored, experiment, protocol))
+    """Write the sheet of an image of a set if `names` holds a name for it."""
+    if (name, number) in names:
+        write_whole(folder / f"{names[name, number]}.png", _sheet(scored, experiment, protocol))
 
 
 def _sheet(scored: Scored, experiment: str, protocol: Protocol) -> bytes:

@@ -8,7 +8,7 @@ from lutra import artifact, multigrid
 from lutra.extremes import keep_extremes
 from lutra.files import all_at_once
 from lutra.models.convert import from_artifact, to_artifact
-from pipeline import checkpoint, compared, fitting, provenance, tracking
+from pipeline import checkpoint, compared, fitting, packed, provenance, tracking
 from pipeline.params import Params
 
 
@@ -20,7 +20,8 @@ def run(params: Params, experiment: str, root: Path) -> None:
     out = root / "finetune" / experiment
     origin = provenance.of_stage("finetune", params, experiment, data, source)
     resume = root / "checkpoints" / experiment / "finetune" / "checkpoint.safetensors"
-    processes = fitting.processes(block.finetune, f"experiments.{experiment}.finetune")
+    key, settings = f"experiments.{experiment}.finetune", block.finetune
+    processes = fitting.processes(settings, key)
     with tracking.stage_run(
         fitting.tracked(params.tracking, processes),
         stage="finetune",
@@ -28,16 +29,18 @@ def run(params: Params, experiment: str, root: Path) -> None:
         root=root,
         **compared.settings(params, experiment, processes.num_processes),
     ) as log:
+        if processes.is_main_process:
+            packed.check(data, "train", "validate")
         model = multigrid.spread(from_artifact(artifact.load(source)), block.finetune.coarse)
         model.train_samplers(block.finetune.samplers)
-        fingerprint = fitting.fingerprint_of(origin["inputs"])
-        curve = fitting.fit(model, block.finetune, data, task.protocol(), resume, fingerprint, log.metrics, processes)
+        fingerprint = provenance.fingerprint_of(origin["inputs"])
+        curve = fitting.fit(model, settings, data, task.protocol(), resume, fingerprint, log.metrics, processes, key)
         if not processes.is_main_process:
             return
         tables = keep_extremes(multigrid.gather(model.cpu()), task.task)
         with all_at_once():
             artifact.save(out / "model.safetensors", to_artifact(tables, **task.labels, provenance=origin))
             fitting.write_curve(out / "curve.csv", curve)
-        checkpoint.remove(resume)
+        checkpoint.remove(resume, fingerprint)
         log.artifact(out / "model.safetensors", "model")
         log.artifact(out / "curve.csv", "curves")

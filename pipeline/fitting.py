@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-import json
 import math
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -21,18 +19,19 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
+from torch.optim import Optimizer
 
 from lutra.files import write_whole
 from lutra.models.interpreter import LutModel
 from lutra.protocols import Protocol
 from lutra.units import LEVELS, Table
 from pipeline import checkpoint, progress
+from pipeline.checkpoint import Checkpoint
 from pipeline.packed import PackedImages, PatchSampler, interleaved
 from pipeline.params import FitParams, TrackingParams
 
 Log = Callable[[dict[str, float], int], None]
 Row = dict[str, float]
-Image = NDArray[np.uint8]
 
 SAME_REQUEST_SECONDS = 2.0
 
@@ -65,6 +64,7 @@ def fit(
     fingerprint: str,
     log: Log,
     accelerator: Accelerator | None = None,
+    key: str = "settings",
 ) -> list[Row]:
     """Train a model's parameters and leave in it the state that scored best on the validation images.
 
@@ -83,6 +83,7 @@ def fit(
         log: called with metrics and the step they belong to.
         accelerator: of `processes`; None for this process alone. All get the same result, and the same as one would
             from the same batches, but for the order of sums.
+        key: of the settings in params.yaml, for errors.
 
     Returns:
         The curve: one row per validation.
@@ -91,32 +92,28 @@ def fit(
     if accelerator.num_processes > 1:
         _say(accelerator, f"{accelerator.num_processes} processes, {accelerator.device.type}")
     images = PackedImages(data / "train")
-    sampler = PatchSampler(images, settings.patch, settings.batch, settings.seed, torch.get_num_threads())
-    validation = held_out(PackedImages(data / "validate"), protocol)
+    sampler = _sampler(images, settings, key) if settings.steps else None
+    validation = PackedImages(data / "validate")
+    if flat := progress.flat(validation):
+        _say(accelerator, flat)
     optimizer = torch.optim.Adam(_groups(model, settings.learning_rate), fused=True)
     rates = [group["lr"] for group in optimizer.param_groups]
     prepared, optimizer = accelerator.prepare(model, optimizer)
 
-    point = checkpoint.load(resume, fingerprint)
-    if point:
-        model.load_state_dict(point.state)
-        point.average = {name: tensor.to(accelerator.device) for name, tensor in point.average.items()}
-        optimizer.load_state_dict(point.optimizer)
-        _say(accelerator, f"resuming at step {point.step} of {settings.steps}")
-    else:
-        state, score = checkpoint.copy_state(model), validate(model, validation, protocol)
-        point = checkpoint.Checkpoint(fingerprint, 0, state, state, optimizer.state_dict(), score, [])
-        point.average = _trained(model) if settings.average else {}
-        _record(point, {"step": 0, "val_psnr": score}, log, accelerator, settings.steps)
+    point, validation_took = _begin(model, optimizer, settings, validation, protocol, resume, fingerprint, accelerator)
+    if not point.history:
+        _record(point, {"step": 0, "val_psnr": point.best}, log, accelerator, settings.steps)
 
     since, counted = time.monotonic(), point.step
-    pace, first = progress.Pace(point.step, settings.steps), point.step + 1
+    pace = progress.Pace(point.step, settings.steps, validate_every=settings.validate_every, validation=validation_took)
+    first = point.step + 1
     several, shown = accelerator.num_processes > 1, accelerator.is_main_process
     with _stop_requests(several) as stopping, progress.bar(settings.steps, point, shown) as update:
         for step in range(point.step, settings.steps):
             factor = cosine(step / settings.steps, settings.final_learning_rate / settings.learning_rate)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
+            assert sampler is not None
             degraded, target = sampler.batch_at(step, accelerator.process_index, accelerator.num_processes)
             loss = _step(accelerator, prepared, optimizer, degraded, target, settings.accumulate)
             # Young averages forget their start sooner.
@@ -130,7 +127,7 @@ def fit(
                 _say(accelerator, estimate)
             last = point.step == settings.steps
             if last or point.step % settings.validate_every == 0:
-                with _averaged(model, point.average):
+                with checkpoint.averaged(model, point.average), pace.validating():
                     score = validate(model, validation, protocol)
                     if score > point.best:
                         point.best, point.best_state = score, checkpoint.copy_state(model)
@@ -151,14 +148,44 @@ def fit(
     return point.history
 
 
-def held_out(images: PackedImages, protocol: Protocol) -> list[tuple[Image, Image]]:
-    """Return input and target of the images that validation scores: those with something to restore, if any."""
-    pairs = [(interleaved(images.input(index)), interleaved(images.target(index))) for index in range(len(images))]
-    return [pair for pair in pairs if protocol.says_something(*pair)] or pairs
+def _begin(
+    model: LutModel,
+    optimizer: Optimizer,
+    settings: FitParams,
+    validation: PackedImages,
+    protocol: Protocol,
+    resume: Path,
+    fingerprint: str,
+    accelerator: Accelerator,
+) -> tuple[Checkpoint, float | None]:
+    """Return where the training begins, at its checkpoint or at step 0, and the seconds that a validation took."""
+    point = checkpoint.load(resume, fingerprint, model)
+    if accelerator.is_main_process and (found := checkpoint.set_aside(resume, fingerprint, model)):
+        _say(accelerator, found if point else f"{found}; starting from step 0")
+    if point is None:
+        begin, state = time.monotonic(), checkpoint.copy_state(model)
+        score, took = validate(model, validation, protocol), time.monotonic() - begin
+        point = Checkpoint(fingerprint, 0, state, state, optimizer.state_dict(), score, [])
+        point.average = checkpoint.copy_trained(model) if settings.average else {}
+        return point, took
+    model.load_state_dict(point.state)
+    point.average = {name: tensor.to(accelerator.device) for name, tensor in point.average.items()}
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": point.optimizer["state"], "param_groups": groups})
+    _say(accelerator, f"resuming at step {point.step} of {settings.steps}")
+    return point, None
 
 
-def validate(model: LutModel, pairs: Sequence[tuple[Image, Image]], protocol: Protocol) -> float:
-    """Return the mean of the protocol's main measure, a PSNR in dB, over restored images; pairs of input and target."""
+def _sampler(images: PackedImages, settings: FitParams, key: str) -> PatchSampler:
+    try:
+        return PatchSampler(images, settings.patch, settings.batch, settings.seed, torch.get_num_threads())
+    except ValueError as error:
+        raise ValueError(f"{key}.patch: {error}") from None
+
+
+def validate(model: LutModel, images: PackedImages, protocol: Protocol) -> float:
+    """Return the mean of the protocol's main measure, a PSNR in dB, over the restored images that rank."""
+    pairs = ((interleaved(images.input(index)), interleaved(images.target(index))) for index in images.ranking)
     return float(np.mean([protocol.rank(model.restore_image(degraded), target) for degraded, target in pairs]))
 
 
@@ -169,11 +196,6 @@ def write_curve(path: Path, rows: list[Row]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_whole(path, text.getvalue())
-
-
-def fingerprint_of(*parts: Any) -> str:
-    """A short hash of JSON-ready data."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _groups(model: LutModel, rate: float) -> list[dict[str, Any]]:
@@ -188,24 +210,6 @@ def _groups(model: LutModel, rate: float) -> list[dict[str, Any]]:
     return [group for group in groups if group["params"]]
 
 
-def _trained(model: LutModel) -> checkpoint.State:
-    """Copies of the parameters that are trained."""
-    return {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
-
-
-@contextmanager
-def _averaged(model: LutModel, average: checkpoint.State) -> Iterator[None]:
-    """Within the block the model's parameters are those of the average; without one, it stays as it is."""
-    kept = {name: model.get_parameter(name).data for name in average}
-    for name, tensor in average.items():
-        model.get_parameter(name).data = tensor
-    try:
-        yield
-    finally:
-        for name, tensor in kept.items():
-            model.get_parameter(name).data = tensor
-
-
 def cosine(progress: float, floor: float) -> float:
     """The share of the first rate that is left at a progress of 0..1, down to `floor`."""
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
@@ -214,7 +218,7 @@ def cosine(progress: float, floor: float) -> float:
 def _step(
     accelerator: Accelerator,
     model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     degraded: NDArray[np.uint8],
     target: NDArray[np.uint8],
     accumulate: int,
@@ -232,20 +236,14 @@ def _step(
     return total
 
 
-def _save(
-    accelerator: Accelerator,
-    path: Path,
-    point: checkpoint.Checkpoint,
-    model: LutModel,
-    optimizer: torch.optim.Optimizer,
-) -> None:
+def _save(accelerator: Accelerator, path: Path, point: Checkpoint, model: LutModel, optimizer: Optimizer) -> None:
     if accelerator.is_main_process:
         point.state, point.optimizer = model.state_dict(), optimizer.state_dict()
         checkpoint.save(path, point)
 
 
 def _record(
-    point: checkpoint.Checkpoint,
+    point: Checkpoint,
     row: Row,
     log: Log,
     accelerator: Accelerator,

@@ -5,16 +5,14 @@ Counted is what grows: what autograd keeps of a step, what a validation and leas
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lutra.artifact import layout_for
 from lutra.description import Description, NetworkSpec
 from lutra.models import registry
 from lutra.protocols import Protocol
+from pipeline.packed import read_index
 from pipeline.params import Experiment, FitParams, TrainParams
 
 FLOAT = 4  # bytes
@@ -128,6 +126,5 @@ def _sizes(data: Path) -> tuple[int, int]:
 
 
 def input_sizes(folder: Path) -> list[int]:
-    """Values of every prepared input in a folder, from its index."""
-    index: dict[str, Any] = json.loads((folder / "index.json").read_text())
-    return [math.prod(image["input_shape"]) for image in index["images"]]
+    """Return how many values every prepared input in a folder has, from its index."""
+    return read_index(folder).sizes

@@ -2,18 +2,135 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
+import math
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Annotated, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lutra import patches, protocols
-from lutra.imaging.degrade import generator_of
+from lutra.imaging.degrade import Degradation, generator_of
 
 Image = NDArray[np.uint8]
+FLAT = 1.0
+"""Standard deviation in levels below which every plane of a flat image stays."""
+
+
+INPUT, TARGET = "input.npy", "target.npy"
+_AGAIN = "run `python -m pipeline prepare` with this root again"
+
+
+class _Record(BaseModel):
+    """Part of an index: of exactly these types, and whatever else a later version adds."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+
+class ImageRecord(_Record):
+    """An image: its name, and its input's shape (C, h, w)."""
+
+    name: str
+    input_shape: tuple[
+        Annotated[int, Field(ge=1, le=4)],
+        Annotated[int, Field(ge=1, le=1 << 20)],
+        Annotated[int, Field(ge=1, le=1 << 20)],
+    ]
+
+
+class DrawnRecord(_Record):
+    """The task that degrades each patch when it is drawn."""
+
+    task: str
+    options: dict[str, Any]
+
+    @property
+    def degradation(self) -> Degradation:
+        """What degrades; ValueError for a task or options that there are not."""
+        return protocols.of(self.task, self.options).degradation
+
+
+class Index(_Record):
+    """What index.json of a folder of prepared images holds; `sha256`: of the arrays' values, by file."""
+
+    scale: Annotated[int, Field(ge=1, le=64)]
+    images: Annotated[list[ImageRecord], Field(min_length=1)]
+    sha256: dict[str, str] = {}
+    drawn_anew: DrawnRecord | None = None
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many values every input has."""
+        return [math.prod(image.input_shape) for image in self.images]
+
+
+def read_index(folder: Path) -> Index:
+    """Read index.json of a folder of prepared images.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        ValueError: it is damaged; says where and what was expected.
+    """
+    path = folder / "index.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: not found; run `python -m pipeline prepare` with this root first")
+    try:
+        index = Index.model_validate_json(path.read_bytes())
+        if index.drawn_anew is not None:
+            _ = index.drawn_anew.degradation
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise ValueError(f"{path}: damaged: {place}: {first['msg']}; {_AGAIN}") from None
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"{path}: damaged: drawn_anew: {error}; {_AGAIN}") from None
+    return index
+
+
+def check(data: Path, *parts: str) -> None:
+    """Compare prepared images with the SHA-256 that prepare wrote, which takes about a second for every gigabyte.
+
+    Args:
+        data: the prepared folder of a task.
+        parts: folders in it, such as "train".
+
+    Raises:
+        FileNotFoundError, ValueError: a file is missing, damaged, or not what prepare wrote; names it.
+    """
+    for part in parts:
+        images = PackedImages(data / part)
+        expected = read_index(data / part).sha256
+        for name, array in ((INPUT, images.input_data), (TARGET, images.target_data)):
+            with (images.folder / name).open("rb") as file:  # read, for touched pages of a map count as memory
+                file.seek(array.offset)
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != expected.get(name):
+                wanted = expected.get(name, "one in index.json")
+                raise ValueError(f"{images.folder / name}: sha256 is {found}, expected {wanted}; {_AGAIN}")
+
+
+def _array(path: Path, size: int) -> np.memmap[Any, np.dtype[np.uint8]]:
+    """Return the values of a .npy file, memory-mapped.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        ValueError: it is no .npy file of that many uint8 in one dimension; names it.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: not found; {_AGAIN}")
+    try:
+        data = np.lib.format.open_memmap(path, mode="r")
+        found = f"{data.dtype} of shape {data.shape}"
+        fits = data.dtype == np.uint8 and data.shape == (size,)
+    except Exception:  # whatever NumPy's reader raises on a stranger's header
+        found, fits = "a file that NumPy cannot read", False
+    if not fits:
+        raise ValueError(f"{path}: found {found}, expected uint8 of shape ({size},); {_AGAIN}")
+    return data
 
 
 class PackedImages:
@@ -24,22 +141,16 @@ class PackedImages:
 
     def __init__(self, folder: Path) -> None:
         """`folder`: as `prepare` wrote it; FileNotFoundError or ValueError if it is not."""
-        index = folder / "index.json"
-        if not index.is_file():
-            raise FileNotFoundError(f"{index}: not found; run `python -m pipeline prepare` with this root first")
-        content: dict[str, Any] = json.loads(index.read_text())
-        self.scale: int = content["scale"]
-        self.names: list[str] = [image["name"] for image in content["images"]]
-        self.shapes = np.array([image["input_shape"] for image in content["images"]], dtype=np.int64)
-        self.input_data = np.load(folder / "input.npy", mmap_mode="r")
-        self.target_data = np.load(folder / "target.npy", mmap_mode="r")
-        drawn = content.get("drawn_anew")
-        self.drawn_anew = protocols.of(drawn["task"], drawn["options"]).degradation if drawn else None
+        index = read_index(folder)
+        self.folder, self.scale = folder, index.scale
+        self.names = [image.name for image in index.images]
+        self.shapes = np.array([image.input_shape for image in index.images], dtype=np.int64)
+        self.drawn_anew = index.drawn_anew.degradation if index.drawn_anew else None
         """What degrades every patch anew, in place of the stored inputs; None where they are as good."""
-        sizes = self.shapes.prod(axis=1)
-        self.offsets = np.concatenate([[0], np.cumsum(sizes)])
-        if len(self.input_data) != self.offsets[-1] or len(self.target_data) != self.offsets[-1] * self.scale**2:
-            raise ValueError(f"{folder}: its arrays do not have the sizes that index.json gives")
+        values = sum(index.sizes)  # of Python's integers, which do not overflow
+        self.input_data = _array(folder / INPUT, values)
+        self.target_data = _array(folder / TARGET, values * self.scale**2)
+        self.offsets = np.concatenate([[0], np.cumsum(self.shapes.prod(axis=1))])
 
     def __len__(self) -> int:
         return len(self.names)
@@ -51,6 +162,16 @@ class PackedImages:
     def target(self, index: int) -> Image:
         """The clean image: (C, h * scale, w * scale)."""
         return self._view(self.target_data, index, self.scale)
+
+    @cached_property
+    def ranking(self) -> list[int]:
+        """The images that rank a model's states: all but flat ones, or all where every one is flat.
+
+        A flat image's error is near 0, so its PSNR jumps by tens of dB where the error changes by one level: in a
+        mean it would outweigh all others.
+        """
+        shown = [index for index in range(len(self)) if self.target(index).std(axis=(1, 2)).max() >= FLAT]
+        return shown or list(range(len(self)))
 
     def _view(self, data: Image, index: int, scale: int) -> Image:
         channels, height, width = (int(value) for value in self.shapes[index])

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lutra import bench
-from lutra.imaging.metrics import MOST_PSNR
+from lutra.imaging.metrics import CEILING
 from lutra.protocols import LABELS, Protocol
 from pipeline import charts, provenance, scores
 from pipeline.charts import Chart, Line, Mark, Point
@@ -53,7 +53,7 @@ class Section:
     protocol: of the task.
     experiments: in the order shown.
     published: what may stand beside them.
-    speed: of every experiment's finetuned tables.
+    speed: of every experiment's finetuned tables; None for a page without times.
     pictures: for the before-and-after view.
     """
 
@@ -61,16 +61,16 @@ class Section:
     protocol: Protocol
     experiments: Sequence[Shown]
     published: Published
-    speed: Speed
+    speed: Speed | None
     pictures: Sequence[Picture]
 
 
-def html(sections: Sequence[Section], made: Made) -> str:
+def html(sections: Sequence[Section], made: Made | None = None) -> str:
     """The page of one task, or of several below each other.
 
     Args:
         sections: one a task.
-        made: when and where.
+        made: when and where; None for a page that is the same for the same sections.
     """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -100,10 +100,10 @@ def _drawn(section: Section) -> dict[str, Any]:
         "experiments": experiments,
         "marks": marks,
         "tiles": tiles,
-        "baseline": scores.baseline_row(protocol, experiments, sets),
+        "baseline": scores.baseline_row(protocol, experiments, sets, speed is not None),
         "rows": scores.rows(protocol, experiments, speed, sets, marks),
         "published": section.published,
-        "published_rows": scores.published_rows(protocol, section.published, sets),
+        "published_rows": scores.published_rows(protocol, section.published, sets, speed is not None),
         "scatters": pairs if any(len(pair[0].points) > 1 for pair in pairs.values()) else {},
         "curves": [chart for stage in ("finetune", "train") if (chart := curves(stage, experiments, marks))],
         "speed": speed,
@@ -119,10 +119,10 @@ def scatters(
     protocol: Protocol,
     experiments: Sequence[Shown],
     published: Published,
-    speed: Speed,
+    speed: Speed | None,
     marks: Mapping[str, Mark],
 ) -> list[Chart]:
-    """The main measure on one image set against the tables' size and against time."""
+    """Draw the main measure on one image set against the tables' size and, where it is known, against time."""
     measure, label = protocol.main, LABELS[protocol.main]
     scored = [shown for shown in experiments if data in shown.metrics[FINAL]]
     heights = {shown.name: shown.metrics[FINAL][data][measure] for shown in scored}
@@ -135,20 +135,14 @@ def scatters(
         for system in published.systems
         if data in system.scores
     ]
-    times = [Point(name, speed.milliseconds[name], y, marks[name]) for name, y in heights.items()]
     level = protocol.baseline_name, scored[0].metrics[protocol.baseline_name][data][measure]
-    return [
-        charts.scatter(
-            sizes, title=f"{data}: quality and size", x_title="KiB of tables, logarithmic", y_title=label, level=level
-        ),
-        charts.scatter(
-            times,
-            title=f"{data}: quality and time",
-            x_title="ms per 1280x720 frame, logarithmic",
-            y_title=label,
-            level=level,
-        ),
-    ]
+    title, x_title = f"{data}: quality and size", "KiB of tables, logarithmic"
+    drawn = [charts.scatter(sizes, title=title, x_title=x_title, y_title=label, level=level)]
+    if speed is not None:
+        times = [Point(name, speed.milliseconds[name], y, marks[name]) for name, y in heights.items()]
+        title, x_title = f"{data}: quality and time", "ms per 1280x720 frame, logarithmic"
+        drawn.append(charts.scatter(times, title=title, x_title=x_title, y_title=label, level=level))
+    return drawn
 
 
 def curves(stage: str, experiments: Sequence[Shown], marks: Mapping[str, Mark]) -> Chart | None:
@@ -167,7 +161,8 @@ def read_curves(path: Path) -> dict[str, list[tuple[float, float]]]:
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
             if row["val_psnr"]:
-                found[row["stage"]].append((float(row["step"]), min(float(row["val_psnr"]), MOST_PSNR)))
+                # older versions gave equal images an infinite PSNR
+                found[row["stage"]].append((float(row["step"]), min(CEILING, float(row["val_psnr"]))))
     return found
 
 

@@ -71,7 +71,7 @@ def _pack(sources: list[Source], protocol: Protocol, folder: Path, trained: Task
     images: list[dict[str, Any]] = []
     with _Npy(folder / "target.npy") as target_file, _Npy(folder / "input.npy") as input_file:
         for source, target, degraded in track(
-            _made(sources, protocol, TRAIN_SEED if trained else SEED),
+            _made(sources, protocol, trained is not None),
             total=len(sources),
             description=escape(printable(folder.name)),
             console=Console(stderr=True),
@@ -89,17 +89,20 @@ def _pack(sources: list[Source], protocol: Protocol, folder: Path, trained: Task
     return {"images": len(images), "target_pixels": pixels, "sha256": digests}
 
 
-def _made(sources: list[Source], protocol: Protocol, seed: int) -> Iterator[tuple[Source, Image, Image]]:
-    """Clean image and input of every source, in order, two at a time: decoding and resizing leave Python's lock."""
+def _made(sources: list[Source], protocol: Protocol, trained: bool) -> Iterator[tuple[Source, Image, Image]]:
+    """Clean image and input of every source, in order, two at a time: decoding and resizing leave Python's lock.
+
+    `trained`: whether the images are trained on, and not scored.
+    """
+    seed = TRAIN_SEED if trained else SEED
+    least = LEAST * protocol.scale if trained else max(LEAST * protocol.scale, protocol.least)
 
     def make(place: tuple[int, Source]) -> tuple[Source, Image, Image]:
         number, source = place
         image = source.read()
-        if min(image.shape[:2]) < LEAST * protocol.scale:
+        if min(image.shape[:2]) < least:
             found = f"{image.shape[1]}x{image.shape[0]} pixels"
-            raise ValueError(
-                f"{source.name}: too small: {found}, expected at least {LEAST * protocol.scale} on each side"
-            )
+            raise ValueError(f"{source.name}: too small: {found}, expected at least {least} on each side")
         target = protocol.target(image)
         own = source.read_input() if protocol.pairs and source.read_input else None
         try:

@@ -46,6 +46,11 @@ def of_stage(name: str, params: Params, experiment: str, data: Path | None, *fil
     return {"experiment": experiment, "inputs": json.loads(json.dumps(inputs)), "versions": versions}
 
 
+def fingerprint_of(*parts: Any) -> str:
+    """Return a short hash of JSON-ready data."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def train_name(params: Params, experiment: str) -> str:
     """What the images that an experiment trains on are called, such as "photos + deadleaves"."""
     return " + ".join(set_name(name) for name in params.train_sets(params.experiment(experiment).task))

@@ -12,11 +12,11 @@ from typing import Any
 from lutra import artifact, bench, protocols
 from lutra.description import TASKS
 from lutra.files import write_whole
-from lutra.imaging.metrics import MOST_PSNR
 from lutra.protocols import Protocol
 from pipeline.params import Params
 from pipeline.provenance import train_name
 from pipeline.published import order, title
+from pipeline.scores import read_metrics
 
 PROJECT = Path(__file__).resolve().parent.parent
 RESULTS = PROJECT / "results"
@@ -47,7 +47,7 @@ def record(params: Params, experiment: str, root: Path, command: str, minutes: f
         "experiment": experiment,
         "data": {"train": train_name(params, experiment), "images_held_out": params.data.validate},
         "parameters": params.experiment(experiment).model_dump(mode="json"),
-        "metrics": json.loads(metrics.read_text(), parse_constant=lambda _: MOST_PSNR),
+        "metrics": read_metrics(metrics),
         "training_minutes": minutes,
         "command": command,
         "machine": machine(),
@@ -102,13 +102,12 @@ def ship(name: str, result: Path, model: Path, licence: str, zoo: Path = ZOO) ->
 
 
 def machine() -> dict[str, Any]:
-    """Return what measured: the processor, how many of its cores this process may use, memory."""
-    measured = bench.machine()
+    """What this machine is: processor, cores, memory."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0.0
     return {
-        "processor": measured["processor"],
+        "processor": bench.machine()["processor"],
         "architecture": platform.machine(),
-        "cores": measured["cores"],
+        "cores": os.cpu_count(),
         "memory_gib": round(memory),
     }
 

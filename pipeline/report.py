@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,13 @@ import matplotlib.pyplot as plt
 from lutra import artifact
 from lutra.artifact import Artifact
 from lutra.files import all_at_once, write_whole
-from lutra.imaging.metrics import MOST_PSNR
 from lutra.protocols import LABELS, Protocol
 from lutra.restoring import Restorer
 from pipeline import page, published, speed, tracking
 from pipeline.page import Made
 from pipeline.params import Experiment, Params
 from pipeline.pictures import BUDGET, pictures
-from pipeline.scores import Shown
+from pipeline.scores import Shown, read_metrics
 
 MARKERS = {"network": "o", "exported": "s", "finetuned": "D"}
 """Of each kind of result, in the order of the stages that make them."""
@@ -30,6 +28,8 @@ MARKERS = {"network": "o", "exported": "s", "finetuned": "D"}
 
 def run(params: Params, root: Path, task: str, experiments: list[str] | None = None) -> None:
     """Write report/TASK/report.html, report.md, comparison.png and points.csv: the stage.
+
+    The same inputs give the same bytes, so the page holds no times and no date; `together` measures them.
 
     Args:
         params: all parameters.
@@ -50,14 +50,14 @@ def run(params: Params, root: Path, task: str, experiments: list[str] | None = N
         with all_at_once():
             write_whole(out / "report.md", table(metrics, protocol))
             _draw(out / "comparison.png", metrics, protocol)
-            write_whole(out / "report.html", page.html([_section(params, root, task, metrics)], Made.now()))
+            write_whole(out / "report.html", page.html([_section(params, root, task, metrics)]))
             write_whole(out / "points.csv", points(metrics, protocol))
         for name in ("report.html", "report.md", "comparison.png"):
             log.artifact(out / name)
 
 
 def together(params: Params, root: Path, experiments: list[str] | None = None) -> Path:
-    """Write report/report.html, one page over all tasks, and say where it is.
+    """Write report/report.html, one page over all tasks with times, date and machine, and return its path.
 
     Args:
         params: all parameters.
@@ -74,7 +74,7 @@ def together(params: Params, root: Path, experiments: list[str] | None = None) -
             f"{root}/evaluate: found no scores of any experiment; evaluate one with this root first"
         )
     budget = BUDGET // len(metrics)
-    sections = [_section(params, root, task, scores, budget) for task, scores in metrics.items()]
+    sections = [_section(params, root, task, scores, budget, timed=True) for task, scores in metrics.items()]
     path = root / "report" / "report.html"
     write_whole(path, page.html(sections, Made.now()))
     return path
@@ -95,9 +95,15 @@ def table(metrics: dict[str, dict[str, Any]], protocol: Protocol) -> str:
 
 
 def _section(
-    params: Params, root: Path, task: str, metrics: dict[str, dict[str, Any]], budget: int = BUDGET
+    params: Params,
+    root: Path,
+    task: str,
+    metrics: dict[str, dict[str, Any]],
+    budget: int = BUDGET,
+    *,
+    timed: bool = False,
 ) -> page.Section:
-    """What the page shows of a task; `budget`: characters of pictures."""
+    """Return what the page shows of a task; `budget`: characters of pictures; `timed`: with the models' speed."""
     protocol = params.task(task).protocol()
     evaluated = {name: root / "evaluate" / task / name for name in metrics}
     artifacts = {name: artifact.load(_found(folder / "model.safetensors")) for name, folder in evaluated.items()}
@@ -117,7 +123,7 @@ def _section(
         protocol,
         shown,
         published.beside(protocol, _sets(metrics, protocol)),
-        speed.measure(models, protocol.scale),
+        speed.measure(models, protocol.scale) if timed else None,
         pictures(root / "prepare" / task / "evaluate", models, protocol, budget),
     )
 
@@ -154,10 +160,7 @@ def _sets(metrics: dict[str, dict[str, Any]], protocol: Protocol) -> list[str]:
 
 
 def _read(root: Path, task: str, experiment: str) -> dict[str, Any]:
-    path = _found(_metrics(root, task, experiment))
-    # Earlier versions wrote Infinity for the PSNR of equal images, which is no JSON.
-    content: dict[str, Any] = json.loads(path.read_text(), parse_constant=lambda _: MOST_PSNR)
-    return content
+    return read_metrics(_found(_metrics(root, task, experiment)))
 
 
 def _metrics(root: Path, task: str, experiment: str) -> Path:

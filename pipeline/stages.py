@@ -5,9 +5,11 @@ Paths of inputs and outputs are relative to the root that the stage is run with;
 stand for what it is run for. In a stage that runs once per task, `{experiment}` means every experiment of the task.
 """
 
+import ast
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -191,13 +193,16 @@ def upstream(stage: Stage) -> list[Stage]:
 
 
 def content_hash(modules: Iterable[str], project: Path = PROJECT) -> str:
-    """SHA-256 over the names and contents of files, and of the files in folders; Python's caches left out.
+    """Return the SHA-256 over the names and contents of files, and of the files in folders; Python's caches left out.
+
+    Of Python files counts what runs: comments, docstrings and the layout of lines do not.
 
     Raises FileNotFoundError for a declared module that does not exist.
     """
     digest = hashlib.sha256()
     for path in sorted(set(_files(modules, project))):
         content = (project / path).read_bytes()
+        content = _what_runs(content) if path.endswith(".py") else content
         digest.update(f"{path}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 
@@ -217,6 +222,27 @@ def _files(modules: Iterable[str], project: Path) -> Iterator[str]:
             yield from (file.relative_to(project).as_posix() for file in sources)
         else:
             yield module
+
+
+@cache
+def _what_runs(source: bytes) -> bytes:
+    """Return Python code without comments and docstrings, in one layout; code that cannot be parsed as it is."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return source
+    for node in ast.walk(tree):
+        for name in ("body", "orelse", "finalbody"):
+            if isinstance(block := getattr(node, name, None), list):
+                block[:] = [line for line in block if not _is_text(line)]
+                if not block and name == "body" and not isinstance(node, ast.Module):
+                    block.append(ast.Pass())
+    return ast.unparse(tree).encode("utf-8", "surrogatepass")
+
+
+def _is_text(line: ast.stmt) -> bool:
+    """Return whether a statement is a string that nothing uses, such as a docstring."""
+    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant) and isinstance(line.value.value, str)
 
 
 def _lookup(params: Any, key: str) -> Any:

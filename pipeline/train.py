@@ -14,7 +14,7 @@ from lutra.models import registry
 from lutra.models.build import build
 from lutra.models.convert import to_artifact
 from lutra.models.interpreter import LutModel
-from pipeline import checkpoint, compared, fitting, provenance, tracking
+from pipeline import checkpoint, compared, fitting, packed, provenance, tracking
 from pipeline.packed import PackedImages, Stacked
 from pipeline.params import Experiment, Params
 
@@ -38,7 +38,8 @@ def run(params: Params, experiment: str, root: Path) -> None:
         model = through_tables(model, block.table.layout())
     origin = provenance.of_stage("train", params, experiment, data)
     resume = root / "checkpoints" / experiment / "train" / "checkpoint.safetensors"
-    processes = fitting.processes(block.train, f"experiments.{experiment}.train")
+    key = f"experiments.{experiment}.train"
+    processes = fitting.processes(block.train, key)
     with tracking.stage_run(
         fitting.tracked(params.tracking, processes),
         stage="train",
@@ -46,17 +47,19 @@ def run(params: Params, experiment: str, root: Path) -> None:
         root=root,
         **compared.settings(params, experiment, processes.num_processes),
     ) as log:
-        fingerprint = fitting.fingerprint_of(origin["inputs"])
-        if block.train.init == "least_squares" and checkpoint.load(resume, fingerprint) is None:
+        if processes.is_main_process:
+            packed.check(data, "train", "validate")
+        fingerprint = provenance.fingerprint_of(origin["inputs"])
+        if block.train.init == "least_squares" and checkpoint.load(resume, fingerprint, model) is None:
             model = _least_squares(model, block, data, log)
-        curve = fitting.fit(model, block.train, data, protocol, resume, fingerprint, log.metrics, processes)
+        curve = fitting.fit(model, block.train, data, protocol, resume, fingerprint, log.metrics, processes, key)
         if not processes.is_main_process:
             return
         trained = model.cpu() if tables else to_networks(model.cpu())
         with all_at_once():
             artifact.save(out / "network.safetensors", to_artifact(trained, **task.labels, provenance=origin))
             fitting.write_curve(out / "curve.csv", curve)
-        checkpoint.remove(resume)
+        checkpoint.remove(resume, fingerprint)
         log.artifact(out / "network.safetensors", "model")
         log.artifact(out / "curve.csv", "curves")
 

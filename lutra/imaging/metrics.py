@@ -7,18 +7,21 @@ from numpy.typing import NDArray
 
 from lutra.imaging.colour import rgb_to_y, to_three_channels
 
-MOST_PSNR = 100.0
-"""dB: the PSNR of equal images, and of any that differ less. Single levels in a photograph are above 60 dB."""
+CEILING = 100.0
+"""The highest PSNR in dB: that of equal images, and of those with less than one error of 1 in 150,000 values."""
 
 _PEAK = 255.0
-_WINDOW = 11
+SSIM_SIDE = 11
+"""Side of SSIM's window, in pixels: the smallest side of an image that it takes."""
+BLOCK = 8
+"""Side of JPEG's blocks, in pixels; PSNR-B takes images of two blocks a side."""
 _SIGMA = 1.5
 _C1, _C2 = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2
 _STRIP = 64  # rows of the SSIM map made at a time, so that its intermediate planes stay in the cache
 
 
 def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """Peak signal-to-noise ratio over all pixels and channels, in dB, at most `MOST_PSNR`.
+    """Peak signal-to-noise ratio over all pixels and channels, in dB, at most `CEILING`.
 
     Args:
         a: uint8 of any shape.
@@ -32,8 +35,7 @@ def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
 
 
 def psnr_y(a: NDArray[np.uint8], b: NDArray[np.uint8], border: int) -> float:
-    """PSNR of the luma (BT.601, 16..235, not rounded; peak 255), in dB, at most
-    `MOST_PSNR`.
+    """PSNR of the luma (BT.601, 16..235, not rounded; peak 255), in dB, at most `CEILING`.
 
     Args:
         a: (H, W, 3) uint8 RGB, or (H, W) gray, which is repeated to three channels.
@@ -76,9 +78,8 @@ def ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
     return _ssim(a.astype(np.float64), b.astype(np.float64))
 
 
-def psnr_b(a: NDArray[np.uint8], b: NDArray[np.uint8], block: int = 8) -> float:
-    """PSNR that counts the blocking of `a` as error too (Yim and Bovik, IEEE TIP 2011), in dB,
-    at most `MOST_PSNR`.
+def psnr_b(a: NDArray[np.uint8], b: NDArray[np.uint8], block: int = BLOCK) -> float:
+    """PSNR that counts the blocking of `a` as error too (Yim and Bovik, IEEE TIP 2011), at most `CEILING`.
 
     Args:
         a: the restored plane, (H, W) uint8.
@@ -109,10 +110,10 @@ def _blocking(plane: NDArray[np.float64], block: int) -> float:
 
 def _ssim(luma_a: NDArray[np.float64], luma_b: NDArray[np.float64]) -> float:
     height, width = luma_a.shape
-    if min(height, width) < _WINDOW:
+    if min(height, width) < SSIM_SIDE:
         found = f"{width} x {height} pixels"
-        raise ValueError(f"images for SSIM: found {found}, expected {_WINDOW} x {_WINDOW} or more")
-    margin = _WINDOW - 1
+        raise ValueError(f"images for SSIM: found {found}, expected {SSIM_SIDE} x {SSIM_SIDE} or more")
+    margin = SSIM_SIDE - 1
     total = 0.0
     for top in range(0, height - margin, _STRIP):
         rows = np.s_[top : top + _STRIP + margin]
@@ -139,15 +140,16 @@ def _psnr(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 
 def _decibels(error: float) -> float:
-    return min(MOST_PSNR, 10 * log10(_PEAK**2 / error)) if error else MOST_PSNR
+    """Return the PSNR of a mean squared error."""
+    return min(CEILING, 10 * log10(_PEAK**2 / error)) if error else CEILING
 
 
 def _blur(plane: NDArray[np.float64]) -> NDArray[np.float64]:
     """Gaussian mean over every window that lies within the (H, W) plane: (H - 10, W - 10)."""
-    distance = np.arange(_WINDOW) - _WINDOW // 2
+    distance = np.arange(SSIM_SIDE) - SSIM_SIDE // 2
     kernel = np.exp(-(distance**2) / (2 * _SIGMA**2))
     kernel /= kernel.sum()
-    height, width = (side - _WINDOW + 1 for side in plane.shape)
+    height, width = (side - SSIM_SIDE + 1 for side in plane.shape)
     rows = np.zeros((height, plane.shape[1]))
     for tap, weight in enumerate(kernel):
         rows += weight * plane[tap : tap + height]

@@ -200,8 +200,7 @@ class _Tracked(Run):
             self._next = time.monotonic() + FLUSH_SECONDS
         except Exception as error:
             self._next = time.monotonic() + RETRY_SECONDS
-            then = "what is missing waits for the next stage, or for `python -m pipeline track sync`"
-            self._say(f"{self._failed(error)}; {then}")
+            self._say(f"{self._failed(error)}; {self._kept()}")
             self._left -= time.monotonic() - begin
         self._attempt(self._journal.settle)
 
@@ -230,6 +229,15 @@ class _Tracked(Run):
             raise TimeoutError(f"no answer within {TOTAL_SECONDS:.0f} s")
         if raised:
             raise raised[0]
+
+    def _kept(self) -> str:
+        """Keep what MLflow has not taken, and say where it is."""
+        try:
+            self._journal.settle()
+        except Exception as error:
+            kept = f"what is missing cannot be kept ({store.first_line(error)})"
+            return f"{kept}: it is lost unless MLflow answers before the stage ends"
+        return "what is missing waits for the next stage, or for `python -m pipeline track sync`"
 
     def _attempt(self, action: Callable[[], None]) -> None:
         """What this machine's files may fail."""

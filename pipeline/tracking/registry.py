@@ -64,9 +64,10 @@ def register(client: "MlflowClient", experiment_id: str, run_id: str, model: Map
 
 
 def best_of(versions: "Sequence[ModelVersion]", scored: str) -> "ModelVersion | None":
-    """Return the version with the best score; of equal ones the smallest, then the oldest. None if none has one.
+    """Return the version with the best score; of equal ones the smallest, then the oldest; None for no such score.
 
-    Versions whose tags hold no finite score or no size, such as others' or those of earlier versions, do not compete.
+    An infinite score, which older versions gave a set with an image restored exactly, is below all others: it hides
+    how well the rest of the set was restored. Versions whose tags are incomplete do not compete: anybody may set one.
     """
     places = {_place(one): one for one in versions if one.tags.get("scored") == scored}
     known = [place for place in places if place is not None]
@@ -75,10 +76,10 @@ def best_of(versions: "Sequence[ModelVersion]", scored: str) -> "ModelVersion | 
 
 def _place(version: "ModelVersion") -> tuple[float, int, int] | None:
     try:
-        place = float(version.tags["score"]), -int(version.tags["table_bytes"]), -int(version.version)
+        score = float(version.tags["score"])
+        return score if math.isfinite(score) else -math.inf, -int(version.tags["table_bytes"]), -int(version.version)
     except (KeyError, ValueError):
         return None
-    return place if math.isfinite(place[0]) else None
 
 
 def save(folder: Path, model: Path, **fields: Any) -> None:

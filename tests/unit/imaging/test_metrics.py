@@ -10,9 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from lutra.imaging.colour import rgb_to_y
-from lutra.imaging.files import read_image
-from lutra.imaging.folders import find_images
-from lutra.imaging.metrics import MOST_PSNR, psnr, psnr_b, psnr_y, ssim_y
+from lutra.imaging.files import list_images, read_image
+from lutra.imaging.metrics import CEILING, psnr, psnr_b, psnr_y, ssim_y
 from lutra.imaging.resize import imresize, modcrop
 
 Folder = Callable[[str], Path]
@@ -35,15 +34,19 @@ def test_psnr_of_a_constant_error() -> None:
 
 def test_equal_images() -> None:
     a, _ = pair(20, 30, 3)
-    assert psnr(a, a) == psnr_y(a, a, 4) == MOST_PSNR == 100
+    assert psnr(a, a) == psnr_y(a, a, 4) == CEILING == 100
     assert ssim_y(a, a) == 1
+    blank = np.full((16, 16), 7, np.uint8)
+    assert psnr_b(blank, blank) == CEILING
 
 
-def test_psnr_is_finite_and_never_above_its_ceiling() -> None:
-    blank = np.full((3000, 3000), 200, np.uint8)
-    almost = blank.copy()
-    almost[0, 0] += 1
-    assert psnr(blank, almost) == psnr_b(blank, blank) == MOST_PSNR
+def test_no_image_scores_above_an_equal_one() -> None:
+    a = np.zeros((2000, 2000), np.uint8)
+    b = a.copy()
+    b[0, 0] = 1  # 114 dB by the formula
+    assert psnr(a, b) == CEILING
+    b[:2, :200] = 1  # 400 errors of 1 in 4 million values: 88 dB
+    assert psnr(a, b) == pytest.approx(10 * log10(255**2 * 2000**2 / 400), abs=1e-9)
 
 
 def test_black_against_white() -> None:
@@ -102,7 +105,7 @@ def scores(results: list[Path], truths: Path) -> tuple[float, float]:
 def test_published_scores(
     reference: Folder, dataset: Folder, folder: str, expected_psnr: float, expected_ssim: float | None
 ) -> None:
-    measured_psnr, measured_ssim = scores([entry.target for entry in find_images(reference(folder))], dataset("Set5"))
+    measured_psnr, measured_ssim = scores(list_images(reference(folder)), dataset("Set5"))
     assert round(measured_psnr, 2) == expected_psnr
     assert expected_ssim is None or round(measured_ssim, 4) == expected_ssim
 
@@ -110,7 +113,7 @@ def test_published_scores(
 @pytest.mark.reference
 def test_bicubic_on_set5(dataset: Folder) -> None:
     values = []
-    for path in [entry.target for entry in find_images(dataset("Set5"))]:
+    for path in list_images(dataset("Set5")):
         hr = modcrop(read_image(path), 4)
         sr = imresize(imresize(hr, Fraction(1, 4)), 4)
         values.append((psnr_y(sr, hr, 4), ssim_y(sr, hr)))

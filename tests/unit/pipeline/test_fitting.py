@@ -1,27 +1,33 @@
 """Training: a resumed run equals an uninterrupted one, no result scores below its start, a stop keeps a checkpoint."""
 
+import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from lutra.description import NetworkSpec
 from lutra.export import through_tables, to_tables
 from lutra.imaging.files import write_image
+from lutra.imaging.metrics import CEILING
 from lutra.layouts import DiagonalLayout
 from lutra.models import registry
 from lutra.models.build import build
 from lutra.models.interpreter import LutModel
 from lutra.protocols import super_resolution
 from pipeline import checkpoint, fitting, params, prepare
-from pipeline.packed import PackedImages
+from pipeline.packed import PackedImages, interleaved
 from pipeline.params import FitParams
+from tests.unit.pipeline.pages import noise, packed
 
 SETTINGS = FitParams(
     steps=12, batch=4, patch=8, learning_rate=1e-3, final_learning_rate=1e-4, validate_every=3, checkpoint_every=5
@@ -61,10 +67,6 @@ STARTS: dict[str, Callable[[], LutModel]] = {
 }
 
 
-def held(data: Path) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    return fitting.held_out(PackedImages(data / "validate"), PROTOCOL)
-
-
 def silent(metrics: dict[str, float], step: int) -> None:
     """Log nowhere."""
 
@@ -100,13 +102,128 @@ def test_a_checkpoint_of_another_run_is_not_resumed(data: Path, tmp_path: Path) 
     assert checkpoint.load(resume, "other") is None
 
 
+def stopped(data: Path, resume: Path, fingerprint: str, settings: FitParams = SETTINGS) -> None:
+    """Train to step 9, with a checkpoint of step 5."""
+
+    class Crash(Exception):
+        pass
+
+    def crash(metrics: dict[str, float], step: int) -> None:
+        if step == 9:
+            raise Crash
+
+    with pytest.raises(Crash):
+        fitting.fit(STARTS["finetune"](), settings, data, PROTOCOL, resume, fingerprint, crash)
+
+
+def test_another_runs_checkpoint_is_kept_and_told_and_goes_on_later(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = fitting.fit(STARTS["finetune"](), SETTINGS, data, PROTOCOL, tmp_path / "whole.safetensors", "a", silent)
+    resume = tmp_path / "c" / "checkpoint.safetensors"
+    stopped(data, resume, "a")
+    capsys.readouterr()
+    stopped(data, resume, "b")
+    kept = resume.with_name("checkpoint-a.safetensors")
+    said = capsys.readouterr().err
+    assert f"found a checkpoint of step 5 of other parameters, images or code, kept as {kept}; starting" in said
+    assert checkpoint.load(resume, "a") is not None and checkpoint.load(resume, "b") is not None
+    curve = fitting.fit(STARTS["finetune"](), SETTINGS, data, PROTOCOL, resume, "a", silent)
+    assert "resuming at step 5" in capsys.readouterr().err and curve == whole
+    checkpoint.remove(resume, "a")
+    assert [path.name for path in resume.parent.iterdir()] == ["checkpoint-b.safetensors"]
+    checkpoint.remove(resume, "b")
+    assert not resume.parent.exists()
+
+
+def edited(path: Path, change: Callable[[dict[str, torch.Tensor], dict[str, Any]], object]) -> None:
+    """Rewrite a checkpoint with other tensors, or another description."""
+    with safe_open(path, framework="pt") as file:
+        meta = json.loads(file.metadata()["checkpoint"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    change(tensors, meta)
+    save_file(tensors, path, {"checkpoint": json.dumps(meta)})
+
+
+DAMAGES: dict[str, Callable[[dict[str, torch.Tensor], dict[str, Any]], object]] = {
+    "step": lambda tensors, meta: meta.update(step="5"),
+    "negative": lambda tensors, meta: meta.update(step=-1),
+    "best": lambda tensors, meta: meta.pop("best"),
+    "infinite": lambda tensors, meta: meta.update(best=float("inf")),
+    "history": lambda tensors, meta: meta.update(history=[]),
+    "row": lambda tensors, meta: meta["history"][0].update(val_psnr=None),
+    "loss": lambda tensors, meta: meta.update(loss=[1.0]),
+    "list": lambda tensors, meta: meta.update(fingerprint=["f"]),
+    "state": lambda tensors, meta: tensors.pop(next(name for name in tensors if name.startswith("state."))),
+    "best state": lambda tensors, meta: tensors.pop(next(name for name in tensors if name.startswith("best."))),
+    "average": lambda tensors, meta: [tensors.pop(name) for name in list(tensors) if name.startswith("average.")],
+    "moment": lambda tensors, meta: tensors.pop("optimizer.0.exp_avg"),
+    "counter": lambda tensors, meta: tensors.pop("optimizer.0.step"),
+    "number": lambda tensors, meta: tensors.update({"optimizer.x.step": torch.zeros(1)}),
+    "shape": lambda tensors, meta: tensors.update({"optimizer.0.exp_avg": torch.zeros(3)}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_told_and_kept_and_changes_nothing(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    short = SETTINGS.model_copy(update={"steps": 10, "validate_every": 9})
+    resume = tmp_path / "c" / "checkpoint.safetensors"
+    stopped(data, resume, "f", short)
+    edited(resume, DAMAGES[damage])
+    content = resume.read_bytes()
+    model = STARTS["finetune"]()
+    capsys.readouterr()
+    curve = fitting.fit(model, short, data, PROTOCOL, resume, "f", silent)
+    assert "found a checkpoint that is damaged, kept as" in capsys.readouterr().err
+    assert [row["step"] for row in curve] == [0, 9, 10]
+    assert resume.with_name("checkpoint-damaged.safetensors").read_bytes() == content
+    checkpoint.remove(resume, "f")
+    assert not resume.parent.exists()
+
+
 def test_the_result_is_the_best_state(data: Path, tmp_path: Path) -> None:
     model = to_tables(network(), LAYOUT)
     wild = SETTINGS.model_copy(update={"learning_rate": 1.0, "final_learning_rate": 1.0})
-    start = fitting.validate(model, held(data), PROTOCOL)
+    start = fitting.validate(model, fitting.PackedImages(data / "validate"), PROTOCOL)
     curve = fitting.fit(model, wild, data, PROTOCOL, tmp_path / "c.safetensors", "f", silent)
     best = max(row["val_psnr"] for row in curve)
-    assert fitting.validate(model, held(data), PROTOCOL) == best >= start
+    assert fitting.validate(model, fitting.PackedImages(data / "validate"), PROTOCOL) == best >= start
+
+
+def blank_among(images: list[NDArray[np.uint8]], folder: Path) -> PackedImages:
+    """Prepared x2 images, as many as given and a white one after them."""
+    return PackedImages(packed(folder, *images, np.full((40, 48, 3), 255, np.uint8), scale=2))
+
+
+def test_a_flat_image_among_the_held_out_ones_decides_nothing(tmp_path: Path) -> None:
+    """White that becomes 254 loses 50 dB, photographs that improve win one or two."""
+    model = to_tables(network(), LAYOUT)
+    ordinary = [noise(1), noise(2)]
+    alone = PackedImages(packed(tmp_path / "alone", *ordinary, scale=2))
+    among = blank_among(ordinary, tmp_path / "among")
+    ranks = [
+        PROTOCOL.rank(model.restore_image(interleaved(alone.input(place))), interleaved(alone.target(place)))
+        for place in range(2)
+    ]
+    assert fitting.validate(model, alone, PROTOCOL) == float(np.mean(ranks))
+    assert fitting.validate(model, among, PROTOCOL) == fitting.validate(model, alone, PROTOCOL)
+
+
+def test_where_all_held_out_images_are_flat_they_rank(tmp_path: Path) -> None:
+    model = to_tables(network(), LAYOUT)
+    assert 0 < fitting.validate(model, blank_among([], tmp_path / "blank"), PROTOCOL) <= CEILING
+
+
+def test_flat_images_that_do_not_rank_are_named(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(data, folder)
+    shutil.rmtree(folder / "validate")
+    blank_among([noise(1)], folder / "validate")
+    none = SETTINGS.model_copy(update={"steps": 0})
+    fitting.fit(to_tables(network(), LAYOUT), none, folder, PROTOCOL, tmp_path / "c.safetensors", "f", silent)
+    assert "1 of 2 held-out images is flat and ranks no state: 1.png" in capsys.readouterr().err
 
 
 def test_without_steps_a_model_stays_as_it_is(data: Path, tmp_path: Path) -> None:
@@ -129,7 +246,9 @@ def test_what_is_validated_is_the_running_average(data: Path, tmp_path: Path) ->
         model = to_tables(network(), LAYOUT)
         curve = fitting.fit(model, settings, data, PROTOCOL, tmp_path / "c.safetensors", "f", silent)
         scores.append(curve[-1]["val_psnr"])
-        assert fitting.validate(model, held(data), PROTOCOL) == max(row["val_psnr"] for row in curve)
+        assert fitting.validate(model, fitting.PackedImages(data / "validate"), PROTOCOL) == max(
+            row["val_psnr"] for row in curve
+        )
     assert scores[0] > scores[1]
 
 
@@ -162,27 +281,3 @@ def test_accumulated_parts_give_the_whole_batch(data: Path, tmp_path: Path) -> N
     fitting.fit(two, parts, data, PROTOCOL, tmp_path / "b.safetensors", "f", silent)
     for name, tensor in one.state_dict().items():
         assert torch.allclose(tensor, two.state_dict()[name], atol=1e-4)  # the sum runs in another order
-
-
-def test_blank_images_do_not_choose_the_state(tmp_path: Path, data: Path) -> None:
-    """Held out together with another image, a blank one changes neither the curve nor what is kept."""
-    alone, (degraded, target) = held(data), held(data)[0]
-    blank = (np.full_like(degraded, 255), np.full_like(target, 255))
-    assert PROTOCOL.says_something(degraded, target) and not PROTOCOL.says_something(*blank)
-
-    class Two:
-        scale, names = 2, ["a", "blank"]
-
-        def __len__(self) -> int:
-            return 2
-
-        def input(self, index: int) -> NDArray[np.uint8]:
-            return np.moveaxis((degraded, blank[0])[index], -1, 0)
-
-        def target(self, index: int) -> NDArray[np.uint8]:
-            return np.moveaxis((target, blank[1])[index], -1, 0)
-
-    both = fitting.held_out(cast(PackedImages, Two()), PROTOCOL)
-    assert len(both) == 1 and np.array_equal(both[0][1], alone[0][1])
-    model = to_tables(network(), LAYOUT)
-    assert np.isfinite(fitting.validate(model, [blank], PROTOCOL))

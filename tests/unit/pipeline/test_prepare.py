@@ -12,7 +12,7 @@ from PIL import Image
 
 from lutra.imaging.files import read_image, write_image
 from lutra.imaging.resize import imresize
-from pipeline import prepare
+from pipeline import packed, prepare
 from pipeline.packed import PackedImages
 from pipeline.params import Params
 from tests.golden.cases import image
@@ -71,6 +71,29 @@ def test_the_same_images_give_the_same_bytes_and_no_path(folder: Path, tmp_path:
     )
     assert digests(first) == digests(second)
     assert not any(str(tmp_path) in path.read_text() for path in first.rglob("*.json"))
+
+
+@pytest.mark.parametrize("file", ["input.npy", "target.npy"])
+def test_values_that_prepare_did_not_write_are_told(folder: Path, tmp_path: Path, file: str) -> None:
+    out = prepare.run(params(folder, [folder]), task="x2", root=tmp_path)
+    packed.check(out, "train", "validate", "evaluate/images")
+    content = bytearray((out / "train" / file).read_bytes())
+    content[-7] ^= 1
+    (out / "train" / file).write_bytes(content)
+    packed.check(out, "validate")
+    with pytest.raises(ValueError, match=rf"train/{file}: sha256 is [0-9a-f]+, expected [0-9a-f]+; run"):
+        packed.check(out, "validate", "train")
+
+
+@pytest.mark.parametrize(("task", "side"), [("denoise", 10), ("deblock", 15), ("x2", 15)])
+def test_an_image_too_small_to_score_is_named_before_training(
+    folder: Path, tmp_path: Path, task: str, side: int
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    write_image(small / "tiny.png", image(side, 45))
+    with pytest.raises(ValueError, match=rf"tiny\.png: too small: 45x{side} pixels, expected at least {side + 1} on"):
+        prepare.run(params(folder, [small]), task=task, root=tmp_path)
 
 
 def test_a_new_preparation_replaces_the_old_one_whole(folder: Path, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_versions_without_a_finite_score_do_not_compete() -> None:
         version(6, score="30.1", table_bytes="10"),
     ]
     assert registry.best_of([*others, good], "a/psnr") is good
-    assert registry.best_of(others[:4], "a/psnr") is None
+    assert registry.best_of(others[1:4], "a/psnr") is None
 
 
 @pytest.fixture
@@ -106,6 +106,17 @@ def pixels(png: bytes) -> NDArray[np.uint8]:
     with Image.open(io.BytesIO(png)) as image:
         assert image.format == "PNG"
         return np.array(image)
+
+
+def test_an_infinite_score_of_an_older_version_is_never_the_best() -> None:
+    def version(number: int, score: str) -> Any:
+        return SimpleNamespace(version=str(number), tags={"score": score, "scored": "a/psnr_y", "table_bytes": "1"})
+
+    versions = [version(1, "inf"), version(2, "30.5"), version(3, "nan"), version(4, "31.0")]
+    found = registry.best_of(versions, "a/psnr_y")
+    assert found is not None and found.version == "4"
+    alone = registry.best_of(versions[:1], "a/psnr_y")
+    assert alone is not None and alone.version == "1"
 
 
 def test_best_moves_to_the_best_score_and_among_equals_to_the_fewer_bytes(uri: str, models: list[Path]) -> None:

@@ -214,6 +214,46 @@ def test_content_hash_sees_names_and_contents_and_no_caches(tmp_path: Path) -> N
     assert len({first, changed, stages.content_hash(["code"], tmp_path)}) == 3
 
 
+CODE = """# a comment
+def double(x):
+    '''Return twice x.'''
+    return 2 * x  # another
+
+
+class Empty:
+    '''Nothing.'''
+"""
+
+
+@pytest.mark.parametrize(
+    ("edit", "counts"),
+    [
+        (("Return twice x.", "Return x, doubled."), False),
+        (("    '''Return twice x.'''\n", ""), False),
+        (("# a comment", "# other words"), False),
+        (("2 * x  # another", "(2\n        * x)"), False),
+        (("    '''Nothing.'''", "    pass"), False),
+        (("2 * x", "3 * x"), True),
+        (("return 2 * x", "return '''2 * x'''"), True),
+        (("def double", "def twice"), True),
+        (("def double", "def double("), True),  # no Python any more
+    ],
+)
+def test_only_code_that_runs_counts(tmp_path: Path, edit: tuple[str, str], counts: bool) -> None:
+    (tmp_path / "a.py").write_text(CODE)
+    before = stages.content_hash(["a.py"], tmp_path)
+    assert edit[0] in CODE
+    (tmp_path / "a.py").write_text(CODE.replace(*edit))
+    assert (stages.content_hash(["a.py"], tmp_path) != before) == counts
+
+
+def test_other_files_count_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "a.cpp").write_text("int a; // a")
+    before = stages.content_hash(["a.cpp"], tmp_path)
+    (tmp_path / "a.cpp").write_text("int a; // b")
+    assert stages.content_hash(["a.cpp"], tmp_path) != before
+
+
 def test_content_hash_refuses_missing_modules(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"absent\.py"):
         stages.content_hash(["absent.py"], tmp_path)

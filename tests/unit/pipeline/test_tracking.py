@@ -158,6 +158,18 @@ def test_an_unreachable_server_is_said_once_and_quickly(
     assert len(list((tmp_path / "runs" / "mlflow-pending").glob("*.json"))) == 1
 
 
+def test_what_cannot_be_kept_does_not_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tracking.store, "PROJECT", tmp_path)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mlflow-pending").write_text("a file in its place")
+    log(f"http://127.0.0.1:{closed_port()}")
+    (said,) = capfd.readouterr().err.splitlines()
+    assert said.startswith("tracking: incomplete: ") and "waits" not in said
+    assert said.endswith("it is lost unless MLflow answers before the stage ends")
+
+
 def test_a_database_that_goes_away_loses_no_outputs(
     uri: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
