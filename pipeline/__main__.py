@@ -50,8 +50,8 @@ app = typer.Typer(
 Experiment = Annotated[str, typer.Option(help="Name of a block under `experiments:`.")]
 
 
-def _root(text: str) -> Path:
-    if not text.strip():
+def _root(text: str | Path) -> Path:
+    if not str(text).strip():
         raise typer.BadParameter("found an empty name, expected a folder")
     return Path(text)
 

@@ -102,12 +102,13 @@ def ship(name: str, result: Path, model: Path, licence: str, zoo: Path = ZOO) ->
 
 
 def machine() -> dict[str, Any]:
-    """What this machine is: processor, cores, memory."""
+    """Return what measured: the processor, how many of its cores this process may use, memory."""
+    measured = bench.machine()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0.0
     return {
-        "processor": bench.machine()["processor"],
+        "processor": measured["processor"],
         "architecture": platform.machine(),
-        "cores": os.cpu_count(),
+        "cores": measured["cores"],
         "memory_gib": round(memory),
     }
 

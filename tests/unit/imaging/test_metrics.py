@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from lutra.imaging.colour import rgb_to_y
-from lutra.imaging.files import list_images, read_image
+from lutra.imaging.files import read_image
+from lutra.imaging.folders import find_images
 from lutra.imaging.metrics import CEILING, psnr, psnr_b, psnr_y, ssim_y
 from lutra.imaging.resize import imresize, modcrop
 
@@ -105,7 +106,7 @@ def scores(results: list[Path], truths: Path) -> tuple[float, float]:
 def test_published_scores(
     reference: Folder, dataset: Folder, folder: str, expected_psnr: float, expected_ssim: float | None
 ) -> None:
-    measured_psnr, measured_ssim = scores(list_images(reference(folder)), dataset("Set5"))
+    measured_psnr, measured_ssim = scores([entry.target for entry in find_images(reference(folder))], dataset("Set5"))
     assert round(measured_psnr, 2) == expected_psnr
     assert expected_ssim is None or round(measured_ssim, 4) == expected_ssim
 
@@ -113,7 +114,7 @@ def test_published_scores(
 @pytest.mark.reference
 def test_bicubic_on_set5(dataset: Folder) -> None:
     values = []
-    for path in list_images(dataset("Set5")):
+    for path in [entry.target for entry in find_images(dataset("Set5"))]:
         hr = modcrop(read_image(path), 4)
         sr = imresize(imresize(hr, Fraction(1, 4)), 4)
         values.append((psnr_y(sr, hr, 4), ssim_y(sr, hr)))
