@@ -240,7 +240,10 @@ def evaluate(
     options = {"bicubic": bicubic, "sigma": sigma, "quality": quality, "length": length}
     protocol = evaluation.protocol_of(loaded, options, pairs=pairs)
     folder = evaluation.find_folder(data)
-    restore = Restorer(loaded).restore_planes
+    try:
+        restore = Restorer(loaded).restore_planes
+    except ValueError as error:
+        raise ValueError(f"{model}: {error}") from None
     more = {"lpips": lpips_measure()} if lpips else {}
     entries = find_images(folder, protocol.scale, pairs=pairs)
     scores = {found.name: found.scores for found in evaluation.evaluate(restore, entries, protocol, more)}

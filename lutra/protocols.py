@@ -226,8 +226,8 @@ def of(task: str, options: Mapping[str, Any], *, pairs: bool = False) -> Protoco
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
     try:
         protocol = make(**values)
-    except TypeError:
-        raise ValueError(f"{task}: found {dict(options)}, expected numbers, or [least, most]") from None
+    except (TypeError, OverflowError):  # an integer may be too large for a number
+        raise ValueError(f"{task}: found {str(dict(options))[:100]}, expected numbers, or [least, most]") from None
     return replace(protocol, pairs=pairs)
 
 

@@ -103,6 +103,7 @@ def sync(tracking: "TrackingParams") -> tuple[int, int]:
     from pipeline.tracking.sending import Sender
 
     uri = tracking_uri(tracking)
+    store.experiment_id(store.connect(uri), uri, tracking.experiment)  # follows a folder that was moved
     folder = store.pending(uri)
     sent = _send_waiting(Sender(uri), uri) if journal.waiting(folder) else 0
     return sent, journal.unsent(folder)

@@ -120,6 +120,7 @@ def test_pairs_are_taken_as_they_are() -> None:
         ("sr", {"scale": 4, "sigma": 25}, "sigma: sr has no such option, expected scale, bicubic"),
         ("denoise", {"sigma": [50, 15]}, "sigma: found 50 to 15"),
         ("denoise", {"sigma": "much"}, "denoise: found .*, expected numbers"),
+        ("denoise", {"sigma": 10**400}, "denoise: found .*, expected numbers"),
         ("denoise", {"sigma": [1, 2, 3]}, "denoise: found .*, expected numbers"),
         ("deblock", {"quality": 10.5}, "quality: found 10.5, expected a whole number"),
         ("deblur", {"sigma": [1, 2]}, "deblur: found .*, expected numbers"),
