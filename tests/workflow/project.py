@@ -14,7 +14,7 @@ from PIL import Image
 
 SOURCE = Path(__file__).resolve().parents[2]
 TREES = (".dvc", "data", "lutra", "pipeline", "results", "workflow")
-FILES = (".dvcignore", ".gitignore", "Snakefile", "pyproject.toml")
+FILES = (".dvcignore", ".gitignore", "CMakeLists.txt", "Snakefile", "pyproject.toml")
 EXPERIMENTS = {"first": "x2", "second": "x2", "third": "noise"}
 """Each with its task."""
 PER_EXPERIMENT = ("train", "export", "finetune", "evaluate")
