@@ -68,16 +68,22 @@ def test_a_second_run_runs_nothing(built: Project) -> None:
     assert snakemake(built) == {}
 
 
+def another_line(text: str) -> str:
+    return text + "\n_EDITED = 1\n"
+
+
 def test_edits_rerun_what_they_can_change_and_nothing_else(built: Project) -> None:
     for path in ("lutra/cli.py", "lutra/units.py", "pipeline/train.py", "README.md"):
         (built.folder / path).touch()
-    with built.commented("lutra/cli.py"):
+    with built.edited("lutra/cli.py", another_line):
         assert planned(built) == {}
-    with built.commented("pipeline/report.py"):
+    with built.commented("pipeline/train.py"):
+        assert planned(built) == {}
+    with built.edited("pipeline/report.py", another_line):
         assert planned(built) == {"report": 2}
     with built.edited("pipeline/templates/report.css", lambda text: text + "\n"):
         assert planned(built) == {"report": 2}
-    with built.commented("lutra/units.py"):
+    with built.edited("lutra/units.py", another_line):
         assert planned(built) == {**dict.fromkeys(PER_EXPERIMENT, 3), "report": 2}
 
 
