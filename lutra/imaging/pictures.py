@@ -76,6 +76,11 @@ def write_picture(path: str | Path, picture: Picture, *, quality: int | None = N
         ValueError: the format cannot hold the picture; see `check_writable`.
         OSError: the file cannot be written.
     """
+    write_whole(Path(path), picture_bytes(path, picture, quality=quality))
+
+
+def picture_bytes(path: str | Path, picture: Picture, *, quality: int | None = None) -> bytes:
+    """Return the content that `write_picture` writes; arguments and errors are the same."""
     path = Path(path)
     check_writable(path, picture.pixels)
     suffix, pixels, options = path.suffix.lower(), picture.pixels, _options(path.suffix.lower(), quality)
@@ -86,7 +91,7 @@ def write_picture(path: str | Path, picture: Picture, *, quality: int | None = N
         found = "the colours (gAMA, cHRM or cICP) are not sRGB, which only PNG can say"
         warnings.warn(f"{path}: {found}: they will look different", RuntimeWarning, stacklevel=2)
     options |= metadata.save_options(picture.metadata, suffix, gray=gray)
-    write_whole(path, encoded(Image.fromarray(np.ascontiguousarray(pixels)), suffix, options))
+    return encoded(Image.fromarray(np.ascontiguousarray(pixels)), suffix, options)
 
 
 def check_writable(path: str | Path, pixels: Pixels, scale: int = 1) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import getpass
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -115,6 +116,7 @@ def serve(tracking: "TrackingParams", port: int) -> None:
     if store.is_server(uri):
         store.say(f"the runs are on a server: open {store.shown(uri)}")
         return
+    _check_port(port)
     client, page = store.connect(uri), f"http://127.0.0.1:{port}"
     experiment = store.experiment_id(client, uri, tracking.experiment)
     store.say(f"open {page} (Ctrl-C to stop)")
@@ -124,6 +126,15 @@ def serve(tracking: "TrackingParams", port: int) -> None:
     server = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     artifacts = ["--no-serve-artifacts", "--default-artifact-root", str(store.artifacts(uri))]
     os.execv(sys.executable, [*server, "--backend-store-uri", uri, *artifacts])
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ValueError(f"port {port}: cannot be used ({error.strerror}), expected a free one: --port") from None
 
 
 class _Tracked(Run):

@@ -6,7 +6,13 @@ ICC profile and EXIF. Arrays go to `.restorer.restore` (`unwrap_python_model`).
 
 import base64
 import binascii
+import ctypes
+import shutil
 import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,10 +34,15 @@ _SIGNATURES = (
 )
 
 
+LARGE = 1 << 20
+"""Pixels of an image after which memory is given back."""
+
+
 class Restoration(PythonModel):
     """Column `image` of bytes: PNG, JPEG, WebP, TIFF, BMP or PPM of 8 bits a channel in, PNG out.
 
-    In JSON bytes are base64. Settings (`model_config`): `max_pixels` of an image, `threads` (None: all processors).
+    In JSON bytes are base64. Settings (`model_config`): `max_pixels` of an image, and of all images that a process
+    restores at once; `threads` (None: all processors).
     """
 
     def load_context(self, context: Any) -> None:
@@ -44,6 +55,7 @@ class Restoration(PythonModel):
             message = "lutra is not installed here: install it from its source, and serve with `--env-manager local`"
             raise MlflowException(message) from None
         self.restorer = lutra.load(context.artifacts["model"])
+        self.room = Room()
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Restore every image; MlflowException with one line for one that cannot be."""
@@ -58,18 +70,61 @@ class Restoration(PythonModel):
         return pd.DataFrame({"image": restored})
 
     def _restore(self, content: bytes, max_pixels: int, threads: int | None) -> bytes:
-        from lutra.imaging.pictures import read_picture, write_picture
+        from lutra.imaging.folders import image_size
+        from lutra.imaging.pictures import picture_bytes, read_picture
 
-        with tempfile.TemporaryDirectory() as folder:
-            source, result = Path(folder) / "image", Path(folder) / "restored.png"
+        folder = Path(tempfile.mkdtemp(prefix="lutra-served-"))
+        source = folder / "image"
+        try:
             source.write_bytes(content)
-            try:
+            width, height = image_size(source)
+            with self.room.taken(min(width * height, max_pixels), max_pixels):
                 picture = read_picture(source, max_pixels=max_pixels)
-            except ValueError as error:
-                raise ValueError(str(error).removeprefix(f"{source}: ")) from None
-            pixels = self.restorer.restore(picture.pixels, threads=threads)
-            write_picture(result, replace(picture, pixels=pixels))
-            return result.read_bytes()
+                shutil.rmtree(folder)  # a process that is killed while it restores leaves nothing
+                pixels = self.restorer.restore(picture.pixels, threads=threads)
+                result: bytes = picture_bytes("restored.png", replace(picture, pixels=pixels))
+                del picture, pixels
+        except ValueError as error:
+            raise ValueError(str(error).removeprefix(f"{source}: ")) from None
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        if width * height > LARGE:
+            _give_back()
+        return result
+
+
+class Room:
+    """Pixels that may be in work at once; who comes first is served first, so that a large image never starves."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: deque[object] = deque()
+        self._used = 0
+
+    @contextmanager
+    def taken(self, pixels: int, most: int) -> Iterator[None]:
+        """Wait until `pixels` more are at most `most`, or none is in work; they are free again after the block."""
+        ticket = object()
+        with self._changed:
+            self._waiting.append(ticket)
+            self._changed.wait_for(
+                lambda: self._waiting[0] is ticket and (not self._used or self._used + pixels <= most)
+            )
+            self._waiting.popleft()
+            self._used += pixels
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._used -= pixels
+                self._changed.notify_all()
+
+
+def _give_back() -> None:
+    """Give the memory that a large image needed back to the system, where the C library keeps it."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _decoded(content: bytes) -> bytes:

@@ -226,6 +226,16 @@ def test_flat_images_that_do_not_rank_are_named(data: Path, tmp_path: Path, caps
     assert "1 of 2 held-out images is flat and ranks no state: 1.png" in capsys.readouterr().err
 
 
+def test_a_training_that_gains_nothing_returns_its_start(data: Path, tmp_path: Path) -> None:
+    """Of equal scores the earlier state stays."""
+    model = to_tables(network(), LAYOUT)
+    before = checkpoint.copy_state(model)
+    still = SETTINGS.model_copy(update={"learning_rate": 1e-7, "final_learning_rate": 1e-7})
+    curve = fitting.fit(model, still, data, PROTOCOL, tmp_path / "c.safetensors", "f", silent)
+    assert len({row["val_psnr"] for row in curve}) == 1 and len(curve) > 2
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
 def test_without_steps_a_model_stays_as_it_is(data: Path, tmp_path: Path) -> None:
     model = to_tables(network(), LAYOUT)
     before = checkpoint.copy_state(model)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline import footprint
-from pipeline.packed import PackedImages, Stacked
+from pipeline.packed import PackedImages, PatchSampler, Stacked
 
 SHAPES = [(3, 8, 10), (1, 8, 8), (3, 8, 10), (3, 8, 10)]
 
@@ -118,3 +118,16 @@ def test_a_missing_array_is_named(images: PackedImages, tmp_path: Path) -> None:
     (tmp_path / "target.npy").unlink()
     with pytest.raises(FileNotFoundError, match=r"target\.npy: not found; run"):
         PackedImages(tmp_path)
+
+
+def test_the_last_position_of_a_patch_is_drawn(images: PackedImages) -> None:
+    """Of images of 8 rows the largest patch has one row of positions; all of them come."""
+    sampler = PatchSampler(images, 8, 400, 0)
+    located = {
+        tuple(int(part) for part in place) for place in zip(*sampler._locate(np.arange(sampler._ends[-1])), strict=True)
+    }
+    assert len(located) == sampler._ends[-1] == 3 * 3 * 3 + 1
+    drawn = sampler.batch_at(0)[0]
+    last = images.input(3)[2, :, 2:10]
+    turned = [np.rot90(part, turns) for part in (last, last.T) for turns in range(4)]
+    assert any(np.array_equal(patch[0], way) for patch in drawn for way in turned)

@@ -6,9 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 import urllib.error
 import urllib.request
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -239,6 +242,46 @@ def test_pictures_in_plain_numbers_are_restored_as_files_and_as_base64(gray: NDA
     expected = served.restorer.restore(gray)
     for restored in served.predict(context, frame)["image"]:
         assert np.array_equal(pixels(restored), expected)
+
+
+def test_images_in_work_at_once_are_bounded_together() -> None:
+    """Many small requests and one of 1000 pixels where 100 may be in work: the large one comes alone."""
+    room = restoration()[0].room
+    most, inside, seen, changes = 100, [0], [], threading.Lock()
+
+    def request(pixels: int) -> None:
+        with room.taken(pixels, most):
+            with changes:
+                inside[0] += pixels
+                seen.append(inside[0])
+            time.sleep(0.005)
+            with changes:
+                inside[0] -= pixels
+
+    sizes = [30] * 8 + [1000] + [60] * 8
+    with ThreadPoolExecutor(len(sizes)) as pool:
+        list(pool.map(request, sizes))
+    assert len(seen) == len(sizes) and inside == [0]
+    assert sorted(total for total in seen if total > most) == [1000]
+    assert max(total for total in seen if total <= most) > 60  # several small ones together
+
+
+def test_a_request_leaves_no_folder_and_frees_its_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served, context = restoration()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    content = io.BytesIO()
+    Image.new("L", (6, 5)).save(content, "PNG")
+    during: list[list[Path]] = []
+    restore = served.restorer.restore
+    monkeypatch.setattr(
+        served.restorer, "restore", lambda *a, **k: (during.append(list(tmp_path.iterdir())), restore(*a, **k))[1]
+    )
+    served.predict(context, pd.DataFrame({"image": [content.getvalue()]}))
+    assert during == [[]]
+    for broken in (b"nothing", content.getvalue()[:40]):
+        with pytest.raises(Exception, match="image 0: found"):
+            served.predict(context, pd.DataFrame({"image": [broken]}))
+    assert list(tmp_path.iterdir()) == [] and served.room._used == 0 and not served.room._waiting
 
 
 def ask(port: int, body: dict[str, Any]) -> tuple[int, Any]:
