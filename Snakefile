@@ -1,4 +1,4 @@
-# The stages of pipeline/stages.py for `snakemake`: outputs in runs/snakemake, settings in params.yaml.
+# The stages of pipeline/declaration.py for `snakemake`: outputs in runs/snakemake, settings in params.yaml.
 #
 # The rules hold no logic. Inputs, outputs, parameters and resources come from the declaration; parameters (defaults
 # filled in) and a hash of the code that a stage depends on are `params` of its rule, so that a changed block or an

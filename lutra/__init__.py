@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lutra.restoring import Restorer, load
+    from lutra.restore.restorer import Restorer, load
 
 try:
     __version__ = version("lutra")
@@ -17,7 +17,7 @@ __all__ = ["Restorer", "__version__", "load"]
 def __getattr__(name: str) -> Any:
     """`load` and `Restorer`, imported when they are first used: the rest of the library needs neither."""
     if name in ("load", "Restorer"):
-        from lutra import restoring
+        from lutra.restore import restorer
 
-        return getattr(restoring, name)
+        return getattr(restorer, name)
     raise AttributeError(f"module 'lutra' has no attribute {name!r}")

@@ -20,8 +20,8 @@ from lutra.terminal import Table, printable, say
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from lutra.artifact import Artifact
-    from lutra.batch import Job
+    from lutra.model.artifact import Artifact
+    from lutra.restore.batch import Job
 
 app = typer.Typer(
     name="lutra",
@@ -86,9 +86,9 @@ def restore(
     """Restore images. Of several, those are skipped that this model made of the same files before."""
     from PIL import Image
 
-    from lutra import batch, sources, streams
-    from lutra.done import Done, Making
-    from lutra.restoring import load
+    from lutra.restore import batch, sources, streams
+    from lutra.restore.done import Done, Making
+    from lutra.restore.restorer import load
 
     everything = [*(inputs or []), *(more or [])]
     if not everything or output is None:
@@ -180,10 +180,13 @@ def import_(
     """
     from dataclasses import replace
 
-    from lutra import artifact, evaluation, published, published_networks
+    from lutra.evaluation import scoring
+    from lutra.model import artifact
+    from lutra.model.published import networks
+    from lutra.model.published import tables as published
 
     if len(files) == 1 and files[0].suffix == ".safetensors":
-        imported = published_networks.read_network(files[0], family, scale)
+        imported = networks.read_network(files[0], family, scale)
     else:
         imported = published.read_tables(files, family, scale)
     options = {"sigma": sigma, "quality": quality, "length": length}
@@ -192,7 +195,7 @@ def import_(
     how = {key: value for key, value in (("padding", padding), ("rounding", rounding)) if value is not None}
     description = replace(imported.description, **how)  # type: ignore[arg-type]
     imported = replace(imported, description=description, task=task or imported.task, options={**own, **given})
-    evaluation.protocol_of(imported)  # refuses options that are not the task's
+    scoring.protocol_of(imported)  # refuses options that are not the task's
     artifact.save(output, imported)
     say(f"{output}: {family} x{scale}, {imported.table_bytes} bytes of tables")
 
@@ -204,7 +207,7 @@ def export(
     format: Annotated[Literal["npy"], typer.Option(help="npy: the published tables' form.")] = "npy",
 ) -> None:
     """Write a model's tables in another form, with a .lutra.json of what that form does not hold."""
-    from lutra import published
+    from lutra.model.published import tables as published
 
     written = published.write_tables(_load(model), output)
     for path in [*written, published.sidecar_of(written)]:
@@ -230,23 +233,23 @@ def evaluate(
     lpips: Annotated[bool, typer.Option(help="Measure LPIPS too (pip install 'lutra[lpips]').")] = False,
 ) -> None:
     """Degrade clean images as the model's task says, restore them, and score the result by the field's protocol."""
-    from lutra import evaluation, protocols
+    from lutra.evaluation import protocols, scoring
     from lutra.files import write_whole
     from lutra.imaging.folders import find_images
     from lutra.imaging.perceptual import lpips_measure
-    from lutra.restoring import Restorer
+    from lutra.restore.restorer import Restorer
 
     loaded = _load(model)
     options = {"bicubic": bicubic, "sigma": sigma, "quality": quality, "length": length}
-    protocol = evaluation.protocol_of(loaded, options, pairs=pairs)
-    folder = evaluation.find_folder(data)
+    protocol = scoring.protocol_of(loaded, options, pairs=pairs)
+    folder = scoring.find_folder(data)
     try:
         restore = Restorer(loaded).restore_planes
     except ValueError as error:
         raise ValueError(f"{model}: {error}") from None
     more = {"lpips": lpips_measure()} if lpips else {}
     entries = find_images(folder, protocol.scale, pairs=pairs)
-    scores = {found.name: found.scores for found in evaluation.evaluate(restore, entries, protocol, more)}
+    scores = {found.name: found.scores for found in scoring.evaluate(restore, entries, protocol, more)}
     means, label = protocols.mean(scores), Path(model.partition("#")[0]).name
     result = {"model": label, "data": folder.resolve().name, "mean": means, "images": scores, "protocol": protocol.text}
     text = json.dumps(result, indent=2, allow_nan=False) + "\n"
@@ -255,8 +258,8 @@ def evaluate(
     drawn: Iterable[Path] = ()
     if output is not None:
         write_whole(output / "scores.json", text)
-        write_whole(output / "scores.csv", evaluation.table(scores))
-        drawn = evaluation.draw_extremes(restore, entries, protocol, scores, label, output, sheets)
+        write_whole(output / "scores.csv", scoring.table(scores))
+        drawn = scoring.draw_extremes(restore, entries, protocol, scores, label, output, sheets)
     table = Table("image", *(protocols.LABELS[measure] for measure in means))
     for name, row in [*scores.items(), ("mean", means)]:
         table.add_row(
@@ -280,8 +283,8 @@ def bench(
     output: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file too.")] = None,
 ) -> None:
     """Measure the engine beside bicubic, the torch reference and FSRCNN, on one frame in one run."""
-    from lutra import bench as benchmark
-    from lutra.compare import load_labelled
+    from lutra.evaluation import bench as benchmark
+    from lutra.evaluation.compare import load_labelled
     from lutra.files import write_whole
 
     frame = benchmark.frame(size, image)
@@ -304,7 +307,7 @@ def compare(
     """Degrade a clean image as the models' task says, restore it with every model, and draw a labelled sheet."""
     import numpy as np
 
-    from lutra import compare as comparison
+    from lutra.evaluation import compare as comparison
     from lutra.imaging.files import read_image, write_image
 
     region = comparison.parse_crop(crop) if crop else None
@@ -314,14 +317,15 @@ def compare(
 
 
 def _load(model: str | Path) -> Artifact:
-    from lutra import artifact, sources
+    from lutra.model import artifact
+    from lutra.restore import sources
 
     return artifact.load(sources.find(model))
 
 
 def _restore_all(jobs: Sequence[Job], work: Callable[[Job], None]) -> int:
     """Do the jobs, behind one progress bar on a terminal, and say what failed; how many did."""
-    from lutra import batch
+    from lutra.restore import batch
 
     failures = []
 
@@ -337,7 +341,7 @@ def _restore_all(jobs: Sequence[Job], work: Callable[[Job], None]) -> int:
 
 
 def _table_of_tables(loaded: Artifact) -> Table:
-    from lutra.description import NetworkSpec
+    from lutra.model.description import NetworkSpec
 
     table = Table("unit", "taps", "layout", "entries", "values", "bytes")
     for _, unit in loaded.description.units():

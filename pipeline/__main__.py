@@ -75,7 +75,8 @@ def _load(path: Path) -> "Params":
 @contextmanager
 def _guarded(stage: str, params: "Params", root: Path, task: str, experiment: str | None = None) -> Iterator[None]:
     """Alone with its target, and only if the machine has what it needs."""
-    from pipeline import PROJECT, code, guard, needs
+    from pipeline import PROJECT, code
+    from pipeline.running import guard, needs
 
     code.check_core(PROJECT)
     settings = getattr(params.experiment(experiment), stage, None) if experiment is not None else None
@@ -90,7 +91,7 @@ def _guarded(stage: str, params: "Params", root: Path, task: str, experiment: st
 
 def _in_processes(stage: str, loaded: "Params", experiment: str, root: Path, params: Path) -> bool:
     """Whether the stage asks for several processes; they have run it then."""
-    from pipeline import launch
+    from pipeline.running import launch
 
     settings, key = getattr(loaded.experiment(experiment), stage), f"experiments.{experiment}.{stage}"
     target = ("--experiment", experiment, "--root", str(root), "--params", str(params))
@@ -112,7 +113,7 @@ def prepare(
     assert chosen is not None
     loaded.task(chosen)
     with _guarded("prepare", loaded, root, chosen):
-        from pipeline.prepare import run
+        from pipeline.stages.prepare import run
 
         run(loaded, task=chosen, root=root)
 
@@ -124,7 +125,7 @@ def train(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile 
     with _guarded("train", loaded, root, loaded.experiment(experiment).task, experiment):
         if _in_processes("train", loaded, experiment, root, params):
             return
-        from pipeline.train import run
+        from pipeline.stages.train import run
 
         run(loaded, experiment, root)
 
@@ -134,7 +135,7 @@ def export(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile
     """Write the tables of an experiment's trained network."""
     loaded = _load(params)
     with _guarded("export", loaded, root, loaded.experiment(experiment).task, experiment):
-        from pipeline.export import run
+        from pipeline.stages.export import run
 
         run(loaded, experiment, root)
 
@@ -146,7 +147,7 @@ def finetune(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFi
     with _guarded("finetune", loaded, root, loaded.experiment(experiment).task, experiment):
         if _in_processes("finetune", loaded, experiment, root, params):
             return
-        from pipeline.finetune import run
+        from pipeline.stages.finetune import run
 
         run(loaded, experiment, root)
 
@@ -156,7 +157,7 @@ def evaluate(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFi
     """Score an experiment and draw its comparison sheets."""
     loaded = _load(params)
     with _guarded("evaluate", loaded, root, loaded.experiment(experiment).task, experiment):
-        from pipeline.evaluate import run
+        from pipeline.stages.evaluate import run
 
         run(loaded, experiment, root)
 
@@ -173,12 +174,12 @@ def report(
     """Write a page, a table and a picture over the experiments of a task; or one page over those of all tasks."""
     loaded = _load(params)
     if task is None:
-        from pipeline.report import together
+        from pipeline.stages.report import together
 
         print(together(loaded, root, experiment))
         return
     with _guarded("report", loaded, root, task):
-        from pipeline.report import run
+        from pipeline.stages.report import run
 
         run(loaded, root, task, experiment)
 
@@ -197,7 +198,7 @@ def new(
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Add an experiment's documented block to params.yaml."""
-    from pipeline.new import add_experiment
+    from pipeline.tools.new import add_experiment
 
     add_experiment(params, name, family, preset, task, overrides or ())
     print(f"added experiments.{name} to {params}; `dvc repro` or `snakemake --cores 2` runs it")
@@ -211,7 +212,7 @@ def fetch(
     ] = None,
 ) -> None:
     """Bring an image set to data/NAME: download it, or copy it from where you have it."""
-    from pipeline.fetch import fetch as bring
+    from pipeline.data.fetch import fetch as bring
 
     bring(name, origin, say=lambda text: print(terminal.printable(text), file=sys.stderr, flush=True))
 
@@ -225,7 +226,7 @@ def list_data(
     decode: Annotated[bool, typer.Option(help="Decode every image, to find broken ones.")] = True,
 ) -> None:
     """Say which image sets are here, with their counts, sizes, licences and broken files."""
-    from pipeline import inventory
+    from pipeline.data import inventory
 
     rows = inventory.listing(decode=decode)
     inventory.table(rows).show()
@@ -248,7 +249,7 @@ def record(
 ) -> None:
     """Keep an experiment's figures under results/, and the README's table of them."""
     from lutra.files import write_whole
-    from pipeline import record as recording
+    from pipeline.reporting import record as recording
 
     result = recording.record(_load(params), experiment, root, command, minutes)
     print(f"wrote {result}")
@@ -269,8 +270,8 @@ def bench_training(
     import json
 
     from lutra.files import write_whole
-    from pipeline import bench_training as benching
-    from pipeline.mistakes import one_of
+    from pipeline.params.reading import one_of
+    from pipeline.tools import bench_training as benching
 
     for name in family or ():
         if name not in benching.FAMILIES:
@@ -294,7 +295,7 @@ def bench_methods(
     import json
 
     from lutra.files import write_whole
-    from pipeline import bench_methods as benching
+    from pipeline.tools import bench_methods as benching
 
     found = benching.run(root / "prepare" / task, seconds, lambda text: print(text, file=sys.stderr, flush=True))
     if json_file is not None:
@@ -307,9 +308,10 @@ def bench_methods(
 @app.command("dvc-yaml")
 def dvc_yaml(check: Check = False, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Write dvc.yaml from the declaration of the stages."""
-    from pipeline import dvcfile, stages
+    from pipeline import declaration
+    from pipeline.tools import dvcfile
 
-    text = dvcfile.text(stages.source_folders(_load(params).image_sets()))
+    text = dvcfile.text(declaration.source_folders(_load(params).image_sets()))
     _generate(Path("dvc.yaml"), text, "dvc-yaml", check)
 
 

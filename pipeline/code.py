@@ -17,16 +17,16 @@ WITHOUT_EFFECT = frozenset(
         "lutra",
         "lutra.imaging",
         "lutra.limits",
-        "lutra.sources",
+        "lutra.restore.sources",
         "lutra.terminal",
         "lutra.zoo",
         "pipeline",
         "pipeline.code",
-        "pipeline.compared",
-        "pipeline.mistakes",
-        "pipeline.progress",
-        "pipeline.provenance",
-        "pipeline.stages",
+        "pipeline.reporting.compared",
+        "pipeline.params.reading",
+        "pipeline.running.progress",
+        "pipeline.running.provenance",
+        "pipeline.declaration",
         "pipeline.tracking",
     }
 )
@@ -37,7 +37,7 @@ They log, word errors, print, count, describe where a result came from, or are a
 CHECKS = "pipeline.params"
 """Holds the defaults of what params.yaml leaves out. What it imports checks values and changes none."""
 
-_CALL_THE_CORE = ("lutra.lookup.compiled", "lutra.patches")
+_CALL_THE_CORE = ("lutra.reference.lookup.compiled", "lutra.training.patches")
 _CALL_THE_ENGINE = "lutra.engine"
 ENGINE_ONLY = ("engine.cpp", "engine.hpp", "module.cpp", "region.cpp", "region.hpp")
 """Files of the core that nothing but `lutra.engine` runs, so that training does not depend on them."""
@@ -55,7 +55,7 @@ def files_of(module: str, project: Path) -> tuple[str, ...]:
     """Return the files that a Python module's results depend on, relative to the project, sorted.
 
     Args:
-        module: dotted, such as "pipeline.train".
+        module: dotted, such as "pipeline.stages.train".
         project: the checkout.
 
     Raises:

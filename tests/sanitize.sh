@@ -13,9 +13,9 @@ tree=$build/$kind  # the package, and the tests next to it: they must not find a
 engine=tests/unit/engine
 process=$engine/test_process.py
 case $kind-$length in
-address-full) tests="$engine tests/unit/lookup/test_compiled.py tests/unit/test_patches.py" ;;
-address-short) tests="$engine/test_engine.py tests/unit/test_patches.py" ;;
-thread-full) tests="$engine/test_engine.py $engine/test_pool.py $process tests/unit/lookup/test_compiled.py" ;;
+address-full) tests="$engine tests/unit/reference/lookup/test_compiled.py tests/unit/training/test_patches.py" ;;
+address-short) tests="$engine/test_engine.py tests/unit/training/test_patches.py" ;;
+thread-full) tests="$engine/test_engine.py $engine/test_pool.py $process tests/unit/reference/lookup/test_compiled.py" ;;
 thread-short) tests="$engine/test_pool.py $process::test_a_process_ends_while_a_daemon_thread_computes
     $engine/test_engine.py::test_one_engine_serves_many_threads" ;;
 *) echo "found '$kind $length', expected address or thread, then short or nothing" >&2 && exit 2 ;;

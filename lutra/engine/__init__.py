@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from lutra import limits
 from lutra._core import available, core, reason
-from lutra.artifact import Artifact
 from lutra.engine.plan import build
+from lutra.model.artifact import Artifact
 
 __all__ = ["Engine", "available", "compile", "levels"]
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lutra.artifact import Artifact
-from lutra.description import INPUT, OUTPUT, ROUNDINGS, ChannelTaps, FixedTaps, SampledTaps, Unit
+from lutra.model.artifact import Artifact
+from lutra.model.description import INPUT, OUTPUT, ROUNDINGS, ChannelTaps, FixedTaps, SampledTaps, Unit
 
 if TYPE_CHECKING:
     from lutra._core._lutra import Builder

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
 from lutra.files import write_whole
-from lutra.imaging import metadata
 from lutra.imaging.files import SUFFIXES, Refused, check_kind, encoded, load_whole, open_image
-from lutra.imaging.metadata import Metadata
+from lutra.imaging.formats import metadata
+from lutra.imaging.formats.metadata import Metadata
 
 _EXPECTED = "expected a picture of 8 bits a channel, gray or RGB, with or without alpha"
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -38,7 +38,7 @@ def read_picture(path: str | Path, *, max_pixels: int | None = None) -> Picture:
     """Read a picture, turned upright where it says how (EXIF orientation).
 
     Palettes become RGB, 1-bit pictures gray, a colour that stands for transparency an alpha channel. Of the metadata
-    what `lutra.imaging.metadata.Metadata` lists is kept, where it is well-formed.
+    what `lutra.imaging.formats.metadata.Metadata` lists is kept, where it is well-formed.
 
     Args:
         path: PNG, JPEG, WebP, TIFF, BMP, PPM or PGM.
@@ -64,8 +64,8 @@ def read_picture(path: str | Path, *, max_pixels: int | None = None) -> Picture:
 def write_picture(path: str | Path, picture: Picture, *, quality: int | None = None) -> None:
     """Write a picture, whole or not at all; the path's suffix chooses the format.
 
-    Each format keeps the metadata that it can hold (`lutra.imaging.metadata.save_options`). WebP holds no gray: gray
-    becomes RGB there. A warning says where the colours of a PNG lose their meaning.
+    Each format keeps the metadata that it can hold (`lutra.imaging.formats.metadata.save_options`). WebP holds no gray:
+    gray becomes RGB there. A warning says where the colours of a PNG lose their meaning.
 
     Args:
         path: ends in one of `SUFFIXES`; the folder exists.

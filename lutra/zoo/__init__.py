@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lutra import artifact
+from lutra.model import artifact
 
 FOLDER = Path(__file__).parent
 SETS = ("Set5", "Set12", "classic5")

@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import provenance
+from pipeline import PROJECT
+from pipeline.running import provenance
 from pipeline.tracking import journal, store, views
 from pipeline.tracking.journal import Journal, Stuck
-from pipeline.tracking.store import PROJECT, tracking_uri
+from pipeline.tracking.store import tracking_uri
 
 if TYPE_CHECKING:
     from pipeline.params import TrackingParams

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from pipeline import declaration
 from pipeline import params as parameter_file
-from pipeline import stages
 from tests.cluster import slurm
 from tests.workflow.project import SOURCE, Project, make_project
 
@@ -100,7 +100,7 @@ def test_every_stage_is_a_job_that_asks_for_what_it_declares(built: Project) -> 
     assert (built.folder / "runs/snakemake/report/x2/report.md").is_file()
     settings = parameter_file.load(built.folder / "params.yaml")
     for name, job in ran.items():
-        asked = stages.find(name).resources_of(settings, experiment="first", task="x2")
+        asked = declaration.find(name).resources_of(settings, experiment="first", task="x2")
         resources = dict(entry.split("=") for entry in job["TRES"].split(","))
         assert job["JobState"] == "COMPLETED"
         assert int(resources["cpu"]) == asked.threads

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lutra.artifact import Artifact, layout_for, split_table
-from lutra.description import TAP_BITS, Padding, Rounding, SampledTaps
-from lutra.fixedpoint import adarl_shares, sampling_weights
-from lutra.layouts import DenseLayout, DiagonalLayout, Layout
-from lutra.models import registry
+from lutra.model.artifact import Artifact, layout_for, split_table
+from lutra.model.description import TAP_BITS, Padding, Rounding, SampledTaps
+from lutra.model.families import registry
+from lutra.model.fixedpoint import adarl_shares, sampling_weights
+from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 
 OUTPUTS = Path(__file__).parent / "outputs.npz"
 DENSE = DenseLayout(6)
@@ -80,7 +80,7 @@ def restored(name: str) -> dict[str, NDArray[np.uint8]]:
     """The reference's output for every size."""
     import torch
 
-    from lutra.models.convert import from_artifact
+    from lutra.reference.convert import from_artifact
 
     runner = from_artifact(model(name))
     return {

@@ -1,64 +1,67 @@
-"""The arrows of the design: workflow -> pipeline -> lutra, and their order inside lutra."""
+"""The rules of the house, by folder: who may import whom, where torch and MLflow are imported, how large things are."""
 
-import ast
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-FILES = sorted((ROOT / "lutra").rglob("*.py")) + sorted((ROOT / "pipeline").rglob("*.py"))
+from tests.structure import ROOMS, ROOT, Module, arrows, folders, modules
 
-
-def imports(path: Path) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
-
-
-def of(path: Path, *packages: str) -> set[str]:
-    return {name for name in imports(path) for package in packages if name == package or name.startswith(package + ".")}
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_arrows(path: Path) -> None:
-    name = path.relative_to(ROOT).as_posix()
-    if name.startswith("lutra/"):
-        assert not of(path, "pipeline", "mlflow", "dvc", "snakemake")
-        if name != "lutra/cli.py":
-            assert not of(path, "lutra.cli")
-    if name.startswith("lutra/imaging/"):
-        # imaging stands alone, but for the module that writes files whole
-        own = of(path, "lutra.imaging", "lutra.files")
-        assert of(path, "lutra") - own <= {"lutra"}
-    if name in ("lutra/description.py", "lutra/layouts.py", "lutra/simplex.py", "lutra/units.py", "lutra/sampling.py"):
-        assert not of(path, "lutra.models", "lutra.artifact", "lutra.export")
-    if not name.startswith("pipeline/tracking/"):
-        assert not of(path, "mlflow")
-
-
-@pytest.mark.parametrize(
-    "module",
-    [
-        "lutra",
-        "lutra.description",
-        "lutra.layouts",
-        "lutra.artifact",
-        "lutra.published",
-        "lutra.models.registry",
-        "lutra.imaging.metrics",
-        "lutra.imaging.resize",
-        "lutra.imaging.sheet",
-        "lutra.restoring",
-        "lutra.batch",
-        "lutra.cli",
-    ],
+MODULES = modules()
+CALLERS = ("lutra.cli", "lutra.restore", "lutra.evaluation", "lutra.model", "lutra.imaging", "lutra.engine")
+TORCH = (
+    *("lutra.reference", "lutra.training"),
+    *("pipeline.running.fitting", "pipeline.running.checkpoint", "pipeline.stages.train"),
+    *("pipeline.tools.bench_methods", "pipeline.tools.bench_training"),
 )
-def test_imports_without_torch(module: str) -> None:
-    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+"""Rooms and modules that import torch when they are imported: the library's two, and the pipeline's training."""
+
+
+def imports(module: Module, *packages: str) -> set[str]:
+    return {
+        name for name in module.imported() for package in packages if name == package or name.startswith(package + ".")
+    }
+
+
+def test_rooms_import_only_what_lies_below_them() -> None:
+    wrong = {
+        f"{source} -> {target}"
+        for source, target in arrows(MODULES)
+        if source in ROOMS and source.split(".")[0] == target.split(".")[0] and target not in ROOMS[source]
+        if target not in ("lutra", "pipeline")  # the library's version, the project's folder
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_arrows_between_packages(module: Module) -> None:
+    if module.name.startswith("lutra"):
+        assert not imports(module, "pipeline", "mlflow", "dvc", "snakemake")
+    if module.room != "pipeline.tracking":
+        assert not imports(module, "mlflow")
+
+
+def test_no_circle() -> None:
+    names = {module.name for module in MODULES} - {"lutra", "pipeline"}
+    graph = {m.name: (m.imported() & names) - {m.name, m.name.rpartition(".")[0]} for m in MODULES}
+    while free := {name for name, targets in graph.items() if not targets & graph.keys()}:
+        graph = {name: targets for name, targets in graph.items() if name not in free}
+    assert not graph, "modules that import each other"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
+def test_torch_is_imported_where_numbers_are_defined_and_trained_alone(module: Module) -> None:
+    if not any(module.name == name or module.name.startswith(f"{name}.") for name in TORCH):
+        assert not {name for name in module.imported_at_once() if name.split(".")[0] == "torch"}
+
+
+@pytest.mark.parametrize("room", CALLERS)
+def test_imports_without_torch(room: str) -> None:
+    names = [m.name for m in MODULES if m.name == room or m.name.startswith(f"{room}.")]
+    assert names
+    code = f"import sys, {', '.join(names)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_folders_stay_small() -> None:
+    assert not {folder: count for folder, count in folders(MODULES).items() if count > 12}

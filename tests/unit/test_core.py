@@ -42,7 +42,7 @@ def test_a_core_that_was_not_built_is_absent_without_a_word(copy: Path) -> None:
     [("_lutra" + EXTENSION_SUFFIXES[0], "_lutra"), (FOREIGN, f"{FOREIGN} was built for another Python")],
     ids=["damaged", "foreign"],
 )
-@pytest.mark.parametrize("module", ["lutra.engine", "lutra.lookup", "lutra.patches"])
+@pytest.mark.parametrize("module", ["lutra.engine", "lutra.reference.lookup", "lutra.training.patches"])
 def test_a_core_that_does_not_load_is_said_where_it_is_used(copy: Path, name: str, reason: str, module: str) -> None:
     (copy / "lutra" / "_core" / name).write_bytes(b"no extension")
     found = python(copy, "-c", f"import {module}; from lutra import _core; print(_core.available(), _core.broken)")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline import record
+from pipeline.reporting import record
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from lutra import bench, limits
+from lutra import limits
+from lutra.evaluation import bench
 from lutra.limits import processor_quota
-from pipeline import launch, record
+from pipeline.reporting import record
+from pipeline.running import launch
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 
 from lutra import files
 from lutra.files import all_at_once, leftovers, remove_leftovers, temporary_name, write_whole
-from pipeline.whole import whole_folder
+from pipeline.running.whole import whole_folder
 
 
 def test_a_file_is_written_whole_and_replaced(tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ import pytest
 from PIL import Image, ImageDraw
 
 import lutra
-from lutra import artifact, evaluation, protocols, zoo
+from lutra import zoo
+from lutra.evaluation import protocols, scoring
 from lutra.imaging.folders import find_images
 from lutra.imaging.metrics import psnr
-from lutra.restoring import Restorer
+from lutra.model import artifact
+from lutra.restore.restorer import Restorer
 
 
 def test_every_model_has_a_card_and_scores() -> None:
@@ -65,7 +67,7 @@ def test_deblocking_a_white_page_gains() -> None:
 def test_a_models_scores_are_its_own(dataset: Callable[[str], Path], name: str, data: str) -> None:
     folder = dataset(data)
     model = artifact.load(zoo.models()[name])
-    protocol = evaluation.protocol_of(model)
-    found = evaluation.evaluate(Restorer(model).restore_planes, find_images(folder, protocol.scale), protocol)
+    protocol = scoring.protocol_of(model)
+    found = scoring.evaluate(Restorer(model).restore_planes, find_images(folder, protocol.scale), protocol)
     means = protocols.mean({one.name: one.scores for one in found})
     assert means == pytest.approx(model.metrics["finetuned"][data], abs=1e-6)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.stages import STAGES, Stage
+from pipeline.declaration import STAGES, Stage
 from tests.workflow.project import draw_images
 
 EXPERIMENTS = {"net": "x2", "solved": "x2", "leaves": "noise"}

@@ -77,11 +77,11 @@ def test_edits_rerun_what_they_can_change_and_nothing_else(built: Project) -> No
     for unrelated in ("lutra/cli.py", "pipeline/tracking/__init__.py", "pipeline/__main__.py"):
         with built.commented(unrelated):
             assert stale(built) == set()
-    with built.commented("pipeline/report.py"):
+    with built.commented("pipeline/stages/report.py"):
         assert stale(built) == {"report@x2", "report@noise"}
-    with built.commented("lutra/units.py"):  # the report's page restores images
+    with built.commented("lutra/reference/units.py"):  # the report's page restores images
         assert stale(built) == all_of(*EXPERIMENTS) | {"report@x2", "report@noise"}
-    with built.commented("pipeline/prepare.py"):
+    with built.commented("pipeline/stages/prepare.py"):
         assert stale(built) == {"prepare@x2", "prepare@noise"}
 
 

@@ -23,7 +23,7 @@ PEAK = "\nimport resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_max
 PREPARE = """
 import sys
 from pathlib import Path
-from pipeline import prepare
+from pipeline.stages import prepare
 from pipeline.params import Params
 data = {"train": sys.argv[1], "evaluate": [sys.argv[2]], "validate": 1}
 tasks = {"x4": {"task": "sr", "scale": 4}}
@@ -33,15 +33,15 @@ prepare.run(params, task="x4", root=Path(sys.argv[3]))
 TRAIN = """
 import sys
 from pathlib import Path
-from pipeline import finetune, needs
-from pipeline.packed import PackedImages, PatchSampler, Stacked
+from pipeline.stages import finetune; from pipeline.running import needs
+from pipeline.data.packed import PackedImages, PatchSampler, Stacked
 from pipeline.params import Params
-from lutra import artifact, protocols
-from lutra.export import to_tables
-from lutra.layouts import DenseLayout
-from lutra.models import registry
-from lutra.models.build import build
-from lutra.models.convert import to_artifact
+from lutra.model import artifact; from lutra.evaluation import protocols
+from lutra.training.export import to_tables
+from lutra.model.layouts import DenseLayout
+from lutra.model.families import registry
+from lutra.reference.build import build
+from lutra.reference.convert import to_artifact
 root = Path(sys.argv[1])
 images = PackedImages(root / "prepare/x4/train")
 sampler = PatchSampler(images, 48, 16, seed=0)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pipeline.stages import STAGES
+from pipeline.declaration import STAGES
 from tests.workflow import jobs
 from tests.workflow.project import BLOCK, Project
 

@@ -73,17 +73,17 @@ def another_line(text: str) -> str:
 
 
 def test_edits_rerun_what_they_can_change_and_nothing_else(built: Project) -> None:
-    for path in ("lutra/cli.py", "lutra/units.py", "pipeline/train.py", "README.md"):
+    for path in ("lutra/cli.py", "lutra/reference/units.py", "pipeline/stages/train.py", "README.md"):
         (built.folder / path).touch()
     with built.edited("lutra/cli.py", another_line):
         assert planned(built) == {}
-    with built.commented("pipeline/train.py"):
+    with built.commented("pipeline/stages/train.py"):
         assert planned(built) == {}
-    with built.edited("pipeline/report.py", another_line):
+    with built.edited("pipeline/stages/report.py", another_line):
         assert planned(built) == {"report": 2}
-    with built.edited("pipeline/templates/report.css", lambda text: text + "\n"):
+    with built.edited("pipeline/reporting/templates/report.css", lambda text: text + "\n"):
         assert planned(built) == {"report": 2}
-    with built.edited("lutra/units.py", another_line):
+    with built.edited("lutra/reference/units.py", another_line):
         assert planned(built) == {**dict.fromkeys(PER_EXPERIMENT, 3), "report": 2}
 
 

@@ -110,8 +110,9 @@ def built(folder: Path) -> Iterator[Built]:
 
 
 def _serve() -> None:
-    for name in ("prepare", "train", "export", "finetune", "evaluate", "report", "guard"):
-        importlib.import_module(f"pipeline.{name}")
+    for name in ("prepare", "train", "export", "finetune", "evaluate", "report"):
+        importlib.import_module(f"pipeline.stages.{name}")
+    importlib.import_module("pipeline.running.guard")
     from pipeline.__main__ import app
 
     print("ready", flush=True)

@@ -10,7 +10,7 @@ import yaml
 sys.path.insert(0, workflow.basedir)
 
 from pipeline import params as parameter_file
-from pipeline import stages
+from pipeline import declaration
 
 ROOT = "runs/snakemake"
 PYTHON = sys.executable  # a name, not text in the rules: a moved environment is no reason to rerun them
@@ -33,7 +33,7 @@ wildcard_constraints:
 
 
 def inputs(name):
-    stage = stages.find(name)
+    stage = declaration.find(name)
     return {key: _input(stage, f"{ROOT}/{path}") for key, path in stage.inputs.items()}
 
 
@@ -59,7 +59,7 @@ def _target(wildcards):
 
 def source_files():
     """The images in the user's folders: one that is new, gone or changed makes `prepare` run."""
-    folders = stages.source_folders(SETTINGS.image_sets())
+    folders = declaration.source_folders(SETTINGS.image_sets())
     return sorted(str(path) for folder in folders for path in Path(folder).rglob("*") if path.is_file())
 
 
@@ -71,7 +71,7 @@ IMAGES = hashlib.sha256(
 def outputs(name, **decorate):
     """Paths of the stage's outputs; `decorate` maps an output's name to what wraps its path, such as report()."""
     found = {}
-    for key, output in stages.find(name).outputs.items():
+    for key, output in declaration.find(name).outputs.items():
         path = f"{ROOT}/{output.path}"
         path = directory(path) if output.kind == "folder" else path
         found[key] = decorate[key](path) if key in decorate else path
@@ -84,7 +84,7 @@ def parameters(name):
     def resolved(wildcards):
         target = _target(wildcards)
         found = {"images": IMAGES}
-        for stage in stages.upstream(stages.find(name)):
+        for stage in declaration.upstream(declaration.find(name)):
             if stage.per in target:  # report, of a task, depends on all experiments by itself
                 found |= stage.resolved(SETTINGS, **target)
         return found
@@ -93,7 +93,7 @@ def parameters(name):
 
 
 def code(name):
-    return stages.content_hash(module for stage in stages.upstream(stages.find(name)) for module in stage.modules)
+    return declaration.content_hash(module for stage in declaration.upstream(declaration.find(name)) for module in stage.modules)
 
 
 def threads_of(name):
@@ -110,4 +110,4 @@ def resources_of(name):
 
 
 def _resources(name, wildcards):
-    return stages.find(name).resources_of(SETTINGS, **_target(wildcards))
+    return declaration.find(name).resources_of(SETTINGS, **_target(wildcards))

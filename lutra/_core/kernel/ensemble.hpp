@@ -1,4 +1,4 @@
-// Lookups of floating-point tables and their gradients, for a row of pixels. See lutra/simplex.py for what they are.
+// Lookups of floating-point tables and their gradients, for a row of pixels. See lutra/reference/simplex.py for what they are.
 #pragma once
 
 #include <bit>

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lutra.artifact import Artifact, layout_for, split_table
-from lutra.description import TAP_BITS, Description, Padding, Rounding, SampledTaps
-from lutra.fixedpoint import adarl_shares, sampling_weights
-from lutra.layouts import DenseLayout, DiagonalLayout, Layout
-from lutra.models import registry
-from lutra.models.convert import from_artifact
+from lutra.model.artifact import Artifact, layout_for, split_table
+from lutra.model.description import TAP_BITS, Description, Padding, Rounding, SampledTaps
+from lutra.model.families import registry
+from lutra.model.fixedpoint import adarl_shares, sampling_weights
+from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
+from lutra.reference.convert import from_artifact
 
 Image = NDArray[np.uint8]
 

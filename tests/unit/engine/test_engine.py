@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from lutra import engine, limits
 from lutra.imaging.files import read_image
-from lutra.layouts import DenseLayout
-from lutra.published import read_tables
+from lutra.model.layouts import DenseLayout
+from lutra.model.published.tables import read_tables
 from tests.unit.engine.engine_models import Image, random_image, random_model
 
 pytestmark = pytest.mark.skipif(not engine.available(), reason="the compiled engine was not built")

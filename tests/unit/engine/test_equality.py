@@ -13,19 +13,10 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from lutra import engine
-from lutra.artifact import Artifact
-from lutra.description import (
-    PATTERNS,
-    ChannelTaps,
-    Description,
-    FixedTaps,
-    SampledTaps,
-    Step,
-    Taps,
-    Unit,
-)
-from lutra.layouts import DenseLayout, DiagonalLayout, Layout
-from lutra.models.convert import from_artifact
+from lutra.model.artifact import Artifact
+from lutra.model.description import PATTERNS, ChannelTaps, Description, FixedTaps, SampledTaps, Step, Taps, Unit
+from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
+from lutra.reference.convert import from_artifact
 from tests.unit.engine.engine_models import filled, random_image, random_model, reference_image
 
 pytestmark = pytest.mark.skipif(not engine.available(), reason="the compiled engine was not built")

@@ -18,7 +18,7 @@ HANGS = 600
 CALLS = """
 import os, signal, sys, threading, time
 import numpy as np
-from lutra import artifact, engine, sources
+from lutra.model import artifact; from lutra import engine; from lutra.restore import sources
 from lutra._core import _lutra as core
 
 runner = engine.compile(artifact.load(sources.find("spf-light-deblur")), level="portable")

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
-from lutra.imaging.metadata import Metadata
+from lutra.imaging.formats.metadata import Metadata
 from lutra.imaging.pictures import Picture, check_writable, read_picture, write_picture
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -8,15 +8,15 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from lutra import protocols
+from lutra.evaluation import protocols
 from lutra.imaging.resize import imresize
 from lutra.imaging.sheet import Crop
-from lutra.restoring import Restorer
-from pipeline import page, published
-from pipeline.page import Made
-from pipeline.pictures import Picture, Version, lossless
-from pipeline.scores import Shown
-from pipeline.speed import Speed
+from lutra.restore.restorer import Restorer
+from pipeline.reporting import page, published
+from pipeline.reporting.page import Made
+from pipeline.reporting.pictures import Picture, Version, lossless
+from pipeline.reporting.rows import Shown
+from pipeline.reporting.speed import Speed
 
 MADE = Made("2025-01-02 03:04 UTC", "0123456789ab", "a processor, 2 cores, Linux x86_64", "3.11.0")
 SUPER_RESOLUTION = protocols.of("sr", {"scale": 4})

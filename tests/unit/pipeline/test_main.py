@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from pipeline import needs
 from pipeline.__main__ import app
+from pipeline.declaration import STAGES
 from pipeline.params import load
-from pipeline.stages import STAGES
+from pipeline.running import needs
 
 PARAMS = """
 data: {train: photos, evaluate: [samples], validate: 1}
@@ -38,9 +38,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException | 
         if error is not None:
             raise error
 
-    module = ModuleType(f"pipeline.{name}")
+    module = ModuleType(f"pipeline.stages.{name}")
     module.__dict__["run"] = run
-    monkeypatch.setitem(sys.modules, f"pipeline.{name}", module)
+    monkeypatch.setitem(sys.modules, f"pipeline.stages.{name}", module)
     monkeypatch.setattr(needs, "of_stage", lambda *arguments: None)
     return calls
 

@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import mistakes, params
-from pipeline.params import ParamsError
+from pipeline import params
+from pipeline.params import ParamsError, reading
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = """
@@ -152,13 +152,13 @@ def test_the_recipes_of_the_shipped_models_are_valid() -> None:
 )
 def test_yaml_that_readers_differ_on_or_that_grows_is_refused(text: str, found: str) -> None:
     with pytest.raises(ValueError, match="expected") as caught:
-        mistakes.read_yaml(text.encode())
+        reading.read_yaml(text.encode())
     assert found in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["a: true", 'a: "no"', "a: 0", "a: 0.5", "a: -0.5e-3", "a: north", "a: 10", "a: x_1"])
 def test_yaml_that_all_readers_agree_on_is_read(text: str) -> None:
-    assert mistakes.read_yaml(text.encode()) == yaml.safe_load(text)
+    assert reading.read_yaml(text.encode()) == yaml.safe_load(text)
 
 
 @pytest.mark.parametrize(

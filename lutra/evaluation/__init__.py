@@ -1,0 +1,1 @@
+"""Score models by the protocols of the field, compare and time them."""

@@ -1,0 +1,1 @@
+"""What Pillow keeps or checks too little of in PNG, JPEG and TIFF files."""

@@ -1,0 +1,1 @@
+"""What a restoration model is, as plain data: descriptions, layouts, artifacts, families. Needs no torch."""

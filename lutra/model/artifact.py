@@ -1,0 +1,272 @@
+"""One file a model: safetensors with JSON metadata. Loading checks everything before use and needs no torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as serialise
+
+from lutra.files import write_whole
+from lutra.model.description import (
+    MIX_BITS,
+    TASKS,
+    WEIGHT_BITS,
+    ChannelTaps,
+    Description,
+    NetworkSpec,
+    Planes,
+    SampledTaps,
+    Unit,
+    planes_of,
+)
+from lutra.model.fixedpoint import adarl_shares, sampling_weights
+from lutra.model.layouts import DenseLayout, Layout, layout_from_json
+
+FORMAT = 1
+
+Function = Layout | NetworkSpec
+Array = NDArray[Any]
+Form = tuple[str, tuple[int, ...]]
+"""An array's dtype and shape."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model at rest.
+
+    functions: for each unit the layout of its table, or the specification of its network.
+    tensors: arrays by name; `expected_tensors` lists them.
+    provenance: where it came from (data, recipe, commit, versions, or the published files it was read from).
+    metrics: measured figures, {kind: {data set: {metric: value}}}.
+    options: of the task it was trained for, such as {"sigma": 25}, as `lutra.evaluation.protocols.of` takes them;
+        the scale apart.
+    planes: the planes it was trained on, and restores; None for those that the task's models are trained on.
+    """
+
+    description: Description
+    functions: Mapping[str, Function]
+    tensors: Mapping[str, Array]
+    task: str = "sr"
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    planes: Planes | None = None
+
+    def __post_init__(self) -> None:
+        """Check that names, types and shapes are those the description asks for; raises ValueError."""
+        if self.planes not in (None, *get_args(Planes)):
+            raise ValueError(f"planes: found {self.planes!r}, expected one of {', '.join(get_args(Planes))}")
+        forms = {name: (str(array.dtype), array.shape) for name, array in self.tensors.items()}
+        _check_forms(self.description, self.functions, self.task, forms)
+        for name, array in self.tensors.items():
+            if array.dtype == np.float32 and not np.isfinite(array).all():
+                raise ValueError(f"tensor '{name}' holds values that are not finite")
+            if name.endswith(".sampler_fixed") and ((array < 0).any() or (array.sum(axis=1) != 2**WEIGHT_BITS).any()):
+                raise ValueError(f"tensor '{name}': the weights of a tap must be >= 0 and sum to {2**WEIGHT_BITS}")
+            if name.endswith(".adarl_fixed") and ((array < 0).any() or (array > 2**MIX_BITS).any()):
+                raise ValueError(f"tensor '{name}': a share lies outside 0..{2**MIX_BITS}")
+        for name, array in self.tensors.items():
+            self._check_fixed_point(name, array)
+
+    def _check_fixed_point(self, name: str, array: Array) -> None:
+        """Check that the integers of a tensor are its real numbers in fixed point; elsewhere exp may differ by one."""
+        made = {".sampler_fixed": (sampling_weights, 1), ".adarl_fixed": (adarl_shares, 0)}
+        for ending, (function, most) in made.items():
+            if name.endswith(ending):
+                expected = function(self.tensors[name.removesuffix("_fixed")])
+                if np.abs(array.astype(np.int64) - expected).max() > most:
+                    raise ValueError(f"tensor '{name}' differs from '{name.removesuffix('_fixed')}' in fixed point")
+
+    @property
+    def trained_planes(self) -> Planes:
+        """What a picture is taken apart into before it is restored."""
+        return self.planes or planes_of(self.task)
+
+    def table(self, unit: str) -> Array:
+        """The entries of a unit's table, all parts in order: (entries, values) int8."""
+        layout = self.functions[unit]
+        if isinstance(layout, NetworkSpec):
+            raise ValueError(f"unit '{unit}' is a network, not a table")
+        return np.concatenate([self.tensors[f"{unit}.{part}"] for part, _ in layout.parts])
+
+    @property
+    def is_tables(self) -> bool:
+        """Whether every unit is a table."""
+        return not any(isinstance(function, NetworkSpec) for function in self.functions.values())
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of all the tables together, without samplers."""
+        layouts = {name: layout for name, layout in self.functions.items() if not isinstance(layout, NetworkSpec)}
+        return sum(
+            self.tensors[f"{name}.{part}"].nbytes for name, layout in layouts.items() for part, _ in layout.parts
+        )
+
+
+def layout_for(unit: Unit, layout: Layout) -> Layout:
+    """How a unit's table is stored in a model of that layout: the channel unit's is dense, whatever the others are.
+
+    Its four values are not neighbouring pixels, so the diagonal does not prevail (SPF-LUT, CVPR 2024, section 3.3).
+    """
+    return DenseLayout(layout.interval) if isinstance(unit.taps, ChannelTaps) else layout
+
+
+def split_table(unit: str, layout: Layout, values: Array) -> dict[str, Array]:
+    """A table's entries as the arrays an artifact stores, by name; `values` is (entries, values) int8."""
+    if len(values) != layout.entries:
+        raise ValueError(f"table '{unit}' has {len(values)} entries, expected {layout.entries}")
+    ends = np.cumsum([entries for _, entries in layout.parts])
+    arrays = np.split(values, ends[:-1])
+    return {
+        f"{unit}.{part}": np.ascontiguousarray(array) for (part, _), array in zip(layout.parts, arrays, strict=True)
+    }
+
+
+def expected_tensors(description: Description, functions: Mapping[str, Function]) -> dict[str, Form]:
+    """Name -> (dtype, shape) of every array of a model."""
+    expected: dict[str, Form] = {}
+    for _, unit in description.units():
+        function = functions[unit.name]
+        if isinstance(function, NetworkSpec):
+            for name, shape in _network_shapes(unit, function):
+                expected[f"{unit.name}.network.{name}"] = ("float32", shape)
+        else:
+            for part, entries in function.parts:
+                expected[f"{unit.name}.{part}"] = ("int8", (entries, unit.values))
+        if isinstance(unit.taps, SampledTaps):
+            shape = (4, unit.taps.kernel**2)
+            expected[f"{unit.name}.sampler"] = ("float32", shape)
+            expected[f"{unit.name}.sampler_fixed"] = ("int16", shape)
+        if unit.previous:
+            expected[f"{unit.name}.adarl"] = ("float32", (4,))
+            expected[f"{unit.name}.adarl_fixed"] = ("int16", (4,))
+    return expected
+
+
+def _network_shapes(unit: Unit, spec: NetworkSpec) -> list[tuple[str, tuple[int, ...]]]:
+    shapes: list[tuple[str, tuple[int, ...]]] = []
+    width = 4
+    for layer in range(spec.depth + 1):
+        shapes += [(f"hidden.{layer}.weight", (spec.width, width)), (f"hidden.{layer}.bias", (spec.width,))]
+        width = spec.width * (layer + 1 if spec.kind == "dense" else 1)
+    shapes += [("last.weight", (unit.values, width)), ("last.bias", (unit.values,))]
+    if spec.linear:
+        shapes += [("linear.weight", (unit.values, 4)), ("linear.bias", (unit.values,))]
+    return shapes
+
+
+def _check_forms(
+    description: Description, functions: Mapping[str, Function], task: str, found: Mapping[str, Form]
+) -> None:
+    names = [unit.name for _, unit in description.units()]
+    if set(names) != set(functions):
+        raise ValueError(f"functions are given for {sorted(functions)}, expected {sorted(names)}")
+    if task not in TASKS:
+        raise ValueError(f"task is {task!r}, expected one of {', '.join(TASKS)}")
+    expected = expected_tensors(description, functions)
+    for name in sorted(expected.keys() - found.keys()):
+        raise ValueError(f"tensor '{name}' is missing")
+    for name in sorted(found.keys() - expected.keys()):
+        raise ValueError(f"tensor '{name}' is not part of the model")
+    for name, form in expected.items():
+        if found[name] != form:
+            raise ValueError(f"tensor '{name}' is {found[name][0]} {found[name][1]}, expected {form[0]} {form[1]}")
+
+
+def header_of(artifact: Artifact) -> dict[str, Any]:
+    """Return all of a model but its arrays, as JSON-ready data; `fields_of` reads it back."""
+    return {
+        "format": FORMAT,
+        "description": artifact.description.to_json(),
+        "functions": {name: _function_to_json(function) for name, function in artifact.functions.items()},
+        "task": artifact.task,
+        "provenance": dict(artifact.provenance),
+        "metrics": dict(artifact.metrics),
+        "options": dict(artifact.options),
+        "planes": artifact.trained_planes,
+    }
+
+
+def save(path: str | os.PathLike[str], artifact: Artifact) -> None:
+    """Write the artifact whole or not at all: to a temporary name beside `path`, then renamed."""
+    content = serialise(dict(artifact.tensors), {"lutra": json.dumps(header_of(artifact), sort_keys=True)})
+    write_whole(Path(path), content)
+
+
+def load(path: str | os.PathLike[str]) -> Artifact:
+    """Read and check an artifact; nothing in it is executed, and no array is read before its size is known to fit.
+
+    Raises:
+        ValueError: the file is no lutra model, is damaged, or does not fit its own description; names the file.
+        OSError: it cannot be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such model file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = _header(file.metadata())
+            fields = fields_of(header)
+            found: dict[str, Form] = {}
+            for name in file.keys():  # noqa: SIM118 (not a mapping)
+                view = file.get_slice(name)
+                found[name] = (_DTYPES.get(view.get_dtype(), view.get_dtype()), tuple(view.get_shape()))
+            _check_forms(fields["description"], fields["functions"], fields["task"], found)
+            return Artifact(**fields, tensors={name: file.get_tensor(name) for name in found})
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file, or damaged ({error})") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+_DTYPES = {"I8": "int8", "I16": "int16", "F32": "float32"}
+
+
+def _header(metadata: Mapping[str, str] | None) -> Any:
+    if not metadata or "lutra" not in metadata:
+        raise ValueError("not a lutra model: its metadata has no 'lutra' field")
+    try:
+        return json.loads(metadata["lutra"])
+    except (json.JSONDecodeError, RecursionError):
+        raise ValueError("damaged: its 'lutra' metadata is not JSON") from None
+
+
+def fields_of(header: Any) -> dict[str, Any]:
+    """Return the fields of an `Artifact` but for its tensors, from what `header_of` returned; raises ValueError."""
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        found = header.get("format") if isinstance(header, dict) else header
+        raise ValueError(f"model format is {found!r}, expected {FORMAT}")
+    header.setdefault("options", {})  # files of earlier versions have none
+    for key in ("functions", "provenance", "metrics", "options"):
+        if not isinstance(header.get(key), dict):
+            raise ValueError(f"metadata field '{key}' is {header.get(key)!r}, expected an object")
+    return {
+        "description": Description.from_json(header.get("description")),
+        "functions": {name: _function_from_json(data) for name, data in header["functions"].items()},
+        "task": header.get("task"),
+        "provenance": header["provenance"],
+        "metrics": header["metrics"],
+        "options": header["options"],
+        "planes": header.get("planes"),  # files of earlier versions have none
+    }
+
+
+def _function_to_json(function: Function) -> dict[str, Any]:
+    kind = "network" if isinstance(function, NetworkSpec) else "table"
+    return {kind: function.to_json()}
+
+
+def _function_from_json(data: Any) -> Function:
+    if isinstance(data, dict) and set(data) == {"network"}:
+        return NetworkSpec.from_json(data["network"])
+    if isinstance(data, dict) and set(data) == {"table"}:
+        return layout_from_json(data["table"])
+    raise ValueError(f"function of a unit is {data!r}, expected a table or a network")

@@ -1,0 +1,1 @@
+"""Read and write the published systems' own files."""

@@ -1,0 +1,45 @@
+"""From a description to a model to train: networks in its units, started from interpolation or at random."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lutra.model.description import OUTPUT, PATTERNS, ChannelTaps, Description, FixedTaps, NetworkSpec, Step, Unit
+from lutra.reference.interpreter import LutModel
+from lutra.reference.units import LutUnit, PointwiseNet
+
+
+def build(description: Description, network: NetworkSpec) -> LutModel:
+    """A model with a `PointwiseNet` in every unit, its weights drawn from torch's generator.
+
+    With `network.linear` every unit starts as the linear map of its taps that makes the whole model bilinear
+    interpolation; without, from the usual random start of the published systems.
+    """
+    units = {}
+    for step, unit in description.units():
+        function = PointwiseNet(unit.values, network)
+        if network.linear:
+            function.start_from(*_interpolation(step, unit))
+        units[unit.name] = LutUnit(unit, function)
+    return LutModel(description, units)
+
+
+def _interpolation(step: Step, unit: Unit) -> tuple[Tensor, float]:
+    """Weights (values, 4) and constant, in levels, with which the step hands its plane on or enlarges it.
+
+    Each value estimates its sub-pixel as the pixel itself plus the least-squares gradient of the four taps times
+    the sub-pixel's distance; that is exact where the image is linear, and the identity at distance zero.
+    """
+    gain = step.divisor / (step.rotations * len(step.units))
+    if isinstance(unit.taps, ChannelTaps):
+        return gain * torch.eye(4), -gain * step.offset
+    start = unit.taps.offsets if isinstance(unit.taps, FixedTaps) else PATTERNS[unit.taps.start]
+    offsets = torch.tensor(start, dtype=torch.float64)
+    differences = torch.tensor([[-1.0, 1, 0, 0], [-1, 0, 1, 0], [-1, 0, 0, 1]], dtype=torch.float64)
+    gradient = torch.linalg.pinv(offsets[1:] - offsets[0]) @ differences
+    position = (torch.arange(step.upscale, dtype=torch.float64) + 0.5) / step.upscale - 0.5
+    distance = torch.cartesian_prod(position, position).reshape(-1, 2)
+    weights = torch.tensor([1.0, 0, 0, 0], dtype=torch.float64) + distance @ gradient
+    planes = 1 if step.writes == (OUTPUT,) else len(step.writes)
+    return gain * weights.repeat(planes, 1).float(), -gain * step.offset

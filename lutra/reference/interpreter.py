@@ -1,0 +1,184 @@
+"""The torch interpreter: runs a description with networks or tables in its units. It defines every result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lutra.model.description import INPUT, MIX_BITS, OUTPUT, Description, Step
+from lutra.reference import lookup
+from lutra.reference.lookup import compiled
+from lutra.reference.sampling import round_through
+from lutra.reference.units import LutUnit, PointwiseNet
+
+BAND_PIXELS = 1 << 18
+"""How many input pixels are restored at once; bounds the reference's memory to about a gigabyte."""
+
+
+class LutModel(nn.Module):
+    """A restoration model: a description and one `LutUnit` for each of its units."""
+
+    def __init__(self, description: Description, units: Mapping[str, LutUnit]) -> None:
+        """`units`: one for every unit of the description, by name."""
+        super().__init__()
+        self.description = description
+        self.units = nn.ModuleDict({_key(unit.name): units[unit.name] for _, unit in description.units()})
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Restore planes, without the last clip, for losses that need the overshoot.
+
+        Args:
+            image: (N, 1, H, W) float, integers 0..255. Colour images are restored plane by plane.
+
+        Returns:
+            (N, 1, scale * H, scale * W) float; rounded to integers in every model but SR-LUT's network.
+        """
+        return self.planes(image, len(self.description.steps))[OUTPUT].unsqueeze(1)
+
+    def planes(self, image: Tensor, steps: int) -> dict[str, Tensor]:
+        """The planes, each (N, H, W), that the first `steps` steps leave of an image (N, 1, H, W), and the image's."""
+        planes = {INPUT: image[:, 0]}
+        for number in range(steps):
+            planes.update(self._run(number, planes))
+        return planes
+
+    @torch.no_grad()
+    def restore(self, image: Tensor) -> Tensor:
+        """Planes (N, 1, H, W) uint8 to restored planes (N, 1, scale * H, scale * W) uint8.
+
+        Large images are restored in bands of rows that overlap by the model's radius; the result is the same.
+        """
+        n, _, height, width = image.shape
+        real = torch.float32 if self.is_exact_in_single else torch.float64
+        radius, scale = self.description.radius, self.description.scale
+        rows = max(radius, BAND_PIXELS // (n * width), 1)
+        bands = []
+        for top in range(0, height, rows):
+            first, end = max(0, top - radius), min(height, top + rows + radius)
+            band = self(image[:, :, first:end].to(real)).round().clamp(0, 255).to(torch.uint8)
+            bands.append(band[:, :, (top - first) * scale : (min(height, top + rows) - first) * scale])
+        return torch.cat(bands, dim=2)
+
+    @property
+    def is_exact_in_single(self) -> bool:
+        """Whether 32-bit numbers hold every sum and tell every quotient from a tie; networks have no exact result.
+
+        Sums are multiples of 2^-b, with b fractional bits of taps and interval together; a float32 holds 24 bits.
+        Quotients that are no ties lie at least 1 / (divisor * 2^(b + 1)) away from one; a float32 of 0..255 holds 16
+        fractional bits. A mixture of AdaRL has 8 + MIX_BITS + tap_bits bits.
+        """
+        tap_bits = self.description.tap_bits or 0
+        for step in self.description.steps:
+            functions = [self.unit(unit.name).function for unit in step.units]
+            if any(isinstance(function, PointwiseNet) for function in functions):
+                return True
+            layouts = [function.layout for function in functions if not isinstance(function, PointwiseNet)]
+            bits = tap_bits + max(max(layout.numbers()[:2]) for layout in layouts)
+            divisor = step.divisor << bits
+            most = (len(step.units) * step.rotations * 128 << bits) + abs(step.offset) * divisor
+            if most >= 1 << 24 or divisor >= 1 << 14:
+                return False
+        return 8 + MIX_BITS + tap_bits <= 24
+
+    def restore_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Restore an image (H, W) or (H, W, C) uint8, each channel on its own, on the device of the model."""
+        device = next(self.parameters()).device
+        planes = torch.from_numpy(np.atleast_3d(image).transpose(2, 0, 1).copy()).unsqueeze(1)
+        restored = self.restore(planes.to(device))[:, 0].cpu().numpy()
+        return restored[0] if image.ndim == 2 else np.ascontiguousarray(restored.transpose(1, 2, 0))
+
+    def _run(self, number: int, planes: dict[str, Tensor]) -> dict[str, Tensor]:
+        step = self.description.steps[number]
+        total = self.sums(number, planes)
+        result = total / step.divisor + step.offset
+        if self._levels(step):
+            result = round_through(result)
+        if step.writes != (OUTPUT,):
+            result = result.clamp(0, 255)
+        n, height, width, count, scale, _ = result.shape
+        result = result.permute(3, 0, 1, 4, 2, 5).reshape(count, n, height * scale, width * scale)
+        return dict(zip(step.writes, result, strict=True))
+
+    def _levels(self, step: Step) -> bool:
+        networks = any(isinstance(self.unit(unit.name).function, PointwiseNet) for unit in step.units)
+        return self.description.round_units or not networks
+
+    def unit(self, name: str) -> LutUnit:
+        """The unit of that name."""
+        unit = self.units[_key(name)]
+        assert isinstance(unit, LutUnit)
+        return unit
+
+    def by_name(self) -> dict[str, LutUnit]:
+        """Return every unit by its name in the description."""
+        return {spec.name: self.unit(spec.name) for _, spec in self.description.units()}
+
+    def lut_units(self) -> Iterator[LutUnit]:
+        """Every unit, in the description's order."""
+        return (self.unit(spec.name) for _, spec in self.description.units())
+
+    def train_samplers(self, trained: bool) -> None:
+        """Whether training changes AutoSample's weights and AdaRL's shares too, beside networks and tables."""
+        for unit in self.lut_units():
+            for module in (unit.sampler, unit.adarl):
+                if module is not None:
+                    module.requires_grad_(trained)
+
+    def sums(self, number: int, planes: dict[str, Tensor]) -> Tensor:
+        """A step's units summed over its rotations: (N, H, W, planes, upscale, upscale), in levels."""
+        step = self.description.steps[number]
+        fused = lookup.chosen(planes[step.units[0].reads[0]]) == "compiled"
+        units = [self.unit(spec.name) for spec in step.units]
+        if fused and not any(isinstance(unit.function, PointwiseNet) for unit in units):
+            total = self._compiled_sum(number, units, planes)
+            return total.reshape(*total.shape[:3], -1, step.upscale, step.upscale)
+        return self._reference_sum(step, planes)
+
+    def _compiled_sum(self, number: int, units: list[LutUnit], planes: dict[str, Tensor]) -> Tensor:
+        """The same in one call of the compiled core, for units that are all tables: (N, H, W, values)."""
+        functions = [unit.function for unit in units if not isinstance(unit.function, PointwiseNet)]
+        read = [planes[name] for name in compiled.planes_of(self.description.steps[number])]
+        real = read[0].dtype
+        total: Tensor = compiled.ensemble(
+            read,
+            [function.quantised().to(real) for function in functions],
+            [unit.sampler.weights().to(real) for unit in units if unit.sampler is not None],
+            [unit.adarl.shares().to(real) for unit in units if unit.adarl is not None],
+            self._plan(number),
+        )
+        return total
+
+    @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+    def _plan(self, number: int) -> str:
+        step, described = self.description.steps[number], self.description
+        layouts = tuple(self.unit(spec.name).function.layout for spec in step.units)
+        return compiled.plan_of(step, layouts, described.rounding, described.padding, described.tap_bits)
+
+    def _reference_sum(self, step: Step, planes: dict[str, Tensor]) -> Tensor:
+        rounding = self.description.rounding
+        total: Tensor | None = None
+        for spec in step.units:
+            unit = self.unit(spec.name)
+            values = unit(planes, step.rotations, self.description.padding)
+            if isinstance(unit.function, PointwiseNet) and self.description.round_units:
+                values = round_through(values)
+            running = None if rounding == "branch" else total
+            for rotation, rotated in enumerate(values.reshape(*values.shape[:-1], -1, step.upscale, step.upscale)):
+                turned = torch.rot90(rotated, -rotation, dims=(-2, -1))
+                running = turned if running is None else running + turned
+                # A step without the rotation ensemble has no running sum: its result is rounded once.
+                if rounding != "exact" and step.rotations > 1 and self._levels(step):
+                    running = round_through(running)
+            assert running is not None
+            total = total + running if rounding == "branch" and total is not None else running
+        assert total is not None
+        return total
+
+
+def _key(name: str) -> str:
+    """Return the name under which a ModuleDict holds a unit: no attribute of its own, such as "keys" or "training"."""
+    return f"unit {name}" if hasattr(nn.ModuleDict(), name) else name

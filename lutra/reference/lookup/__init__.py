@@ -1,0 +1,74 @@
+"""Differentiable lookup: taps and a table in, interpolated values out; chosen among implementations of one meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lutra._core import available
+from lutra.model.layouts import Layout
+from lutra.reference.lookup import compiled, reference
+
+__all__ = ["Implementation", "chosen", "lookup", "using"]
+
+Implementation = Literal["reference", "compiled", "gpu"]
+_forced: Implementation | None = None
+
+
+def lookup(taps: Tensor, table: Tensor, layout: Layout) -> Tensor:
+    """Interpolate a table at real or integer points; differentiable in the table and in the taps.
+
+    Args:
+        taps: (..., 4) float32 or float64, 0..256.
+        table: (layout.entries, values) of the same type, in levels (-128..127).
+        layout: how the table's entries are laid out.
+
+    Returns:
+        (..., values), in levels. For integer taps and tables it is exact: every term is a multiple of 1 / q.
+
+    Raises:
+        ValueError: the table's shape does not fit the layout.
+    """
+    if table.ndim != 2 or table.shape[0] != layout.entries:
+        raise ValueError(f"table of shape {tuple(table.shape)}, expected ({layout.entries}, values)")
+    implementation = chosen(taps)
+    if implementation == "compiled":
+        return compiled.lookup(taps, table, layout)
+    if implementation == "gpu":
+        from lutra.reference.lookup import gpu  # needs Triton
+
+        return gpu.lookup(taps, table, layout)
+    return reference.lookup(taps, table, layout)
+
+
+def chosen(tensor: Tensor) -> Implementation:
+    """The implementation for the device and type of a tensor: the fastest there is, or the one that `using` names."""
+    if _forced is not None:
+        return _forced
+    if tensor.device.type == "cpu" and available():
+        return "compiled"
+    if tensor.device.type == "cuda" and tensor.dtype == torch.float32 and _has_triton():
+        return "gpu"
+    return "reference"
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
+
+
+@contextmanager
+def using(implementation: Implementation) -> Iterator[None]:
+    """Lookups within the block, in the whole process, are of one implementation."""
+    global _forced
+    before, _forced = _forced, implementation
+    try:
+        yield
+    finally:
+        _forced = before

@@ -1,0 +1,195 @@
+"""A step's sums of lookups over units and rotations as one operator of torch, run by the compiled core on the CPU.
+
+`torch.ops.lutra.ensemble` is differentiable in planes, tables, sampling weights and shares. The result and all
+gradients are the same for any number of threads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lutra._core import core
+from lutra.model.description import ROUNDINGS, ChannelTaps, FixedTaps, Padding, Rounding, Step
+from lutra.model.layouts import Layout
+
+ROW = 64
+"""Points to a row, where points are no image: as many as the core takes at once."""
+
+
+@lru_cache(maxsize=256)
+def plan_of(
+    step: Step, layouts: tuple[Layout, ...], rounding: Rounding, padding: Padding, tap_bits: int | None, level: str = ""
+) -> str:
+    """What the core needs to know of a step, as text: an argument that torch.compile takes for a constant.
+
+    Args:
+        step: whose units' sums are wanted.
+        layouts: of the units' tables.
+        rounding, padding, tap_bits: as in `Description`.
+        level: of vector instructions; empty for the best.
+    """
+    planes = planes_of(step)
+    units: list[list[Any]] = []
+    for unit, layout in zip(step.units, layouts, strict=True):
+        reads = [planes.index(name) for name in unit.reads]
+        previous = planes.index(unit.previous) if unit.previous else -1
+        if isinstance(unit.taps, ChannelTaps):
+            units.append(["channel", reads])
+        elif isinstance(unit.taps, FixedTaps):
+            units.append(["fixed", reads[0], previous, unit.taps.offsets])
+        else:
+            units.append(["sampled", reads[0], previous, unit.taps.kernel])
+        units[-1].append(layout.numbers())
+    head = [len(planes), step.values, step.upscale, step.rotations, ROUNDINGS.index(rounding), padding == "reflect"]
+    return json.dumps({"head": [*head, -1 if tap_bits is None else tap_bits, level], "units": units})
+
+
+def points_plan(layout: Layout, values: int) -> str:
+    """As `plan_of`, for a table whose taps are the values of four planes at one point."""
+    unit = ["channel", [0, 1, 2, 3], layout.numbers()]
+    return json.dumps({"head": [4, values, 1, 1, 0, False, -1, ""], "units": [unit]})
+
+
+def planes_of(step: Step) -> list[str]:
+    """The planes that the step reads, each once."""
+    return list(dict.fromkeys(name for unit in step.units for name in unit.planes))
+
+
+@lru_cache(maxsize=256)
+def _built(plan: str, dtype: torch.dtype) -> tuple[Any, list[bool], list[bool]]:
+    """The core's object, and which units have a sampler and which shares."""
+    content = json.loads(plan)
+    built = (core.EnsembleDouble if dtype == torch.float64 else core.Ensemble)(*content["head"])
+    for kind, *arguments in content["units"]:
+        getattr(built, kind)(*arguments)
+    sampled = [kind == "sampled" for kind, *_ in content["units"]]
+    shared = [kind != "channel" and arguments[1] >= 0 for kind, *arguments in content["units"]]
+    return built, sampled, shared
+
+
+def _array(tensor: Tensor) -> Any:
+    return tensor.detach().contiguous().numpy()
+
+
+def _by_unit(tensors: Sequence[Tensor], present: Sequence[bool]) -> list[Any]:
+    """Arrays for the units that have one, None for the others."""
+    rest = iter(tensors)
+    return [_array(next(rest)) if has else None for has in present]
+
+
+@torch.library.custom_op("lutra::ensemble", mutates_args=(), device_types="cpu")
+def ensemble(
+    planes: Sequence[Tensor], tables: Sequence[Tensor], samplers: Sequence[Tensor], shares: Sequence[Tensor], plan: str
+) -> Tensor:
+    """Sum a step's lookups over its units and rotations.
+
+    Args:
+        planes: those that the step reads, in the plan's order: (N, H, W) each, 0..255.
+        tables: of every unit: (entries, values), in levels; of the planes' dtype, float32 or float64.
+        samplers: the weights of every unit with sampled taps: (4, kernel * kernel).
+        shares: of the previous plane, of every unit that has one: (4,).
+        plan: by `plan_of`.
+
+    Returns:
+        (N, H, W, values), turned back from each rotation, in levels.
+    """
+    built, sampled, shared = _built(plan, planes[0].dtype)
+    out = planes[0].new_empty((*planes[0].shape, tables[0].shape[1]))
+    built.forward(
+        [_array(plane) for plane in planes],
+        [_array(table) for table in tables],
+        _by_unit(samplers, sampled),
+        _by_unit(shares, shared),
+        out.numpy(),
+        torch.get_num_threads(),
+    )
+    return out
+
+
+@ensemble.register_fake
+def _(
+    planes: Sequence[Tensor], tables: Sequence[Tensor], samplers: Sequence[Tensor], shares: Sequence[Tensor], plan: str
+) -> Tensor:
+    return planes[0].new_empty((*planes[0].shape, tables[0].shape[1]))
+
+
+def _results(inputs: Sequence[Tensor], wanted: Sequence[bool]) -> list[Tensor]:
+    """Room for the gradients of the inputs that want one; nothing for the others."""
+    return [x.new_empty(x.shape if want else 0) for x, want in zip(inputs, wanted, strict=True)]
+
+
+@torch.library.custom_op("lutra::ensemble_backward", mutates_args=(), device_types="cpu")
+def ensemble_backward(
+    gradient: Tensor,
+    planes: Sequence[Tensor],
+    tables: Sequence[Tensor],
+    samplers: Sequence[Tensor],
+    shares: Sequence[Tensor],
+    plan: str,
+    wanted: Sequence[bool],
+) -> list[Tensor]:
+    """The gradients of `ensemble`'s tensors, planes first, that `wanted` asks for; of the others an empty tensor."""
+    built, sampled, shared = _built(plan, gradient.dtype)
+    results = _results([*planes, *tables, *samplers, *shares], wanted)
+    outputs = iter([result.numpy() if want else None for result, want in zip(results, wanted, strict=True)])
+    built.backward(
+        [_array(plane) for plane in planes],
+        [_array(table) for table in tables],
+        _by_unit(samplers, sampled),
+        _by_unit(shares, shared),
+        _array(gradient),
+        [next(outputs) for _ in planes],
+        [next(outputs) for _ in tables],
+        [next(outputs) if has else None for has in sampled],
+        [next(outputs) if has else None for has in shared],
+        torch.get_num_threads(),
+    )
+    return results
+
+
+@ensemble_backward.register_fake
+def _(
+    gradient: Tensor,
+    planes: Sequence[Tensor],
+    tables: Sequence[Tensor],
+    samplers: Sequence[Tensor],
+    shares: Sequence[Tensor],
+    plan: str,
+    wanted: Sequence[bool],
+) -> list[Tensor]:
+    return _results([*planes, *tables, *samplers, *shares], wanted)
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *groups, ctx.plan = inputs
+    ctx.sizes = [len(group) for group in groups]
+    tensors = [tensor for group in groups for tensor in group]
+    ctx.wanted = [tensor.requires_grad for tensor in tensors]
+    ctx.save_for_backward(*tensors)
+
+
+def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
+    rest = iter(ctx.saved_tensors)
+    groups = [[next(rest) for _ in range(size)] for size in ctx.sizes]
+    found = ensemble_backward(gradient, *groups, ctx.plan, ctx.wanted)
+    gradients = (one if want else None for one, want in zip(found, ctx.wanted, strict=True))
+    return *([next(gradients) for _ in range(size)] for size in ctx.sizes), None
+
+
+def lookup(taps: Tensor, table: Tensor, layout: Layout) -> Tensor:
+    """As `lutra.reference.lookup.lookup`, on the CPU."""
+    points = taps.reshape(-1, 4)
+    count, values = len(points), table.shape[1]
+    rows = -(-count // ROW)
+    padded = torch.nn.functional.pad(points.T, (0, rows * ROW - count)).reshape(4, 1, rows, ROW)
+    found: Tensor = ensemble(list(padded.unbind()), [table], [], [], points_plan(layout, values))
+    return found.reshape(-1, values)[:count].reshape(*taps.shape[:-1], values)
+
+
+ensemble.register_autograd(_backward, setup_context=_setup_context)

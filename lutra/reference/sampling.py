@@ -1,0 +1,141 @@
+"""Where a unit's taps come from: shifted planes, AutoSample's learned means, and AdaRL's mix of two stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lutra.model.description import MIX_BITS, PATTERNS, WEIGHT_BITS, Offset, Padding, SampledTaps
+from lutra.model.fixedpoint import adarl_shares, sampling_weights
+
+
+def rotated(offset: Offset, rotation: int) -> Offset:
+    """Where an offset (row, column) of an image turned by 90 * `rotation` degrees counter-clockwise points."""
+    row, column = offset
+    for _ in range(rotation):
+        row, column = column, -row
+    return row, column
+
+
+def _border(size: int, reach: int, padding: Padding, device: torch.device) -> Tensor:
+    """Source index of every position from -reach to size - 1 + reach."""
+    position = torch.arange(-reach, size + reach, device=device)
+    if padding == "replicate" or size == 1:
+        return position.clamp(0, size - 1)
+    period = 2 * (size - 1)
+    position = position.remainder(period)
+    return torch.minimum(position, period - position)
+
+
+def shifted(plane: Tensor, offsets: Sequence[Offset], rotations: int, padding: Padding) -> Tensor:
+    """The pixels at the offsets from every pixel, under each rotation of the image.
+
+    Rotating the image counter-clockwise, looking right and down, and rotating back is the same as looking along
+    the rotated offsets: the image itself stays where it is.
+
+    Args:
+        plane: (N, H, W).
+        offsets: (row, column) of each tap.
+        rotations: 1 or 4.
+        padding: "replicate" or "reflect" (mirrored about the border pixel).
+
+    Returns:
+        (rotations, N, H, W, len(offsets)).
+    """
+    height, width = plane.shape[-2:]
+    reach = max(max(abs(value) for value in offset) for offset in offsets)
+    rows = _border(height, reach, padding, plane.device)
+    columns = _border(width, reach, padding, plane.device)
+    padded = plane[:, rows][:, :, columns]
+    views = []
+    for rotation in range(rotations):
+        for offset in offsets:
+            row, column = rotated(offset, rotation)
+            views.append(padded[:, reach + row :, reach + column :][:, :height, :width])
+    stacked = torch.stack(views, dim=-1)
+    return stacked.reshape(*plane.shape, rotations, len(offsets)).movedim(-2, 0)
+
+
+def round_through(x: Tensor) -> Tensor:
+    """Round half to even; the gradient passes straight through."""
+    return x + (x.detach().round() - x.detach())
+
+
+def fixed_point(x: Tensor, bits: int) -> Tensor:
+    """Round half up to multiples of 2^-bits; the gradient passes straight through."""
+    exact = x.detach()
+    return x + (torch.floor(exact * 2.0**bits + 0.5) / 2.0**bits - exact)
+
+
+class AutoSample(nn.Module):
+    """Four learned weighted means of a window (AutoLUT, CVPR 2025, section 3.2).
+
+    `logits`: (4, kernel * kernel), before the softmax.
+    `tap_bits`: None for real taps, as published; else weights and taps are in fixed point, as the engine has them.
+    `shipped`: the int16 weights of a loaded artifact, used for as long as the logits are not trained.
+    """
+
+    shipped: Tensor | None
+
+    def __init__(self, taps: SampledTaps, tap_bits: int | None = None) -> None:
+        """Start with most weight on the offsets of the pattern `taps.start`, as far as the window holds them."""
+        super().__init__()
+        self.kernel = taps.kernel
+        self.tap_bits = tap_bits
+        start = torch.zeros(4, taps.kernel, taps.kernel)
+        for tap, (row, column) in enumerate(PATTERNS[taps.start]):
+            start[tap, min(row, taps.kernel - 1), min(column, taps.kernel - 1)] = 4.0
+        self.logits = nn.Parameter(start.flatten(1))
+        self.register_buffer("shipped", None, persistent=False)
+
+    def forward(self, plane: Tensor, rotations: int, padding: Padding) -> Tensor:
+        """Plane (N, H, W) in 0..255 to taps (rotations, N, H, W, 4)."""
+        offsets = [(row, column) for row in range(self.kernel) for column in range(self.kernel)]
+        taps = shifted(plane, offsets, rotations, padding) @ self.weights().T.to(plane.dtype)
+        return taps if self.tap_bits is None else fixed_point(taps, self.tap_bits)
+
+    def weights(self) -> Tensor:
+        """The means' weights: (4, kernel * kernel), each row summing to 1."""
+        weights = self.logits.softmax(dim=-1)
+        if self.tap_bits is None:
+            return weights
+        return weights + (self.quantised().to(weights.dtype) / 2.0**WEIGHT_BITS - weights.detach())
+
+    def quantised(self) -> Tensor:
+        """The weights as they ship: (4, kernel * kernel) int16, in units of 2^-WEIGHT_BITS."""
+        if self.shipped is not None and not self.logits.requires_grad:
+            return self.shipped
+        return torch.from_numpy(sampling_weights(self.logits.detach().cpu().numpy())).to(self.logits.device)
+
+
+class AdaRL(nn.Module):
+    """Mixes the taps of the previous group's input into a unit's own (AutoLUT, CVPR 2025, section 3.3).
+
+    `mix`: (4,), the share of the previous group's taps, clamped to 0..1.
+    `tap_bits`: None for real numbers; else the share is a multiple of 2^-MIX_BITS and taps are in fixed point.
+    """
+
+    def __init__(self, tap_bits: int | None = None) -> None:
+        """Start with a small share, so that the gradient is not cut off by the clamp."""
+        super().__init__()
+        self.tap_bits = tap_bits
+        self.mix = nn.Parameter(torch.full((4,), 0.05))
+
+    def forward(self, previous: Tensor, current: Tensor) -> Tensor:
+        """Both (..., 4); returns mix * previous + (1 - mix) * current."""
+        shares = self.shares().to(current.dtype)
+        mixed = shares * previous + (1 - shares) * current
+        return mixed if self.tap_bits is None else fixed_point(mixed, self.tap_bits)
+
+    def shares(self) -> Tensor:
+        """The previous group's share of every tap: (4,), 0..1."""
+        mix = self.mix.clamp(0, 1)
+        if self.tap_bits is None:
+            return mix
+        return mix + (self.quantised().to(mix.dtype) / 2.0**MIX_BITS - mix.detach())
+
+    def quantised(self) -> Tensor:
+        """The share as it ships: (4,) int16, in units of 2^-MIX_BITS."""
+        return torch.from_numpy(adarl_shares(self.mix.detach().cpu().numpy())).to(self.mix.device)

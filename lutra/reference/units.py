@@ -1,0 +1,145 @@
+"""LutUnit: the function of four 8-bit values that a model is composed of, as a network or as a table."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lutra.model.description import ChannelTaps, FixedTaps, NetworkSpec, Padding, SampledTaps, Unit
+from lutra.model.layouts import Layout
+from lutra.reference.lookup import lookup
+from lutra.reference.sampling import AdaRL, AutoSample, round_through, shifted
+
+LEVELS = 127
+"""A unit's bounded output, -1..1, is stored as -127..127."""
+
+
+class PointwiseNet(nn.Module):
+    """A small network of four values (SR-LUT, CVPR 2021, section 3.1; MuLUT, ECCV 2022, section 3.4)."""
+
+    def __init__(self, values: int, spec: NetworkSpec) -> None:
+        """Build the layers for an output of `values` values."""
+        super().__init__()
+        self.spec = spec
+        widths = [4] + [spec.width * (i + 1 if spec.kind == "dense" else 1) for i in range(spec.depth + 1)]
+        self.hidden = nn.ModuleList(nn.Linear(width, spec.width) for width in widths[:-1])
+        self.last = nn.Linear(widths[-1], values)
+        self.linear = nn.Linear(4, values) if spec.linear else None
+        self.activation = nn.ReLU() if spec.activation == "relu" else nn.GELU()
+
+    def forward(self, taps: Tensor) -> Tensor:
+        """Taps (..., 4) in 0..255 to values (..., V) in levels, -127..127, not rounded."""
+        if torch.is_grad_enabled():
+            return self._values(taps)
+        flat = taps.reshape(-1, 4)  # inference on whole images: bounded memory
+        parts = [self._values(part) for part in torch.split(flat, 1 << 17)]
+        return torch.cat(parts).reshape(*taps.shape[:-1], -1)
+
+    def _values(self, taps: Tensor) -> Tensor:
+        x = taps / 255
+        features = self.activation(self.hidden[0](x))
+        for layer in list(self.hidden)[1:]:
+            new = self.activation(layer(features))
+            features = torch.cat([features, new], dim=-1) if self.spec.kind == "dense" else new
+        y = self.last(features)
+        if self.linear is not None:
+            y = y + self.linear(x)
+        y = y.float()
+        return LEVELS * (torch.tanh(y) if self.spec.bound == "tanh" else y.clamp(-1, 1))
+
+    @torch.no_grad()
+    def start_from(self, weights: Tensor, constant: float) -> None:
+        """Make the function the linear map `weights` (V, 4) of the taps, plus `constant`, in levels."""
+        if self.linear is None:
+            raise ValueError("a network without its linear map cannot start from one")
+        self.linear.weight.copy_(weights * 255 / LEVELS)
+        self.linear.bias.fill_(constant / LEVELS)
+        self.last.weight.zero_()
+        self.last.bias.zero_()
+
+
+class Table(nn.Module):
+    """A table of int8 values: what a network becomes, and what finetuning trains."""
+
+    def __init__(self, layout: Layout, values: Tensor) -> None:
+        """`values`: (layout.entries, V), in levels."""
+        super().__init__()
+        self.layout = layout
+        self.values = nn.Parameter(values.to(torch.float32).clone())
+
+    def forward(self, taps: Tensor) -> Tensor:
+        """Taps (..., 4) in 0..255 to interpolated values (..., V) in levels."""
+        return lookup(taps, self.quantised().to(taps.dtype), self.layout)
+
+    def quantised(self) -> Tensor:
+        """The values as they ship: rounded and limited to int8, with a straight-through gradient."""
+        return round_through(self.values.clamp(-128, 127))
+
+
+class TabledNet(nn.Module):
+    """A network seen through the table it will become: sampled on the nodes, rounded, looked up, at every step.
+
+    Training it trains the network, and the loss is that of the exported model. What a step costs the network no
+    longer grows with the batch.
+    """
+
+    nodes: Tensor
+
+    def __init__(self, network: PointwiseNet, layout: Layout, top_node: int) -> None:
+        """`top_node`: the value fed for the last grid node, 255 or 256."""
+        super().__init__()
+        self.network = network
+        self.layout = layout
+        nodes = torch.from_numpy(layout.nodes()).to(torch.float32).clamp(max=top_node)
+        self.register_buffer("nodes", nodes, persistent=False)
+
+    def forward(self, taps: Tensor) -> Tensor:
+        """Taps (..., 4) in 0..255 to interpolated values (..., V) in levels."""
+        return lookup(taps, self.quantised().to(taps.dtype), self.layout)
+
+    def quantised(self) -> Tensor:
+        """The values of the table that the network is now, with a straight-through gradient: (entries, V)."""
+        return round_through(self.network(self.nodes))
+
+
+Function = PointwiseNet | TabledNet | Table
+
+
+class LutUnit(nn.Module):
+    """One unit of a description: gathers its taps under the rotation ensemble and applies its function."""
+
+    def __init__(self, spec: Unit, function: Function, tap_bits: int | None = None) -> None:
+        """`function` may be replaced later: export puts a `Table` in place of a `PointwiseNet`."""
+        super().__init__()
+        self.spec = spec
+        self.function: Function = function
+        self.sampler = AutoSample(spec.taps, tap_bits) if isinstance(spec.taps, SampledTaps) else None
+        self.adarl = AdaRL(tap_bits) if spec.previous else None
+
+    def forward(self, planes: dict[str, Tensor], rotations: int, padding: Padding) -> Tensor:
+        """Values of every pixel under every rotation.
+
+        Args:
+            planes: name -> (N, H, W) float, 0..255.
+            rotations: 4, or 1 for a unit that sees one pixel.
+            padding: how planes continue beyond their border.
+
+        Returns:
+            (rotations, N, H, W, V) in levels; the values of rotation r are still in the rotated frame.
+        """
+        taps = self._gather(planes[self.spec.reads[0]], planes, rotations, padding)
+        if self.adarl is not None and self.spec.previous:
+            before = self._gather(planes[self.spec.previous], planes, rotations, padding)
+            taps = self.adarl(before, taps)
+        values: Tensor = self.function(taps)
+        return values
+
+    def _gather(self, plane: Tensor, planes: dict[str, Tensor], rotations: int, padding: Padding) -> Tensor:
+        kind = self.spec.taps
+        if isinstance(kind, ChannelTaps):
+            return torch.stack([planes[name] for name in self.spec.reads], dim=-1).unsqueeze(0)
+        if isinstance(kind, FixedTaps):
+            return shifted(plane, kind.offsets, rotations, padding)
+        assert self.sampler is not None
+        taps: Tensor = self.sampler(plane, rotations, padding)
+        return taps

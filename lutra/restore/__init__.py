@@ -1,0 +1,1 @@
+"""Restore images: arrays, Pillow images, files and folders."""

@@ -1,0 +1,169 @@
+"""Many files restored in one go: what is read and written where, what is done already, what failed."""
+
+from __future__ import annotations
+
+import tempfile
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lutra.imaging.files import SUFFIXES
+from lutra.imaging.folders import image_size
+from lutra.imaging.pictures import check_writable, read_picture, write_picture
+from lutra.imaging.walk import identity, say_left_out, summary, walk
+from lutra.restore.done import Done
+from lutra.restore.restorer import Restorer
+
+MAX_PIXELS = 1 << 28
+"""The largest result, in pixels (three quarters of a gigabyte in RGB)."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file to restore and where the result goes."""
+
+    source: Path
+    target: Path
+
+    def is_done(self, done: Done, model: Path) -> bool:
+        """Return whether the result is there, made by this model of this source, and newer than both."""
+        if not done.holds(self.source, self.target):
+            return False
+        written = self.target.stat().st_mtime_ns
+        return all(path.stat().st_mtime_ns <= written for path in (self.source, model))
+
+
+def plan(inputs: Sequence[Path], output: Path, suffix: str | None = None) -> list[Job]:
+    """Return what to restore, and where to; warns of what is left out in folders.
+
+    Args:
+        inputs: files, and folders, which are searched with all their subfolders.
+        output: for a single file, a file (with a known suffix) or a folder; else a folder. Names are kept, for
+            folders relative to them.
+        suffix: the results' suffix, such as ".png"; None keeps each file's own.
+
+    Raises:
+        FileNotFoundError: an input is missing.
+        ValueError: a folder holds no image, two results would be one file, a result would replace an input, or the
+            output is a device.
+    """
+    if output.exists() and not output.is_dir() and not output.is_file():
+        raise ValueError(f"{output}: found a device or pipe, expected a file or folder, or - for standard output")
+    single = len(inputs) == 1 and not inputs[0].is_dir()
+    if single and not output.is_dir() and output.suffix:
+        if suffix and _kind(output.suffix) != _kind(suffix):
+            raise ValueError(f"{output}: found suffix {output.suffix!r}, expected {suffix!r}, the format asked for")
+        return _checked([Job(inputs[0], output)])
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"{output}: found a file, expected a folder for several results")
+    jobs = []
+    for path in inputs:
+        for source, name in _files(path, output):
+            jobs.append(Job(source, output / (name.with_suffix(suffix) if suffix else name)))
+    return _checked(jobs)
+
+
+def run(
+    restorer: Restorer,
+    job: Job,
+    *,
+    threads: int | None = None,
+    quality: int | None = None,
+    max_pixels: int | None = None,
+) -> None:
+    """Restore one file.
+
+    Args:
+        restorer: the model.
+        job: the file, and where its result goes.
+        threads: as `Restorer.restore` takes them.
+        quality: as `write_picture` takes it.
+        max_pixels: refuse a picture with a larger result before it is decoded; None for `MAX_PIXELS`.
+
+    Raises:
+        ValueError, OSError: the source cannot be read, the result not be written; names the file.
+    """
+    width, height = image_size(job.source)
+    limit = (max_pixels or MAX_PIXELS) // restorer.scale**2
+    if width * height > limit:
+        found = f"{width} x {height} pixels, more than the {limit} that are allowed"
+        raise ValueError(f"{job.source}: found {found}; --max-pixels {width * height * restorer.scale**2} allows them")
+    picture = read_picture(job.source, max_pixels=limit)
+    check_writable(job.target, picture.pixels, restorer.scale)
+    try:
+        restored = restorer.restore(picture.pixels, threads=threads)
+    except MemoryError:
+        raise OSError(f"{job.source}: not enough memory to restore it") from None
+    write_picture(job.target, replace(picture, pixels=restored), quality=quality)
+
+
+def run_all(jobs: Sequence[Job], work: Callable[[Job], None], failed: Callable[[str], None]) -> Iterator[Job]:
+    """Do every job, telling `failed` of those that could not be done; yields each job after it."""
+    for job in jobs:
+        try:
+            work(job)
+        except (ValueError, OSError) as error:
+            text = " ".join(str(error).split())
+            failed(text if str(job.source) in text else f"{job.source}: {text}")
+        yield job
+
+
+def _files(path: Path, output: Path) -> Iterator[tuple[Path, Path]]:
+    """The files of an input, each with the name that its result is to have in the output folder."""
+    if not path.is_dir():
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such file or folder")
+        yield path, Path(path.name)
+        return
+    own, own_folder = output.resolve(), identity(output)
+    in_place = own_folder is not None and identity(path) == own_folder
+
+    def is_result(folder: Path) -> bool:
+        """Whether a folder holds results, which are no sources."""
+        return not in_place and (identity(folder) == own_folder or folder.resolve().is_relative_to(own))
+
+    found = walk(path, skip=is_result)
+    if not found.images:
+        left_out = f"; {summary(path, found.left_out)}" if found.left_out else ""
+        raise ValueError(f"{path}: found no image, expected files ending in {', '.join(SUFFIXES)}{left_out}")
+    say_left_out(path, found.left_out)
+    yield from ((file, file.relative_to(path)) for file in found.images)
+
+
+def _checked(jobs: list[Job]) -> list[Job]:
+    """Refuse results that would replace an input or each other, by whichever of its names a file is called."""
+    inputs = {identity(job.source) for job in jobs} - {None}
+    same: dict[Path, Job] = {}
+    alike: dict[str, Job] = {}
+    for job in jobs:
+        if identity(job.target) in inputs:
+            raise ValueError(f"{job.target}: the result would replace an input, expected another folder or name")
+        target = job.target.resolve()
+        other = same.setdefault(target, job)
+        if other is job:
+            other = alike.setdefault(_folded(target), job)
+        if other is not job and (other.target.resolve() == target or _ignores_case(job.target.parent)):
+            raise ValueError(f"{job.target}: both {other.source} and {job.source} would be written there")
+    return jobs
+
+
+def _folded(path: Path) -> str:
+    """Return a path as file systems compare it that do not tell upper from lower case."""
+    return unicodedata.normalize("NFC", str(path)).casefold()
+
+
+def _ignores_case(folder: Path) -> bool:
+    """Return whether a folder that is there or will be made does not tell upper from lower case, by trying."""
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".lutra-case-") as file:
+            path = Path(file.name)
+            return path.with_name(path.name.upper()).exists()
+    except OSError:  # nothing can be written there, as each result will say
+        return False
+
+
+def _kind(suffix: str) -> str:
+    return {".jpeg": ".jpg", ".tiff": ".tif"}.get(suffix.lower(), suffix.lower())

@@ -1,0 +1,1 @@
+"""The image sets: catalogue, downloads, synthetic images, packed arrays."""

@@ -1,0 +1,139 @@
+"""The catalogue of image sets, data/catalogue.yaml, as typed entries: packaged, downloaded or synthetic."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
+
+from pipeline import PROJECT
+from pipeline.params import reading
+
+DATA = PROJECT / "data"
+"""Where fetched sets lie, a folder each."""
+CATALOGUE = DATA / "catalogue.yaml"
+
+_Text = Annotated[str, Field(min_length=1)]
+_Address = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class File(_Entry):
+    """One image of a packaged set."""
+
+    name: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    halve: bool = False
+
+
+class Download(_Entry):
+    """An archive that holds images of a set."""
+
+    url: _Address
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None  # where its publisher gives no sha256
+    bytes: Annotated[int, Field(gt=0)] | None = None
+    """About how large it is."""
+
+    @property
+    def checksum(self) -> str | None:
+        """As pooch takes it, `sha256:...` or `md5:...`; None where none is known."""
+        return f"sha256:{self.sha256}" if self.sha256 else f"md5:{self.md5}" if self.md5 else None
+
+
+class _Described(_Entry):
+    title: _Text
+    home: _Address
+    licence: _Text
+
+
+class Packaged(_Described):
+    """Files of an installed Python package: nothing to fetch."""
+
+    kind: Literal["packaged"] = "packaged"
+    package: str
+    folder: str
+    files: tuple[File, ...]
+    version: str | None = None
+
+    @property
+    def requirement(self) -> str:
+        """As pip takes it."""
+        return self.package + (f"=={self.version}" if self.version else "")
+
+    def distribution(self) -> metadata.Distribution:
+        """The installed package, of whatever version; ValueError if there is none, which says how to install it."""
+        try:
+            return metadata.distribution(self.package)
+        except metadata.PackageNotFoundError:
+            raise ValueError(f"package {self.package} is not installed: run `pip install {self.requirement}`") from None
+
+
+class Downloaded(_Described):
+    """A set that `python -m pipeline fetch` brings to data/NAME, from its address or from the user's copy."""
+
+    kind: Literal["downloaded"] = "downloaded"
+    use: _Text
+    """What may be done with it, in one sentence."""
+    count: Annotated[int, Field(gt=0)]
+    """Images, or pairs of images."""
+    pairs: bool = False
+    """Degraded images come with the clean ones: data/NAME/input and data/NAME/target."""
+    downloads: tuple[Download, ...] = ()
+    """Empty where only the user's own copy will do."""
+    images: tuple[str, ...] = ()
+    """Patterns of the ends of paths, such as `Set5/HR/*.png`, where a download or a copy holds more than the set."""
+    note: str = ""
+    """What a user without the images reads."""
+
+    @model_validator(mode="after")
+    def _explain_how_to_get_it(self) -> Downloaded:
+        if not self.downloads and not self.note:
+            raise ValueError("note: found none, expected one that says how to get a set without downloads")
+        return self
+
+
+class Synthetic(_Described):
+    """Images that are computed: nothing to fetch."""
+
+    kind: Literal["synthetic"]
+
+
+def _kind(value: Any) -> str:
+    """Entries say `kind` only where their other keys do not."""
+    if not isinstance(value, dict):
+        return str(getattr(value, "kind", "downloaded"))
+    return str(value.get("kind") or ("packaged" if "package" in value else "downloaded"))
+
+
+ImageSet = Annotated[
+    Annotated[Packaged, Tag("packaged")]
+    | Annotated[Downloaded, Tag("downloaded")]
+    | Annotated[Synthetic, Tag("synthetic")],
+    Discriminator(_kind),
+]
+"""An entry of the catalogue."""
+
+
+def catalogue(path: Path = CATALOGUE) -> dict[str, Packaged | Downloaded | Synthetic]:
+    """The image sets by name.
+
+    Raises:
+        ValueError: the file is not as it should be; names the entry and the key.
+    """
+    try:
+        content = reading.read_yaml(path.read_bytes())
+        return TypeAdapter(dict[str, ImageSet]).validate_python(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        location = [str(part) for part in first["loc"]]
+        where = ".".join(location[:1] + location[2:])  # after the name comes the kind
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{path}: {where}: {reason}" if where else f"{path}: {reason}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None

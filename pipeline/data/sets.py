@@ -1,0 +1,157 @@
+"""Where images come from: the catalogue, or a folder of the user's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lutra.imaging.colour import to_three_channels
+from lutra.imaging.files import open_image, read_image
+from lutra.imaging.folders import Entry, find_images
+from lutra.imaging.resize import imresize
+from pipeline import PROJECT
+from pipeline.data import deadleaves
+from pipeline.data.catalogue import Downloaded, File, Packaged, Synthetic, catalogue
+from pipeline.params import DeadLeavesParams, Params, reading, set_name
+
+Image = NDArray[np.uint8]
+_OF_LEAVES = {"least_radius", "most_radius", "exponent"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """One image that can be read, (H, W) or (H, W, 3) uint8, and its degraded version where the set has one."""
+
+    name: str
+    read: Callable[[], Image]
+    shape: Callable[[], tuple[int, int, int]]
+    """Its sides and how many channels it has, 1 or 3, without decoding the image."""
+    read_input: Callable[[], Image] | None = None
+
+
+def resolve(
+    name: str, scale: int = 1, *, pairs: bool = False, leaves: DeadLeavesParams | None = None, project: Path = PROJECT
+) -> list[Source]:
+    """The images of a set of the catalogue, or of a folder (absolute, or relative to the project).
+
+    Args:
+        name: of the set or folder.
+        scale: which degraded images to look for, where the set has some for several.
+        pairs: whether every image must have its degraded version.
+        leaves: what the synthetic set is made of.
+        project: holds `data/`, where sets that were fetched lie.
+
+    Raises:
+        ValueError: there is no such set or folder, it was not fetched yet, a package is missing or of another
+            version, a file is not the pinned one, pairs are incomplete; says what was found and what was expected.
+    """
+    sets = catalogue()
+    found = sets.get(name)
+    if found is not None and pairs and not isinstance(found, Downloaded):
+        raise ValueError(f"image set {name!r}: has no degraded images, expected pairs")
+    if isinstance(found, Packaged):
+        return _packaged(found)
+    if isinstance(found, Synthetic):
+        return _synthetic(name, leaves or DeadLeavesParams())
+    folder = project / name if found is None else project / "data" / name
+    if folder.is_dir():
+        return [_of_entry(entry) for entry in find_images(folder, scale, pairs=pairs)]
+    if found is not None:
+        raise ValueError(f"image set {name!r}: not here yet: run `python -m pipeline fetch {name}`")
+    known = reading.one_of(name, list(sets))
+    raise ValueError(f"image set {name!r}: no such folder, nor a set of data/catalogue.yaml: expected {known}")
+
+
+def image_sources(params: Params, task: str) -> dict[str, list[Source]]:
+    """The images of a task by the folder they are prepared into.
+
+    Training and validation share one set; every evaluation set has a folder of its own.
+
+    Raises ValueError as `resolve` does, and when too few images or two sets of one name are given.
+    """
+    protocol = params.task(task).protocol()
+
+    def sources(name: str) -> list[Source]:
+        return resolve(name, protocol.scale, pairs=protocol.pairs, leaves=params.data.deadleaves)
+
+    first, *others = params.train_sets(task)
+    images = sources(first)
+    held = params.data.validate
+    if held >= len(images):
+        raise ValueError(f"data.validate: found {held}, expected fewer than the {len(images)} images of {first}")
+    chosen = {(2 * number + 1) * len(images) // (2 * held) for number in range(held)}
+    train = [image for number, image in enumerate(images) if number not in chosen]
+    sets = {
+        "train": train + [image for name in others for image in sources(name)],
+        "validate": [image for number, image in enumerate(images) if number in chosen],
+    }
+    given = params.evaluate_sets(task)
+    names = [set_name(name) for name in given]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(f"data.evaluate: found two sets called {twice[0]!r}, expected different names")
+    return sets | {f"evaluate/{name}": sources(found) for name, found in zip(names, given, strict=True)}
+
+
+def _of_entry(entry: Entry) -> Source:
+    degraded = entry.input
+    return Source(
+        entry.name,
+        lambda: read_image(entry.target),
+        lambda: _shape(entry.target),
+        (lambda: read_image(degraded)) if degraded is not None else None,
+    )
+
+
+def _synthetic(name: str, settings: DeadLeavesParams) -> list[Source]:
+    photographs = resolve(settings.colours)
+    leaves = deadleaves.Leaves(settings.size, **settings.model_dump(include=_OF_LEAVES))
+
+    def draw(number: int) -> Image:
+        palette = to_three_channels(photographs[number % len(photographs)].read())
+        return deadleaves.draw(leaves, palette, number, settings.seed)
+
+    return [
+        Source(f"{name}-{number:05}", lambda number=number: draw(number), lambda: (settings.size, settings.size, 3))  # type: ignore[misc]
+        for number in range(settings.images)
+    ]
+
+
+def _packaged(images: Packaged) -> list[Source]:
+    package = images.distribution()
+    if images.version and package.version != images.version:
+        raise ValueError(f"package {images.package} is version {package.version}, expected {images.version}")
+    folder = Path(str(package.locate_file(images.folder)))
+    return [
+        Source(file.name, lambda file=file: _pinned(folder, file), lambda file=file: _pinned_shape(folder, file))  # type: ignore[misc]
+        for file in images.files
+    ]
+
+
+def _pinned_shape(folder: Path, file: File) -> tuple[int, int, int]:
+    width, height, channels = _shape(folder / file.name)
+    return (-(-width // 2), -(-height // 2), channels) if file.halve else (width, height, channels)
+
+
+def _shape(path: Path) -> tuple[int, int, int]:
+    """From the file's header alone; which side is which depends on how the image is turned."""
+    return open_image(
+        path, lambda image: (*image.size, 1 if image.mode in ("L", "LA", "1") else 3), "expected an image"
+    )
+
+
+def _pinned(folder: Path, file: File) -> Image:
+    path = folder / file.name
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file in the installed package")
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != file.sha256:
+        raise ValueError(f"{path}: sha256 is {found}, expected {file.sha256}")
+    image = read_image(path)
+    return imresize(image, 0.5) if file.halve else image

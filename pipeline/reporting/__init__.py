@@ -1,0 +1,1 @@
+"""What is shown of results: the page, its charts, results/ and the README."""

@@ -1,0 +1,187 @@
+"""The report as one HTML page that needs nothing else: what is on it; templates/report.html.j2 says how it looks."""
+
+from __future__ import annotations
+
+import csv
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from lutra.evaluation import bench
+from lutra.evaluation.protocols import LABELS, Protocol
+from lutra.imaging.metrics import CEILING
+from pipeline.reporting import charts, rows
+from pipeline.reporting.charts import Chart, Line, Mark, Point
+from pipeline.reporting.pictures import Picture
+from pipeline.reporting.published import Published, order
+from pipeline.reporting.rows import Shown
+from pipeline.reporting.speed import Speed
+from pipeline.running import provenance
+
+FINAL = rows.KINDS[0]
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Made:
+    """When, where and by what a page was made."""
+
+    when: str
+    commit: str
+    machine: str
+    python: str
+
+    @classmethod
+    def now(cls) -> Made:
+        """Of this moment and this machine, which is named by its processor alone."""
+        found = provenance.commit()
+        commit = f"{found[0][:12]}{', with uncommitted changes' if found[1] else ''}" if found else "not under git"
+        here = bench.machine()
+        machine = f"{here['processor']}, {here['cores']} cores, {here['system']}"
+        return cls(datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), commit, machine, platform.python_version())
+
+
+@dataclass(frozen=True)
+class Section:
+    """A task and its experiments, as the page takes them.
+
+    task: its name in params.yaml.
+    protocol: of the task.
+    experiments: in the order shown.
+    published: what may stand beside them.
+    speed: of every experiment's finetuned tables; None for a page without times.
+    pictures: for the before-and-after view.
+    """
+
+    task: str
+    protocol: Protocol
+    experiments: Sequence[Shown]
+    published: Published
+    speed: Speed | None
+    pictures: Sequence[Picture]
+
+
+def html(sections: Sequence[Section], made: Made | None = None) -> str:
+    """The page of one task, or of several below each other.
+
+    Args:
+        sections: one a task.
+        made: when and where; None for a page that is the same for the same sections.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["plot"] = charts.PLOT
+    template = environment.get_template("report.html.j2")
+    return template.render(sections=[_drawn(section) for section in sections], made=made)
+
+
+def _drawn(section: Section) -> dict[str, Any]:
+    """What the template shows of a section."""
+    protocol, experiments, speed, pictures = section.protocol, section.experiments, section.speed, section.pictures
+    sets = sorted({name for shown in experiments for name in shown.metrics[protocol.baseline_name]}, key=order)
+    marks = {shown.name: Mark.of(number) for number, shown in enumerate(experiments)}
+    pairs = {name: scatters(name, protocol, experiments, section.published, speed, marks) for name in sets}
+    tiles = rows.tiles(protocol, experiments, speed, sets)
+    return {
+        "task": section.task,
+        "title": rows.heading(protocol, experiments[0].metrics["options"]),
+        "protocol": protocol,
+        "sets": sets,
+        "measures": [(measure, LABELS[measure]) for measure in protocol.measures],
+        "experiments": experiments,
+        "marks": marks,
+        "tiles": tiles,
+        "baseline": rows.baseline_row(protocol, experiments, sets, speed is not None),
+        "rows": rows.rows(protocol, experiments, speed, sets, marks),
+        "published": section.published,
+        "published_rows": rows.published_rows(protocol, section.published, sets, speed is not None),
+        "scatters": pairs if any(len(pair[0].points) > 1 for pair in pairs.values()) else {},
+        "curves": [chart for stage in ("finetune", "train") if (chart := curves(stage, experiments, marks))],
+        "speed": speed,
+        "pictures": pictures,
+        "gallery": [_plain(picture) for picture in pictures],
+        "first_versions": _first_versions(protocol, pictures, tiles[0][2]),
+        "versions": _versions(experiments),
+    }
+
+
+def scatters(
+    data: str,
+    protocol: Protocol,
+    experiments: Sequence[Shown],
+    published: Published,
+    speed: Speed | None,
+    marks: Mapping[str, Mark],
+) -> list[Chart]:
+    """Draw the main measure on one image set against the tables' size and, where it is known, against time."""
+    measure, label = protocol.main, LABELS[protocol.main]
+    scored = [shown for shown in experiments if data in shown.metrics[FINAL]]
+    heights = {shown.name: shown.metrics[FINAL][data][measure] for shown in scored}
+    sizes = [
+        Point(shown.name, shown.metrics["table_bytes"] / 1024, heights[shown.name], marks[shown.name])
+        for shown in scored
+    ]
+    sizes += [
+        Point(system.name, system.table_bytes / 1024, system.scores[data][measure])
+        for system in published.systems
+        if data in system.scores
+    ]
+    level = protocol.baseline_name, scored[0].metrics[protocol.baseline_name][data][measure]
+    title, x_title = f"{data}: quality and size", "KiB of tables, logarithmic"
+    drawn = [charts.scatter(sizes, title=title, x_title=x_title, y_title=label, level=level)]
+    if speed is not None:
+        times = [Point(name, speed.milliseconds[name], y, marks[name]) for name, y in heights.items()]
+        title, x_title = f"{data}: quality and time", "ms per 1280x720 frame, logarithmic"
+        drawn.append(charts.scatter(times, title=title, x_title=x_title, y_title=label, level=level))
+    return drawn
+
+
+def curves(stage: str, experiments: Sequence[Shown], marks: Mapping[str, Mark]) -> Chart | None:
+    """The curves of a stage, overlaid; None where no experiment took a step in it."""
+    lines = [Line(shown.name, marks[shown.name], shown.curves[stage]) for shown in experiments]
+    lines = [line for line in lines if len(line.points) > 1]
+    names = {"train": "Training", "finetune": "Finetuning of the tables"}
+    if not lines:
+        return None
+    return charts.curves(lines, title=names[stage], x_title="step", y_title="PSNR of held-out images, dB")
+
+
+def read_curves(path: Path) -> dict[str, list[tuple[float, float]]]:
+    """Steps and validation PSNR by stage, from evaluate's curves.csv."""
+    found: dict[str, list[tuple[float, float]]] = {"train": [], "finetune": []}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["val_psnr"]:
+                # older versions gave equal images an infinite PSNR
+                found[row["stage"]].append((float(row["step"]), min(CEILING, float(row["val_psnr"]))))
+    return found
+
+
+def _versions(experiments: Sequence[Shown]) -> dict[str, list[str]]:
+    """Of what trained the models: package -> its versions."""
+    packages = sorted({package for shown in experiments for package in shown.versions})
+    return {
+        name: sorted({shown.versions[name] for shown in experiments if name in shown.versions}) for name in packages
+    }
+
+
+def _first_versions(protocol: Protocol, pictures: Sequence[Picture], best: str) -> tuple[int, int]:
+    """What the view starts with: the baseline beside the best experiment."""
+    labels = [version.label for version in pictures[0].versions] if pictures else [protocol.baseline_name, best]
+    return labels.index(protocol.baseline_name), labels.index(best)
+
+
+def _plain(picture: Picture) -> dict[str, Any]:
+    """What the page's script needs of a picture."""
+    versions = [{"label": version.label, "score": version.score, "uri": version.uri} for version in picture.versions]
+    return {"width": picture.crop.width, "height": picture.crop.height, "versions": versions}

@@ -1,0 +1,1 @@
+"""The stages: prepare, train, export, finetune, evaluate and report. Start reading here."""

@@ -1,0 +1,156 @@
+"""Stage prepare: decode, check, crop and degrade the images of a task, pack both for memory-mapping."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+
+from lutra.evaluation.protocols import Protocol
+from lutra.imaging.degrade import SEED
+from lutra.terminal import printable
+from pipeline import tracking
+from pipeline.data.sets import Source, image_sources
+from pipeline.params import Params, TaskParams
+from pipeline.running.whole import whole_folder
+
+Image = NDArray[np.uint8]
+LEAST = 8
+"""Smallest side of an input image, in pixels, that is accepted."""
+TRAIN_SEED = 1
+"""Of the degradations of training images; protocols use another."""
+
+
+def run(params: Params, *, task: str, root: Path) -> Path:
+    """Prepare the training, validation and evaluation images of one task.
+
+    Returns:
+        The prepared folder, root/prepare/TASK. It appears whole, in place of what was there.
+
+    Raises:
+        ValueError, OSError: an image is missing, damaged, too small or of the wrong mode; names the file.
+    """
+    block = params.task(task)
+    protocol = block.protocol()
+    out = root / "prepare" / task
+    sets = image_sources(params, task)
+    settings = {"data": params.data.model_dump(mode="json"), "task": block.model_dump(mode="json")}
+    names = {"train": " + ".join(params.train_sets(task)), "evaluate": " ".join(params.evaluate_sets(task))}
+    with tracking.stage_run(
+        params.tracking, stage="prepare", experiment=task, root=root, params=names | block.options, settings=settings
+    ) as log:
+        with whole_folder(out) as folder:
+            parts = {
+                name: _pack(sources, protocol, folder / name, block if name == "train" else None)
+                for name, sources in sets.items()
+            }
+            index = {"task": block.task, "options": block.options, "pairs": block.pairs, "parts": parts}
+            (folder / "index.json").write_text(json.dumps(index, indent=2) + "\n")
+        log.metrics({f"images/{name}": part["images"] for name, part in parts.items()})
+        log.artifact(out / "index.json")
+    return out
+
+
+def _pack(sources: list[Source], protocol: Protocol, folder: Path, trained: TaskParams | None) -> dict[str, Any]:
+    """Write target.npy, input.npy and index.json of one set, an image at a time; returns a summary.
+
+    `trained`: the task, for the images that it is trained on.
+    """
+    folder.mkdir(parents=True)
+    images: list[dict[str, Any]] = []
+    with _Npy(folder / "target.npy") as target_file, _Npy(folder / "input.npy") as input_file:
+        for source, target, degraded in track(
+            _made(sources, protocol, trained is not None),
+            total=len(sources),
+            description=escape(printable(folder.name)),
+            console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+        ):
+            target_file.write(_planes(target))
+            input_file.write(_planes(degraded))
+            images.append({"name": source.name, "input_shape": list(_planes(degraded).shape)})
+    digests = {"target.npy": target_file.sha256, "input.npy": input_file.sha256}
+    index: dict[str, Any] = {"scale": protocol.scale, "images": images, "sha256": digests}
+    if trained and protocol.degradation.anew and not protocol.pairs:  # for every patch, by the sampler
+        index["drawn_anew"] = {"task": trained.task, "options": trained.options}
+    (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+    pixels = sum(int(np.prod(image["input_shape"][1:])) for image in images) * protocol.scale**2
+    return {"images": len(images), "target_pixels": pixels, "sha256": digests}
+
+
+def _made(sources: list[Source], protocol: Protocol, trained: bool) -> Iterator[tuple[Source, Image, Image]]:
+    """Clean image and input of every source, in order, two at a time: decoding and resizing leave Python's lock.
+
+    `trained`: whether the images are trained on, and not scored.
+    """
+    seed = TRAIN_SEED if trained else SEED
+    least = LEAST * protocol.scale if trained else max(LEAST * protocol.scale, protocol.least)
+
+    def make(place: tuple[int, Source]) -> tuple[Source, Image, Image]:
+        number, source = place
+        image = source.read()
+        if min(image.shape[:2]) < least:
+            found = f"{image.shape[1]}x{image.shape[0]} pixels"
+            raise ValueError(f"{source.name}: too small: {found}, expected at least {least} on each side")
+        target = protocol.target(image)
+        own = source.read_input() if protocol.pairs and source.read_input else None
+        try:
+            return source, target, protocol.input(target, number, own, seed)
+        except ValueError as error:
+            raise ValueError(f"{source.name}: {error}") from None
+
+    numbered = list(enumerate(sources))
+    # reading changes the filters of warnings for a moment, which two threads may put back in the wrong order
+    with warnings.catch_warnings(), ThreadPoolExecutor(2) as pool:
+        for start in range(0, len(sources), 4):  # a few at a time, so that memory does not grow with the set
+            yield from pool.map(make, numbered[start : start + 4])
+
+
+def _planes(image: Image) -> Image:
+    return np.atleast_3d(image).transpose(2, 0, 1)
+
+
+class _Npy:
+    """A one-dimensional .npy file of bytes that is written piece by piece, so that nothing is held or copied."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._digest = hashlib.sha256()
+        self._size = 0
+        self._header()
+
+    def write(self, pixels: Image) -> None:
+        content = pixels.tobytes()
+        self._file.write(content)
+        self._digest.update(content)
+        self._size += len(content)
+
+    def _header(self) -> None:
+        # NumPy leaves room in it for any size, so that it can be written again at the end
+        header = {"descr": "|u1", "fortran_order": False, "shape": (self._size,)}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes, without the header."""
+        return self._digest.hexdigest()
+
+    def __enter__(self) -> _Npy:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        with self._file:
+            if kind is None:
+                self._file.seek(0)
+                self._header()

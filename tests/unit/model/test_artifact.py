@@ -1,0 +1,186 @@
+"""Artifacts: what is saved comes back; anything else is refused with one clear line."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from lutra.model import artifact
+from lutra.model.artifact import Artifact
+from lutra.model.description import ChannelTaps, NetworkSpec
+from lutra.model.families import registry
+from lutra.model.layouts import DenseLayout
+from lutra.reference.build import build
+from lutra.reference.convert import from_artifact, to_artifact
+from lutra.restore.restorer import Restorer
+from lutra.training.export import to_tables
+from tests.golden import cases
+
+
+def rewrite(path: Path, change: Any) -> None:
+    """Apply `change` to the JSON header of a saved model."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(json.loads(file.read(size))["__metadata__"]["lutra"])
+    change(header)
+    save_file(load_file(path), path, {"lutra": json.dumps(header)})
+
+
+@pytest.mark.parametrize("name", cases.CASES)
+def test_round_trip(name: str, tmp_path: Path) -> None:
+    model = replace(cases.model(name), provenance={"data": "photos"}, metrics={"finetuned": {"Set5": {"psnr_y": 30.0}}})
+    path = tmp_path / "model.safetensors"
+    artifact.save(path, model)
+    loaded = artifact.load(path)
+    assert loaded.description == model.description
+    assert loaded.functions == model.functions
+    assert (loaded.provenance, loaded.metrics, loaded.task) == (model.provenance, model.metrics, "sr")
+    assert all(np.array_equal(loaded.tensors[key], array) for key, array in model.tensors.items())
+    first = path.read_bytes()
+    artifact.save(path, loaded)
+    assert path.read_bytes() == first
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("family", registry.FAMILIES)
+def test_networks_and_tables_survive_torch(family: str) -> None:
+    torch.manual_seed(1)
+    model = build(registry.describe(family, 2), NetworkSpec(width=3, depth=2, linear=True))
+    image = torch.randint(0, 256, (1, 1, 5, 6), dtype=torch.uint8)
+    assert torch.equal(from_artifact(to_artifact(model)).restore(image), model.restore(image))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda h: h.update(format=99), "model format is 99, expected 1"),
+        (lambda h: h.update(task="magic"), "task is 'magic'"),
+        (lambda h: h["description"].update(scale=0), "scale is 0, expected 1..8"),
+        (lambda h: h["description"].update(scale=True), "'scale' is True, expected int"),
+        (lambda h: h["description"].update(padding="mirror"), "'padding' is 'mirror'"),
+        (lambda h: h["description"].pop("steps"), "'steps' is missing"),
+        (lambda h: h["description"]["steps"][0]["units"][0].update(reads=["nowhere"]), "plane 'nowhere'"),
+        (lambda h: h["description"]["steps"][0]["units"][0]["taps"].update(offsets=[[0, 0]] * 3), "offsets"),
+        (lambda h: h["functions"].pop("s1_s"), "functions are given for"),
+        (
+            lambda h: h["functions"].update(s1_s={"table": {"kind": "dense", "interval": 4}}),
+            "tensor 's1_s.dense' is int8",
+        ),
+        (lambda h: h["functions"].update(s1_s={"table": {"kind": "dense", "interval": 2}}), "interval is 2 bits"),
+        (lambda h: h["functions"].update(s1_s={"table": {"kind": "dense"}}), "tensor 's1_s.dense'"),
+        (lambda h: h["functions"].update(s1_s={"table": {"kind": "sparse"}}), "table layout"),
+        (lambda h: h["functions"].update(s1_s={"code": "import os"}), "expected a table or a network"),
+        (lambda h: h["functions"].update(s1_s={"table": {"kind": []}}), "table layout"),
+        (lambda h: h["description"]["steps"][0].update(units=[7]), "'taps' is missing"),
+        (lambda h: h.update(metrics=3), "'metrics' is 3"),
+    ],
+)
+def test_a_changed_header_is_refused(tmp_path: Path, change: Any, message: str) -> None:
+    path = tmp_path / "model.safetensors"
+    artifact.save(path, cases.model("srlut-x4"))
+    rewrite(path, change)
+    with pytest.raises(ValueError, match=r"model\.safetensors: ") as caught:
+        artifact.load(path)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_tensors_that_do_not_belong_are_refused() -> None:
+    model = cases.model("autolut-mulut-x4")
+    tensors = dict(model.tensors)
+    for name, array, message in [
+        ("extra", np.zeros(3, np.int8), "tensor 'extra' is not part of the model"),
+        ("s0_0.dense", np.zeros((5, 1), np.int8), "tensor 's0_0.dense' is int8 (5, 1), expected int8 (625, 1)"),
+        ("s0_0.sampler_fixed", np.zeros((4, 9), np.int16), "must be >= 0 and sum to 16384"),
+        ("s0_0.sampler", np.full((4, 9), np.nan, np.float32), "not finite"),
+        ("s1_0.adarl_fixed", np.full(4, 2000, np.int16), "outside 0..1024"),
+        ("s1_0.adarl", np.full(4, 0.9, np.float32), "'s1_0.adarl_fixed' differs from 's1_0.adarl' in fixed point"),
+        ("s0_0.sampler", np.eye(4, 9, dtype=np.float32), "'s0_0.sampler_fixed' differs from 's0_0.sampler' in fixed"),
+    ]:
+        with pytest.raises(ValueError, match="tensor") as caught:
+            Artifact(model.description, model.functions, tensors | {name: array})
+        assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("difference", [0, 1, 2])
+def test_integers_of_a_sampler_may_differ_by_one_from_their_real_numbers(difference: int) -> None:
+    model = cases.model("autolut-mulut-x4")
+    fixed = model.tensors["s0_0.sampler_fixed"].copy()
+    fixed[0, fixed[0].argmax()] -= difference
+    fixed[0, fixed[0].argmin()] += difference
+    tensors = {**model.tensors, "s0_0.sampler_fixed": fixed}
+    if difference <= 1:  # exp may be rounded otherwise on another machine
+        Artifact(model.description, model.functions, tensors)
+        return
+    with pytest.raises(ValueError, match="differs from"):
+        Artifact(model.description, model.functions, tensors)
+
+
+def test_descriptions_out_of_bounds_are_refused() -> None:
+    model = cases.model("autolut-mulut-x4").description
+    first, last = model.steps[0], model.steps[-1]
+    unit = last.units[0]
+    for step, message in [
+        (replace(last, divisor=10**5000), "found a divisor or an offset out of range, expected 1..4096"),
+        (replace(last, offset=-4097), "found a divisor or an offset out of range"),
+        (replace(last, units=last.units * 65), "needs 1..64 units"),
+        (replace(last, writes=("output", "beside")), "returns"),
+        (replace(last, units=(replace(unit, name="a.b"),)), "unit is called 'a.b'"),
+        (replace(last, units=(replace(unit, name=""),)), "unit is called ''"),
+        (replace(last, units=(replace(unit, name="[red]x"),)), r"unit is called '[red]x'"),
+        (replace(last, units=(replace(unit, reads=("output",)),)), "reads plane 'output', which nothing wrote"),
+        (replace(last, writes=first.writes), "expected new names"),
+        (
+            replace(last, units=(replace(unit, taps=ChannelTaps(), reads=("input",) * 4, previous="input"),)),
+            "mixes a previous plane into those of one pixel",
+        ),
+    ]:
+        with pytest.raises(ValueError, match="model description") as caught:
+            replace(model, steps=(*model.steps[:-1], step))
+        assert message in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match="found 65 steps"):
+        replace(model, steps=(*(first for _ in range(64)), last))
+
+
+@pytest.mark.parametrize("name", ["keys", "training", "T_destination", "forward"])
+def test_units_may_be_called_as_attributes_of_torch_are(name: str) -> None:
+    described = registry.describe("srlut", 2)
+    (step,) = described.steps
+    named = replace(described, steps=(replace(step, units=(replace(step.units[0], name=name),)),))
+    network = to_artifact(build(named, NetworkSpec("plain", 4, 1)))
+    tables = to_artifact(to_tables(from_artifact(network), DenseLayout(6)))
+    image = cases.image(9, 7)
+    assert np.array_equal(from_artifact(tables).restore_image(image), Restorer(tables).restore(image))
+
+
+def test_missing_and_foreign_files(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no such model file"):
+        artifact.load(tmp_path / "none.safetensors")
+    text = tmp_path / "text.safetensors"
+    text.write_text("hello")
+    with pytest.raises(ValueError, match=r"text\.safetensors: not a safetensors file"):
+        artifact.load(text)
+    save_file({"x": np.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="not a lutra model"):
+        artifact.load(tmp_path / "other.safetensors")
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(position=st.integers(0, 4000), byte=st.integers(0, 255), keep=st.integers(0, 14000))
+def test_damaged_files_never_do_worse_than_a_value_error(tmp_path: Path, position: int, byte: int, keep: int) -> None:
+    path = tmp_path / "model.safetensors"
+    artifact.save(path, cases.model("srlut-x2-8bit"))
+    content = bytearray(path.read_bytes())
+    content[position % len(content)] = byte
+    path.write_bytes(content[: max(1, keep % (2 * len(content)))])
+    try:
+        artifact.load(path)
+    except ValueError as error:
+        assert str(path) in str(error)

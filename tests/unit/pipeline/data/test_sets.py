@@ -1,0 +1,172 @@
+"""The catalogue, folders of images, packed images and patches."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lutra.imaging.files import read_image, write_image
+from lutra.imaging.resize import imresize
+from pipeline.data import sets as datasets
+from pipeline.data.catalogue import File, Packaged, catalogue
+from pipeline.data.packed import PackedImages, PatchSampler
+from pipeline.params import Params, set_name
+from pipeline.stages import prepare
+from tests.golden.cases import image
+
+SIDES = ((40, 52), (64, 48), (41, 67))
+
+
+def settings_for(train: Path | str, evaluate: list[str], validate: int = 1, **data: Any) -> Params:
+    return Params.model_validate(
+        {
+            "data": {"train": str(train), "evaluate": evaluate, "validate": validate, **data},
+            "tasks": {"x2": {"task": "sr", "scale": 2}, "noise": {"task": "denoise", "sigma": [15, 50]}},
+            "tracking": {"enabled": False},
+            "experiments": {},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("folder of images")
+    for number, (height, width) in enumerate(SIDES):
+        write_image(
+            made / f"{number}.png", np.stack([image(height, width + shift)[:, :width] for shift in range(3)], -1)
+        )
+    write_image(made / "gray.png", image(50, 50))
+    return made
+
+
+@pytest.fixture(scope="module")
+def prepared(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepare.run(settings_for(folder, [str(folder)]), task="x2", root=tmp_path_factory.mktemp("root"))
+
+
+def test_the_catalogue_resolves_and_its_files_are_the_pinned_ones() -> None:
+    sets = catalogue()
+    assert {"photos", "samples"} <= set(sets)
+    assert [source.name for source in datasets.resolve("samples")] == ["astronaut.png", "chelsea.png", "coffee.png"]
+    assert datasets.resolve("samples")[0].read().shape == (512, 512, 3)
+    photos = datasets.resolve("photos")
+    assert len(photos) == 45
+    halved = next(source for source in photos if source.name == "church.png").read()
+    assert halved.shape == (426, 640, 3)
+
+
+def test_unknown_sets_and_changed_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="did you mean 'photos'"):
+        datasets.resolve("photo")
+    with pytest.raises(ValueError, match="found no image"):
+        datasets.resolve(str(tmp_path))
+    write_image(tmp_path / "a.png", image(4, 4))
+    with pytest.raises(ValueError, match=r"a\.png: sha256 is .*, expected 0000"):
+        datasets._pinned(tmp_path, File(name="a.png", sha256="0" * 64))
+    missing = Packaged(title="a", home="https://a.org", licence="a", package="no-such-package", folder="", files=())
+    with pytest.raises(ValueError, match="pip install no-such-package"):
+        datasets._packaged(missing)
+
+
+def test_prepared_images_are_the_originals_cropped_and_resized(folder: Path, prepared: Path) -> None:
+    packed = PackedImages(prepared / "evaluate" / set_name(str(folder)))
+    assert packed.names == ["0.png", "1.png", "2.png", "gray.png"]
+    for index, name in enumerate(packed.names):
+        original = np.atleast_3d(read_image(folder / name))
+        hr = packed.target(index).transpose(1, 2, 0)
+        assert np.array_equal(hr, original[: hr.shape[0], : hr.shape[1]])
+        assert hr.shape[0] == original.shape[0] // 2 * 2
+        lr = np.atleast_3d(imresize(np.ascontiguousarray(hr), 0.5))
+        assert np.array_equal(packed.input(index).transpose(1, 2, 0), lr)
+
+
+def test_validation_images_are_held_out(prepared: Path) -> None:
+    train, validate = PackedImages(prepared / "train"), PackedImages(prepared / "validate")
+    assert len(train) == 3 and len(validate) == 1
+    assert not set(train.names) & set(validate.names)
+
+
+def test_a_failed_preparation_keeps_what_was_there(folder: Path, prepared: Path, tmp_path: Path) -> None:
+    root = prepared.parents[1]
+    before = sorted(path.name for path in (root / "prepare").iterdir())
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for path in folder.iterdir():
+        (broken / path.name).write_bytes(path.read_bytes())
+    (broken / "1.png").write_bytes((folder / "1.png").read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"1\.png: found a damaged"):
+        prepare.run(settings_for(broken, [str(folder)]), task="x2", root=root)
+    assert sorted(path.name for path in (root / "prepare").iterdir()) == before
+    write_image(broken / "1.png", image(6, 60))
+    with pytest.raises(ValueError, match=r"1\.png: too small: 60x6 pixels, expected at least 16"):
+        prepare.run(settings_for(broken, [str(folder)]), task="x2", root=root)
+    with pytest.raises(ValueError, match="expected fewer than the 4 images"):
+        prepare.run(settings_for(folder, [str(folder)], validate=4), task="x2", root=root)
+
+
+@settings(deadline=None, max_examples=30)
+@given(step=st.integers(0, 2**40), seed=st.integers(0, 2**32 - 1), patch=st.integers(1, 20))
+def test_patches_are_windows_of_the_images(prepared: Path, step: int, seed: int, patch: int) -> None:
+    images = PackedImages(prepared / "train")
+    lr, hr = PatchSampler(images, patch, 6, seed).batch_at(step)
+    assert lr.shape == (6, 1, patch, patch) and hr.shape == (6, 1, 2 * patch, 2 * patch)
+    for small, large in zip(lr[:, 0], hr[:, 0], strict=True):
+        assert any(_found(images, small, large, index) for index in range(len(images)))
+
+
+def _found(images: PackedImages, small: np.ndarray, large: np.ndarray, index: int) -> bool:  # type: ignore[type-arg]
+    """Whether the pair of patches lies, in one of its eight orientations, in a plane of the image."""
+    side = len(small)
+    for turn in range(8):
+        back_small, back_large = (np.rot90(array.T if turn & 4 else array, turn & 3) for array in (small, large))
+        for plane_lr, plane_hr in zip(images.input(index), images.target(index), strict=True):
+            windows = np.lib.stride_tricks.sliding_window_view(plane_lr, (side, side))
+            for row, column in np.argwhere((windows == back_small).all(axis=(2, 3))):
+                window = plane_hr[2 * row : 2 * (row + side), 2 * column : 2 * (column + side)]
+                if np.array_equal(window, back_large):
+                    return True
+    return False
+
+
+def test_batches_depend_on_seed_and_step_alone_and_are_shared_out(prepared: Path) -> None:
+    images = PackedImages(prepared / "train")
+    sampler = PatchSampler(images, 8, 6, seed=3)
+    whole = sampler.batch_at(7)
+    again = PatchSampler(images, 8, 6, seed=3).batch_at(7)
+    assert all(np.array_equal(one, two) for one, two in zip(whole, again, strict=True))
+    shares = [sampler.batch_at(7, rank, 3) for rank in range(3)]
+    assert np.array_equal(np.concatenate([share[0] for share in shares]), whole[0])
+    assert not np.array_equal(sampler.batch_at(8)[0], whole[0])
+    assert not np.array_equal(PatchSampler(images, 8, 6, seed=4).batch_at(7)[0], whole[0])
+    with pytest.raises(ValueError, match="multiple of the 4 processes"):
+        sampler.batch_at(0, 0, 4)
+
+
+def test_patches_larger_than_an_image_are_refused(prepared: Path) -> None:
+    with pytest.raises(ValueError, match="expected at least the patch of 21x21"):
+        PatchSampler(PackedImages(prepared / "train"), 21, 1, 0)
+
+
+def test_noise_is_drawn_anew_for_every_patch_and_shared_out(folder: Path, tmp_path: Path) -> None:
+    out = prepare.run(settings_for(folder, [str(folder)]), task="noise", root=tmp_path)
+    sampler = PatchSampler(PackedImages(out / "train"), 16, 6, seed=3)
+    noisy, clean = sampler.batch_at(7)
+    deviations = [(part.astype(float) - whole).std() for part, whole in zip(noisy, clean, strict=True)]
+    assert min(deviations) > 8 and max(deviations) < 55 and max(deviations) > 1.2 * min(deviations)
+    again = PatchSampler(PackedImages(out / "train"), 16, 6, seed=3).batch_at(7)
+    assert np.array_equal(noisy, again[0]) and not np.array_equal(noisy, sampler.batch_at(8)[0])
+    shares = [sampler.batch_at(7, rank, 3) for rank in range(3)]
+    assert np.array_equal(np.concatenate([share[0] for share in shares]), noisy)
+
+
+def test_a_set_that_was_not_fetched_says_how(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'DIV2K': not here yet: run `python -m pipeline fetch DIV2K`"):
+        datasets.resolve("DIV2K", project=tmp_path)
+    (tmp_path / "data" / "Set5").mkdir(parents=True)
+    write_image(tmp_path / "data" / "Set5" / "a.png", image(20, 20))
+    assert [source.name for source in datasets.resolve("Set5", project=tmp_path)] == ["a.png"]
+    with pytest.raises(ValueError, match="'photos': has no degraded images, expected pairs"):
+        datasets.resolve("photos", pairs=True)

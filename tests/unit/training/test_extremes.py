@@ -1,0 +1,59 @@
+"""Black and white areas come out exactly, and little else changes."""
+
+import numpy as np
+import pytest
+import torch
+
+from lutra.model.description import NetworkSpec
+from lutra.model.families import registry
+from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
+from lutra.reference.build import build
+from lutra.reference.interpreter import LutModel
+from lutra.training.export import to_tables
+from lutra.training.extremes import ENDS, keep_extremes
+
+DENSE, DIAGONAL = DenseLayout(4), DiagonalLayout(5, 1, 6)
+MODELS = [
+    ("srlut", 1, {}, DENSE, "sr"),
+    ("srlut", 4, {}, DENSE, "deblock"),
+    ("mulut", 2, {}, DIAGONAL, "sr"),
+    ("mulut", 1, {}, DIAGONAL, "deblock"),
+    ("spflut", 1, {}, DIAGONAL, "deblock"),
+    ("autolut", 3, {"base": "mulut"}, DIAGONAL, "sr"),
+]
+
+
+def model(family: str, scale: int, options: dict[str, str], layout: Layout) -> LutModel:
+    """Tables some levels off interpolation."""
+    torch.manual_seed(0)
+    found = to_tables(build(registry.describe(family, scale, options), NetworkSpec("plain", 4, 1, linear=True)), layout)
+    for unit in found.lut_units():
+        values = unit.function.values.data
+        values += torch.randint(-3, 4, values.shape)
+    return found
+
+
+@pytest.mark.parametrize(("family", "scale", "options", "layout", "task"), MODELS)
+def test_flat_areas_come_out_as_they_went_in(
+    family: str, scale: int, options: dict[str, str], layout: Layout, task: str
+) -> None:
+    found = model(family, scale, options, layout)
+    kept = keep_extremes(found, task)
+    moved = 0
+    for level in ENDS["luma" if task == "deblock" else "each"]:
+        flat = torch.full((1, 1, 9, 8), level, dtype=torch.uint8)
+        moved += int((found.restore(flat) != level).any())
+        assert (kept.restore(flat) == level).all()
+    assert moved
+    changed = sum(
+        int((a.function.quantised() != b.function.quantised()).any(dim=1).sum())
+        for a, b in zip(found.lut_units(), kept.lut_units(), strict=True)
+    )
+    assert 0 < changed <= 16
+
+
+def test_a_model_that_keeps_them_already_is_left_alone() -> None:
+    found = keep_extremes(model("srlut", 2, {}, DENSE), "sr")
+    kept = keep_extremes(found, "sr")
+    for a, b in zip(found.lut_units(), kept.lut_units(), strict=True):
+        assert np.array_equal(a.function.quantised().detach(), b.function.quantised().detach())

@@ -1,0 +1,48 @@
+"""Multigrid tables: the same function before and after, and a gradient that reaches entries nobody visited."""
+
+import pytest
+import torch
+
+from lutra.reference.convert import from_artifact
+from lutra.reference.units import Table
+from lutra.training import multigrid
+from tests.golden import cases
+
+
+@pytest.mark.parametrize("name", ["srlut-x4", "mulut-dfc-x2", "spflut-x4", "autolut-mulut-x4"])
+def test_spreading_and_gathering_change_nothing(name: str) -> None:
+    model = from_artifact(cases.model(name))
+    image = torch.from_numpy(cases.image(9, 7))[None, None]
+    wide = multigrid.spread(model, (7, 8))
+    assert torch.equal(wide.restore(image), model.restore(image))
+    again = multigrid.gather(wide)
+    assert {type(unit.function) for unit in again.lut_units()} == {Table}
+    assert again.state_dict().keys() == model.state_dict().keys()
+    assert all(torch.equal(tensor, again.state_dict()[key]) for key, tensor in model.state_dict().items())
+
+
+def test_a_coarse_grid_is_a_linear_shape_on_the_fine_one() -> None:
+    model = multigrid.spread(from_artifact(cases.model("srlut-x4")), (7,))
+    (unit,) = model.lut_units()
+    table = unit.function
+    assert isinstance(table, multigrid.MultigridTable)
+    with torch.no_grad():
+        table.values.zero_()
+        nodes = torch.from_numpy(cases.DENSE.nodes()).float()
+        coarse = torch.from_numpy(multigrid.DenseLayout(7).nodes()).float()
+        table.coarse[0].copy_((coarse.sum(dim=1, keepdim=True) / 16).expand(-1, 16))
+    assert torch.allclose(table.quantised(), (nodes.sum(dim=1, keepdim=True) / 16).round().expand(-1, 16))
+
+
+def test_one_step_moves_more_than_was_visited() -> None:
+    model = multigrid.spread(from_artifact(cases.model("srlut-x4")), (7,))
+    (unit,) = model.lut_units()
+    table = unit.function
+    assert isinstance(table, multigrid.MultigridTable)
+    before = table.quantised().detach().clone()
+    optimizer = torch.optim.Adam(table.parameters(), 5.0)
+    model(torch.full((1, 1, 4, 4), 100.0)).square().mean().backward()
+    optimizer.step()
+    visited = (table.values.grad != 0).any(dim=1).sum()  # type: ignore[union-attr]
+    moved = (table.quantised() != before).any(dim=1).sum()
+    assert moved > 4 * visited > 0
