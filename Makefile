@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-all results test test-cluster sanitize check ui clean
+.PHONY: help setup run run-all results test test-cluster sanitize check structure ui clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -49,6 +49,9 @@ test: setup  ## the tests
 
 test-cluster: setup  ## the tests on SLURM, as root on Debian; INSTALL=1 installs SLURM first
 	@$(BIN)/python -m tests.cluster.slurm $(if $(INSTALL),--install) -- $(BIN)/python -m pytest -q tests/cluster
+
+structure: setup  ## modules in each folder, the longest files and functions, imports between rooms
+	@$(BIN)/python -m tests.structure
 
 sanitize: setup  ## the compiled core's tests under the address, undefined-behaviour and thread sanitizers; SHORT=1: some
 	@PYTHON=$(BIN)/python sh tests/sanitize.sh address $(if $(SHORT),short)

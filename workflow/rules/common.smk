@@ -93,7 +93,9 @@ def parameters(name):
 
 
 def code(name):
-    return declaration.content_hash(module for stage in declaration.upstream(declaration.find(name)) for module in stage.modules)
+    return declaration.content_hash(
+        module for stage in declaration.upstream(declaration.find(name)) for module in stage.modules
+    )
 
 
 def threads_of(name):
