@@ -93,9 +93,8 @@ def parameters(name):
 
 
 def code(name):
-    return declaration.content_hash(
-        module for stage in declaration.upstream(declaration.find(name)) for module in stage.modules
-    )
+    built_on = declaration.upstream(declaration.find(name))
+    return declaration.content_hash(file for stage in built_on for file in stage.modules)
 
 
 def threads_of(name):
