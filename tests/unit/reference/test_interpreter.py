@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from lutra.model.description import NetworkSpec
+from lutra.model.description import FixedTaps, NetworkSpec
 from lutra.model.families import registry
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.reference import interpreter
 from lutra.reference.build import build
 from lutra.reference.convert import from_artifact
-from lutra.reference.interpreter import LutModel
+from lutra.reference.interpreter import BAND_PIXELS, LutModel
 from lutra.reference.sampling import AdaRL, AutoSample
 from lutra.reference.units import LutUnit, Table
 from lutra.training.export import through_tables, to_networks, to_tables
@@ -155,3 +155,15 @@ def test_a_linear_network_exports_exactly() -> None:
     image = torch.randint(0, 256, (1, 1, 12, 12), dtype=torch.uint8)
     difference = model.restore(image).int() - to_tables(model, DenseLayout(4)).restore(image).int()
     assert difference.abs().max() <= 2  # four entries, each rounded to a level
+
+
+def test_a_model_that_sees_single_pixels_restores_wide_images() -> None:
+    """Its bands overlap by no row, and a row has more pixels than a band may."""
+    described = registry.describe("srlut", 1)
+    (step,) = described.steps
+    unit = replace(step.units[0], taps=FixedTaps("point", ((0, 0),) * 4))
+    described = replace(described, steps=(replace(step, units=(unit,)),))
+    model = to_tables(build(described, NetworkSpec("plain", 4, 1, linear=True)), DenseLayout(6))
+    assert model.description.radius == 0
+    image = torch.zeros((1, 1, 2, BAND_PIXELS + 5), dtype=torch.uint8)
+    assert model.restore(image).shape == image.shape
