@@ -28,8 +28,8 @@ def from_artifact(artifact: Artifact) -> LutModel:
             values = torch.from_numpy(artifact.table(spec.name).astype(np.float32))
             unit = LutUnit(spec, Table(function, values), artifact.description.tap_bits)
         if unit.sampler is not None:
-            unit.sampler.logits = torch.nn.Parameter(_tensor(artifact, f"{spec.name}.sampler"))
-            unit.sampler.shipped = _tensor(artifact, f"{spec.name}.sampler_fixed")
+            real, shipped = (_tensor(artifact, f"{spec.name}.{name}") for name in ("sampler", "sampler_fixed"))
+            unit.sampler.load(real, shipped)
         if unit.adarl is not None:
             unit.adarl.mix = torch.nn.Parameter(_tensor(artifact, f"{spec.name}.adarl"))
         units[spec.name] = unit

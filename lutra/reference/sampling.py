@@ -74,9 +74,10 @@ class AutoSample(nn.Module):
 
     `logits`: (4, kernel * kernel), before the softmax.
     `tap_bits`: None for real taps, as published; else weights and taps are in fixed point, as the engine has them.
-    `shipped`: the int16 weights of a loaded artifact, used for as long as the logits are not trained.
+    `shipped`: the int16 weights of a loaded artifact, used for as long as the logits are the `loaded` ones.
     """
 
+    loaded: Tensor | None
     shipped: Tensor | None
 
     def __init__(self, taps: SampledTaps, tap_bits: int | None = None) -> None:
@@ -88,7 +89,13 @@ class AutoSample(nn.Module):
         for tap, (row, column) in enumerate(PATTERNS[taps.start]):
             start[tap, min(row, taps.kernel - 1), min(column, taps.kernel - 1)] = 4.0
         self.logits = nn.Parameter(start.flatten(1))
+        self.register_buffer("loaded", None, persistent=False)
         self.register_buffer("shipped", None, persistent=False)
+
+    def load(self, logits: Tensor, shipped: Tensor) -> None:
+        """Take the weights of an artifact: real numbers (4, kernel * kernel), and the integers that they ship as."""
+        self.logits = nn.Parameter(logits)
+        self.loaded, self.shipped = logits.clone(), shipped
 
     def forward(self, plane: Tensor, rotations: int, padding: Padding) -> Tensor:
         """Plane (N, H, W) in 0..255 to taps (rotations, N, H, W, 4)."""
@@ -105,7 +112,8 @@ class AutoSample(nn.Module):
 
     def quantised(self) -> Tensor:
         """The weights as they ship: (4, kernel * kernel) int16, in units of 2^-WEIGHT_BITS."""
-        if self.shipped is not None and not self.logits.requires_grad:
+        # Elsewhere exp may round otherwise, so that the loaded numbers would become other integers.
+        if self.shipped is not None and self.loaded is not None and torch.equal(self.logits, self.loaded):
             return self.shipped
         return torch.from_numpy(sampling_weights(self.logits.detach().cpu().numpy())).to(self.logits.device)
 

@@ -38,7 +38,8 @@ struct Walk {
                (d >> cell_shift) * stride[3];
     }
     std::uint32_t remainder(std::uint32_t tap) const { return (tap & mask) << shift; }
-    // Remainder above stride: sorting these orders the axes of the walk.
+    // Remainder above stride: sorting these orders the axes of the walk. Both fit 16 bits: a remainder is below
+    // 2^denominator_bits, a stride at most 33^3, that of the finest grid.
     std::uint32_t key(std::uint32_t tap, int axis) const { return remainder(tap) << 16 | stride[axis]; }
 };
 

@@ -5,17 +5,20 @@ import itertools
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from lutra import engine
 from lutra.model.artifact import Artifact
 from lutra.model.description import PATTERNS, ChannelTaps, Description, FixedTaps, SampledTaps, Step, Taps, Unit
-from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
+from lutra.model.fixedpoint import sampling_weights
+from lutra.model.layouts import DenseLayout, DiagonalLayout, Dimensions, Layout, nodes_per_axis
+from lutra.reference import lookup
 from lutra.reference.convert import from_artifact
 from tests.unit.engine.engine_models import filled, random_image, random_model, reference_image
 
@@ -58,16 +61,22 @@ def test_awkward_sizes(name: str, size: tuple[int, int]) -> None:
     assert_equal(golden.model(name), random_image(*size, channels=2, smooth=size[0] % 2 == 0), threads=3)
 
 
-LAYOUTS = st.one_of(
-    st.builds(DenseLayout, st.integers(4, 8)),
-    st.sampled_from(["xy", "xyz", "xyzt"]).flatmap(
-        lambda dimensions: (
-            st.tuples(st.integers(4, 7), st.integers(1, 3), st.integers(5, 8))
-            .filter(lambda numbers: numbers[0] < numbers[2] and numbers[1] <= 1 << (8 - numbers[0]))
-            .map(lambda numbers: DiagonalLayout(*numbers, dimensions=dimensions))
-        )
-    ),
-)
+DENSE: list[Layout] = [DenseLayout(interval) for interval in range(3, 9)]
+DIAGONAL: list[Layout] = [
+    DiagonalLayout(interval, width, coarse, dimensions)
+    for dimensions in get_args(Dimensions)
+    for interval in range(3, 8)
+    for width in range(1, nodes_per_axis(interval))
+    for coarse in range(interval + 1, 9)
+]
+
+
+def layouts(most: int) -> st.SearchStrategy[Layout]:
+    """Every layout there is of at most so many entries."""
+    kinds = [[layout for layout in kind if layout.entries <= most] for kind in (DENSE, DIAGONAL)]
+    return st.one_of(*(st.sampled_from(kind) for kind in kinds if kind))
+
+
 LETTERS = st.lists(st.sampled_from(list(PATTERNS)), min_size=1, max_size=3, unique=True).map("".join)
 FAMILIES = st.one_of(
     st.tuples(st.just("srlut"), st.fixed_dictionaries({"pattern": st.sampled_from(list(PATTERNS))})),
@@ -86,7 +95,7 @@ FAMILIES = st.one_of(
 @given(data=st.data())
 def test_any_model_on_any_image(data: st.DataObject) -> None:
     family, options = data.draw(FAMILIES)
-    layout: Layout = data.draw(LAYOUTS)
+    layout = data.draw(layouts(83521))
     artifact = random_model(
         family,
         data.draw(st.integers(1, 4)),
@@ -101,32 +110,34 @@ def test_any_model_on_any_image(data: st.DataObject) -> None:
     assert_equal(artifact, image, threads=data.draw(st.integers(1, 4)))
 
 
+MOST_NUMBERS = 1 << 22
+"""In all tables of a step together, so that an example is quick."""
+
+
 @st.composite
 def descriptions(draw: st.DrawFn) -> tuple[Description, dict[str, Layout]]:
-    """Whatever loading accepts: any taps, planes, divisors, offsets, fractional bits and layouts."""
+    """Whatever loading accepts: any taps, planes, divisors, offsets, fractional bits, layouts and numbers of units."""
     planes, steps, functions = ["input"], [], {}
-    scale, count = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    scale, count = draw(st.integers(1, 8)), draw(st.integers(1, 3))
     for number in range(count):
         last = number == count - 1
-        writes = ("output",) if last else tuple(f"p{number}_{n}" for n in range(draw(st.integers(1, 5))))
+        writes = ("output",)
+        if not last:
+            writes = tuple(f"p{number}_{n}" for n in range(draw(st.integers(1, 5) | st.sampled_from([9, 16, 17]))))
         values = len(writes) * (scale**2 if last else 1)
+        drawn, copies = draw(st.integers(1, 3)), draw(st.sampled_from([1, 1, 1, 1, 7, 21]))
+        most = max(16, MOST_NUMBERS // (values * drawn * copies))
         units = []
-        for index in range(draw(st.integers(1, 3))):
-            kind = draw(st.sampled_from(["fixed", "sampled", "channel"]))
-            place, offset = st.sampled_from(planes), st.tuples(st.integers(0, 4), st.integers(0, 4))
-            taps: Taps = ChannelTaps()
-            if kind == "fixed":
-                taps = FixedTaps("any", tuple(draw(st.lists(offset, min_size=4, max_size=4))))  # type: ignore[arg-type]
-            elif kind == "sampled":
-                taps = SampledTaps(draw(st.integers(1, 5)))
-            reads = tuple(draw(place) for _ in range(4 if kind == "channel" else 1))
-            previous = None if kind == "channel" else draw(st.none() | place)
-            units.append(Unit(f"u{number}_{index}", reads, taps, values, previous))
-            functions[units[-1].name] = draw(LAYOUTS)
-        near = len(units) * draw(st.sampled_from([1, 2, 4]))
-        divisor = draw(st.sampled_from([1, near, 3 * near, 4096]) | st.integers(1, 4096))
-        offset_ = draw(st.sampled_from([0, 127, 128, -128, 4096, -4096]))
-        steps.append(Step(tuple(units), writes, divisor, offset_, scale if last else 1, draw(st.sampled_from([1, 4]))))
+        for index in range(drawn):
+            unit, layout = draw(units_of(planes, values)), draw(layouts(most))
+            for copy in range(copies):
+                units.append(replace(unit, name=f"u{number}_{index}_{copy}"))
+                functions[units[-1].name] = layout
+        rotations = draw(st.sampled_from([1, 4]))
+        near = min(4096, len(units) * rotations)
+        divisor = draw(st.sampled_from([1, near, near, 3 * near, 4096]) | st.integers(1, 4096))
+        offset = draw(st.sampled_from([0, 127, 127, 128, -128, 4096, -4096]) | st.integers(-4096, 4096))
+        steps.append(Step(tuple(units), writes, divisor, offset, scale if last else 1, rotations))
         planes += writes
     description = Description(
         "any",
@@ -139,19 +150,37 @@ def descriptions(draw: st.DrawFn) -> tuple[Description, dict[str, Layout]]:
     return description, functions
 
 
+@st.composite
+def units_of(draw: st.DrawFn, planes: list[str], values: int) -> Unit:
+    """Any unit that reads those planes."""
+    kind = draw(st.sampled_from(["fixed", "sampled", "channel"]))
+    plane, near = st.sampled_from(planes), draw(st.sampled_from([2, 4, 15]))
+    taps: Taps = ChannelTaps()
+    if kind == "fixed":
+        offset = st.tuples(st.integers(0, near), st.integers(0, near))
+        taps = FixedTaps("any", (draw(offset), draw(offset), draw(offset), draw(offset)))
+    elif kind == "sampled":
+        taps = SampledTaps(draw(st.integers(1, near)))
+    reads = tuple(draw(plane) for _ in range(4 if kind == "channel" else 1))
+    return Unit("unit", reads, taps, values, None if kind == "channel" else draw(st.none() | plane))
+
+
 @settings(max_examples=LONG or 40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(model=descriptions(), seed=st.integers(0, 99), width=st.sampled_from([1, 2, 5, 63, 64, 65, 90]))
 def test_any_description_that_loads(model: tuple[Description, dict[str, Layout]], seed: int, width: int) -> None:
     artifact = filled(*model, np.random.default_rng(seed))
     image = random_image(9, width, 1 + seed % 4, smooth=seed % 2 == 0, seed=seed)
     try:
-        engine.compile(artifact)
+        runner = engine.compile(artifact)
     except ValueError as error:
         event(f"refused: {error}")
         return
     event("ran")
     event(f"the reference is exact in single precision: {from_artifact(artifact).is_exact_in_single}")
     assert_equal(artifact, image)
+    # The definition without compiled lookups, which share code with the engine.
+    with lookup.using("reference"):
+        assert np.array_equal(runner.restore(image[:, :, :1]), reference_image(artifact, image[:, :, :1]))
 
 
 def test_most_descriptions_run() -> None:
@@ -170,6 +199,58 @@ def test_most_descriptions_run() -> None:
 
     run()
     assert ran >= 40
+
+
+def shipped_otherwise() -> Artifact:
+    """A model whose sampling weights were made where exp is rounded otherwise: integers that are off by one."""
+    model = random_model("autolut", 2, {"kernel": 3}, DenseLayout(5))
+    tensors = dict(model.tensors)
+    for name, fixed in model.tensors.items():
+        if name.endswith(".sampler_fixed"):
+            taps, other = np.arange(4), fixed.copy()
+            other[taps, fixed.argmax(1)] -= 1
+            other[taps, fixed.argmin(1)] += 1
+            tensors[name] = other
+    return replace(model, tensors=tensors)
+
+
+def test_the_integers_that_ship_decide_on_every_path() -> None:
+    model = shipped_otherwise()
+    assert_equal(model, random_image(40, 33, 3))
+    with lookup.using("reference"):
+        assert_equal(model, random_image(9, 33, 1))
+
+
+def test_a_sampler_that_was_trained_has_integers_of_its_own() -> None:
+    sampler = next(from_artifact(shipped_otherwise()).lut_units()).sampler
+    assert sampler is not None and sampler.shipped is not None
+    assert torch.equal(sampler.quantised(), sampler.shipped)
+    with torch.no_grad():
+        sampler.logits += torch.linspace(-1, 1, 9)
+    for trained in (True, False):
+        sampler.requires_grad_(trained)
+        assert np.array_equal(sampler.quantised().numpy(), sampling_weights(sampler.logits.detach().numpy()))
+
+
+def waiting(steps: int) -> Artifact:
+    """A small file with 64 planes, of which every row waits for `steps` steps that look 15 rows around."""
+    planes = tuple(f"p{number}" for number in range(64))
+    far = FixedTaps("far", ((0, 0), (0, 15), (15, 0), (15, 15)))
+    described = [Step((Unit("first", ("input",), far, 64),), planes, 4)]
+    for number in range(steps):
+        reads = "p0" if number == 0 else f"q{number - 1}"
+        described.append(Step((Unit(f"u{number}", (reads,), far, 1),), (f"q{number}",), 4))
+    units = [Unit(f"last{number}", planes[number : number + 4], ChannelTaps(), 1) for number in range(0, 64, 4)]
+    units.append(Unit("end", (f"q{steps - 1}",), far, 1))
+    description = Description("waiting", 1, (*described, Step(tuple(units), ("output",), 20)))
+    layouts = {unit.name: DenseLayout(8) for _, unit in description.units()}
+    return filled(description, layouts, np.random.default_rng(0))
+
+
+def test_rows_that_a_thread_keeps_are_bounded() -> None:
+    assert_equal(waiting(6), random_image(20, 9, 3), threads=2)
+    with pytest.raises(ValueError, match="planes of too many rows"):
+        engine.compile(waiting(9))
 
 
 @pytest.mark.parametrize("tap_bits", range(9))
