@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from reprlib import repr as shown  # short, and on one line, whatever a file holds
 from typing import Any, get_args
 
 import numpy as np
@@ -63,7 +64,7 @@ class Artifact:
     def __post_init__(self) -> None:
         """Check that names, types and shapes are those the description asks for; raises ValueError."""
         if self.planes not in (None, *get_args(Planes)):
-            raise ValueError(f"planes: found {self.planes!r}, expected one of {', '.join(get_args(Planes))}")
+            raise ValueError(f"planes: found {shown(self.planes)}, expected one of {', '.join(get_args(Planes))}")
         forms = {name: (str(array.dtype), array.shape) for name, array in self.tensors.items()}
         _check_forms(self.description, self.functions, self.task, forms)
         for name, array in self.tensors.items():
@@ -168,14 +169,14 @@ def _check_forms(
 ) -> None:
     names = [unit.name for _, unit in description.units()]
     if set(names) != set(functions):
-        raise ValueError(f"functions are given for {sorted(functions)}, expected {sorted(names)}")
+        raise ValueError(f"functions are given for {shown(sorted(functions))}, expected {shown(sorted(names))}")
     if task not in TASKS:
-        raise ValueError(f"task is {task!r}, expected one of {', '.join(TASKS)}")
+        raise ValueError(f"task is {shown(task)}, expected one of {', '.join(TASKS)}")
     expected = expected_tensors(description, functions)
     for name in sorted(expected.keys() - found.keys()):
         raise ValueError(f"tensor '{name}' is missing")
     for name in sorted(found.keys() - expected.keys()):
-        raise ValueError(f"tensor '{name}' is not part of the model")
+        raise ValueError(f"tensor {shown(name)} is not part of the model")
     for name, form in expected.items():
         if found[name] != form:
             raise ValueError(f"tensor '{name}' is {found[name][0]} {found[name][1]}, expected {form[0]} {form[1]}")
@@ -243,11 +244,11 @@ def fields_of(header: Any) -> dict[str, Any]:
     """Return the fields of an `Artifact` but for its tensors, from what `header_of` returned; raises ValueError."""
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         found = header.get("format") if isinstance(header, dict) else header
-        raise ValueError(f"model format is {found!r}, expected {FORMAT}")
+        raise ValueError(f"model format is {shown(found)}, expected {FORMAT}")
     header.setdefault("options", {})  # files of earlier versions have none
     for key in ("functions", "provenance", "metrics", "options"):
         if not isinstance(header.get(key), dict):
-            raise ValueError(f"metadata field '{key}' is {header.get(key)!r}, expected an object")
+            raise ValueError(f"metadata field '{key}' is {shown(header.get(key))}, expected an object")
     return {
         "description": Description.from_json(header.get("description")),
         "functions": {name: _function_from_json(data) for name, data in header["functions"].items()},
@@ -269,4 +270,4 @@ def _function_from_json(data: Any) -> Function:
         return NetworkSpec.from_json(data["network"])
     if isinstance(data, dict) and set(data) == {"table"}:
         return layout_from_json(data["table"])
-    raise ValueError(f"function of a unit is {data!r}, expected a table or a network")
+    raise ValueError(f"function of a unit is {shown(data)}, expected a table or a network")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from reprlib import repr as shown  # short, and on one line, whatever a file holds
 from typing import Any, Literal, get_args
 
 Offset = tuple[int, int]
@@ -58,11 +59,14 @@ class NetworkSpec:
     def __post_init__(self) -> None:
         """Check every field; raises ValueError."""
         if self.kind not in ("plain", "dense") or self.activation not in ("relu", "gelu"):
-            raise ValueError(f"network of kind {self.kind!r} with activation {self.activation!r} is not known")
+            raise ValueError(
+                f"network of kind {shown(self.kind)} with activation {shown(self.activation)} is not known"
+            )
         if self.bound not in get_args(Bound) or not isinstance(self.linear, bool):
-            raise ValueError(f"network bound is {self.bound!r}, expected one of {get_args(Bound)}")
+            raise ValueError(f"network bound is {shown(self.bound)}, expected one of {get_args(Bound)}")
         if not (1 <= self.width <= 1024 and 0 <= self.depth <= 32):
-            raise ValueError(f"network of width {self.width} and depth {self.depth}: expected 1..1024 and 0..32")
+            found = f"network of width {shown(self.width)} and depth {shown(self.depth)}"
+            raise ValueError(f"{found}: expected 1..1024 and 0..32")
 
     def to_json(self) -> dict[str, Any]:
         """As JSON-ready data."""
@@ -72,9 +76,11 @@ class NetworkSpec:
     def from_json(data: Any) -> NetworkSpec:
         """Rebuild a specification, checking every field; raises ValueError."""
         if not isinstance(data, dict) or set(data) != set(NetworkSpec().to_json()):
-            raise ValueError(f"network specification is {data!r}, expected the keys {sorted(NetworkSpec().to_json())}")
+            raise ValueError(
+                f"network specification is {shown(data)}, expected the keys {sorted(NetworkSpec().to_json())}"
+            )
         if not all(type(data[key]) is int for key in ("width", "depth")):
-            raise ValueError(f"network specification: width and depth must be integers, found {data!r}")
+            raise ValueError(f"network specification: width and depth must be integers, found {shown(data)}")
         return NetworkSpec(**data)
 
 
@@ -249,21 +255,21 @@ def _typed(data: Any, key: str, kind: type) -> Any:
         raise ValueError(f"model description: '{key}' is missing")
     value = data[key]
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ValueError(f"model description: '{key}' is {value!r}, expected {kind.__name__}")
+        raise ValueError(f"model description: '{key}' is {shown(value)}, expected {kind.__name__}")
     return value
 
 
 def _choice(data: Any, key: str, choices: tuple[Any, ...]) -> Any:
     value = _typed(data, key, type(choices[0]))
     if value not in choices:
-        raise ValueError(f"model description: '{key}' is {value!r}, expected one of {choices}")
+        raise ValueError(f"model description: '{key}' is {shown(value)}, expected one of {choices}")
     return value
 
 
 def _names(data: Any, key: str) -> tuple[str, ...]:
     names = tuple(_typed(data, key, list))
     if not all(isinstance(name, str) for name in names):
-        raise ValueError(f"model description: '{key}' is {names!r}, expected names of planes")
+        raise ValueError(f"model description: '{key}' is {shown(names)}, expected names of planes")
     return names
 
 
@@ -274,17 +280,17 @@ def _taps_from_json(data: Any) -> Taps:
             len(pair) == 2 and all(type(value) is int and 0 <= value < 16 for value in pair) for pair in offsets
         )
         if not valid:
-            raise ValueError(f"model description: offsets {offsets}, expected four (row, column) pairs in 0..15")
+            raise ValueError(f"model description: offsets {shown(offsets)}, expected four (row, column) pairs in 0..15")
         a, b, c, d = offsets
         return FixedTaps(_typed(data, "pattern", str), (a, b, c, d))
     if isinstance(data, dict) and "kernel" in data:
         kernel = _typed(data, "kernel", int)
         if not 1 <= kernel <= 15:
-            raise ValueError(f"model description: kernel is {kernel}, expected 1..15")
+            raise ValueError(f"model description: kernel is {shown(kernel)}, expected 1..15")
         return SampledTaps(kernel, _choice(data, "start", tuple(PATTERNS)))
     if data == {}:
         return ChannelTaps()
-    raise ValueError(f"model description: taps {data!r} are of no known kind")
+    raise ValueError(f"model description: taps {shown(data)} are of no known kind")
 
 
 def _step_from_json(data: Any) -> Step:
@@ -292,7 +298,7 @@ def _step_from_json(data: Any) -> Step:
     for item in _typed(data, "units", list):
         previous = item.get("previous") if isinstance(item, dict) else None
         if previous is not None and not isinstance(previous, str):
-            raise ValueError(f"model description: 'previous' is {previous!r}, expected the name of a plane")
+            raise ValueError(f"model description: 'previous' is {shown(previous)}, expected the name of a plane")
         taps = _taps_from_json(_typed(item, "taps", dict))
         units.append(
             Unit(_typed(item, "name", str), _names(item, "reads"), taps, _typed(item, "values", int), previous)
@@ -303,13 +309,13 @@ def _step_from_json(data: Any) -> Step:
 
 def _check(model: Description) -> None:
     if not 1 <= model.scale <= 8:
-        raise ValueError(f"model description: scale is {model.scale}, expected 1..8")
+        raise ValueError(f"model description: scale is {shown(model.scale)}, expected 1..8")
     if not 1 <= len(model.steps) <= MOST_STEPS:
         raise ValueError(f"model description: found {len(model.steps)} steps, expected 1..{MOST_STEPS}")
     planes, names = {INPUT}, set()
     for number, step in enumerate(model.steps, 1):
         where, last = f"model description, step {number}", number == len(model.steps)
-        _check_step(step, where, last)
+        _check_step(step, where, model.scale if last else 1)
         for unit in step.units:
             _check_unit(unit, step, where)
             if unit.name in names:
@@ -317,33 +323,33 @@ def _check(model: Description) -> None:
             names.add(unit.name)
             unknown = [plane for plane in unit.planes if plane not in planes]
             if unknown:
-                raise ValueError(f"{where}: unit '{unit.name}' reads plane '{unknown[0]}', which nothing wrote")
+                raise ValueError(f"{where}: unit '{unit.name}' reads plane {shown(unknown[0])}, which nothing wrote")
         for plane in step.writes:
             if plane in planes or not _NAME.fullmatch(plane) or (plane == OUTPUT and not last):
                 wanted = "new names of letters, digits, _ and -, and 'output' in the last step alone"
-                raise ValueError(f"{where}: writes plane {plane!r}, expected {wanted}")
+                raise ValueError(f"{where}: writes plane {shown(plane)}, expected {wanted}")
             planes.add(plane)
     if len(planes) > MOST_PLANES:
         raise ValueError(f"model description: found {len(planes)} planes, expected at most {MOST_PLANES}")
-    if model.steps[-1].writes != (OUTPUT,) or model.steps[-1].upscale != model.scale:
-        raise ValueError("model description: the last step must write 'output' at the model's scale")
+    if model.steps[-1].writes != (OUTPUT,):
+        raise ValueError("model description: the last step must write 'output' alone")
 
 
-def _check_step(step: Step, where: str, last: bool) -> None:
+def _check_step(step: Step, where: str, upscale: int) -> None:
     if not 1 <= len(step.units) <= MOST_UNITS or not step.writes or step.rotations not in (1, 4):
         raise ValueError(f"{where}: needs 1..{MOST_UNITS} units, planes to write and 1 or 4 rotations")
     if not 1 <= step.divisor <= MOST_DIVISOR or abs(step.offset) > MOST_DIVISOR:
         wanted = f"1..{MOST_DIVISOR} and -{MOST_DIVISOR}..{MOST_DIVISOR}"
         raise ValueError(f"{where}: found a divisor or an offset out of range, expected {wanted}")
-    if step.upscale != 1 and not last:
-        raise ValueError(f"{where}: only the last step may upscale")
+    if step.upscale != upscale:
+        raise ValueError(f"{where}: upscales by {shown(step.upscale)}, expected {upscale}")
 
 
 def _check_unit(unit: Unit, step: Step, where: str) -> None:
     if not _NAME.fullmatch(unit.name):
-        raise ValueError(f"{where}: unit is called {unit.name!r}, expected letters, digits, _ and -, at most 64")
+        raise ValueError(f"{where}: unit is called {shown(unit.name)}, expected letters, digits, _ and -, at most 64")
     if unit.values != step.values:
-        raise ValueError(f"{where}: unit '{unit.name}' returns {unit.values} values, expected {step.values}")
+        raise ValueError(f"{where}: unit '{unit.name}' returns {shown(unit.values)} values, expected {step.values}")
     channel = isinstance(unit.taps, ChannelTaps)
     if len(unit.reads) != (4 if channel else 1):
         raise ValueError(f"{where}: unit '{unit.name}' reads {len(unit.reads)} planes")

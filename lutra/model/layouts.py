@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from reprlib import repr as shown  # short, and on one line, whatever a file holds
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -44,7 +45,7 @@ class DenseLayout:
     def __post_init__(self) -> None:
         """Check the interval; raises ValueError."""
         if not 3 <= self.interval <= 8:
-            raise ValueError(f"table interval is {self.interval} bits, expected 3..8")
+            raise ValueError(f"table interval is {shown(self.interval)} bits, expected 3..8")
 
     @property
     def entries(self) -> int:
@@ -90,14 +91,13 @@ class DiagonalLayout:
     def __post_init__(self) -> None:
         """Check every field; raises ValueError."""
         if not 3 <= self.interval < self.coarse <= 8:
-            raise ValueError(
-                f"DFC intervals are {self.interval} (diagonal) and {self.coarse} (coarse) bits, expected 3 <= "
-                "diagonal < coarse <= 8"
-            )
+            found = f"{shown(self.interval)} (diagonal) and {shown(self.coarse)} (coarse) bits"
+            raise ValueError(f"DFC intervals are {found}, expected 3 <= diagonal < coarse <= 8")
         if not 1 <= self.width < nodes_per_axis(self.interval):
-            raise ValueError(f"DFC width is {self.width} node steps, expected 1..{nodes_per_axis(self.interval) - 1}")
+            wanted = f"1..{nodes_per_axis(self.interval) - 1}"
+            raise ValueError(f"DFC width is {shown(self.width)} node steps, expected {wanted}")
         if self.dimensions not in get_args(Dimensions):
-            raise ValueError(f"DFC dimensions are {self.dimensions!r}, expected one of {get_args(Dimensions)}")
+            raise ValueError(f"DFC dimensions are {shown(self.dimensions)}, expected one of {get_args(Dimensions)}")
 
     @property
     def bound_axes(self) -> int:
@@ -178,11 +178,13 @@ def layout_from_json(data: Any) -> Layout:
         "diagonal": DiagonalLayout,
     }
     if not isinstance(data, dict) or data.get("kind") not in list(kinds):  # a list, for the kind may not be hashable
-        raise ValueError(f"table layout is {data!r}, expected a kind of {sorted(kinds)}")
+        raise ValueError(f"table layout is {shown(data)}, expected a kind of {sorted(kinds)}")
     fields = {key: value for key, value in data.items() if key != "kind"}
     if any(type(value) is not (str if key == "dimensions" else int) for key, value in fields.items()):
-        raise ValueError(f"table layout has a field of the wrong type: {fields}")
+        raise ValueError(f"table layout has a field of the wrong type: {shown(fields)}")
     try:
         return kinds[data["kind"]](**fields)
     except TypeError:
-        raise ValueError(f"table layout of kind '{data['kind']}' has the wrong fields: {sorted(fields)}") from None
+        raise ValueError(
+            f"table layout of kind '{data['kind']}' has the wrong fields: {shown(sorted(fields))}"
+        ) from None

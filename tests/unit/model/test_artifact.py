@@ -1,6 +1,8 @@
 """Artifacts: what is saved comes back; anything else is refused with one clear line."""
 
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,15 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
+from lutra import engine
 from lutra.model import artifact
 from lutra.model.artifact import Artifact
 from lutra.model.description import ChannelTaps, NetworkSpec
 from lutra.model.families import registry
 from lutra.model.layouts import DenseLayout
+from lutra.reference import lookup
 from lutra.reference.build import build
 from lutra.reference.convert import from_artifact, to_artifact
 from lutra.restore.restorer import Restorer
@@ -184,3 +188,105 @@ def test_damaged_files_never_do_worse_than_a_value_error(tmp_path: Path, positio
         artifact.load(path)
     except ValueError as error:
         assert str(path) in str(error)
+
+
+HOSTILE: list[Any] = [
+    *(None, True, 0, 1, 2, 3, 4, 9, 16, 65, 257, 4097, 2**31, 2**64, -1, -(10**4000), 10**4000, 0.5, float("nan")),
+    *(
+        "",
+        "a.b",
+        "keys",
+        "input",
+        "output",
+        "[/x]",
+        "\x1b[2J",
+        "a\nb",
+        "\ud800",
+        "x" * 5000,
+        "stage1",
+        "reflect",
+        "exact",
+    ),
+    *([], [[]], ["a\nb" * 500] * 9, [1] * 5000, {}, {"a": 1}, {"\x1b" * 5000: {}}),
+]
+"""Values that a file may hold anywhere in what it says of itself."""
+
+
+def places(data: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Return the keys that lead to each value of JSON data, from the outermost one."""
+    inner = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in inner:
+        yield (*above, key)
+        yield from places(value, (*above, key))
+
+
+def changed(header: Any, data: st.DataObject) -> Any:
+    """Return a copy of JSON data in which a value is another, missing, repeated or under another name."""
+    header = json.loads(json.dumps(header))
+    *above, key = data.draw(st.sampled_from(list(places(header))))
+    parent = header
+    for one in above:
+        parent = parent[one]
+    way = data.draw(st.sampled_from(["replace", "replace", "replace", "remove", "other"]))
+    if way == "replace":
+        parent[key] = data.draw(st.sampled_from(HOSTILE))
+    elif way == "remove":
+        parent.pop(key)
+    elif isinstance(parent, list):
+        parent += [parent[key]] * data.draw(st.sampled_from([1, 3, 70]))
+    else:
+        parent[data.draw(st.sampled_from(["", "a.b", "\n", "x" * 5000]))] = parent.pop(key)
+    return header
+
+
+def assert_one_line(error: ValueError) -> None:
+    """A message tells what was found without all of it, and nothing that a terminal or a log would obey."""
+    assert str(error).isprintable() and len(str(error)) < 1000, ascii(str(error))[:1500]
+
+
+def networks() -> Artifact:
+    torch.manual_seed(0)
+    return to_artifact(build(registry.describe("autolut", 2, {"kernel": 2}), NetworkSpec("dense", 3, 1)))
+
+
+STRANGERS = {
+    **{name: cases.model(name) for name in ("srlut-x2-8bit", "mulut-dfc-xy-x2", "autolut-mulut-x4", "spflut-dfc-x1")},
+    "networks": networks(),
+}
+
+
+@settings(
+    max_examples=int(os.environ.get("LUTRA_EXAMPLES", 200)), deadline=None, suppress_health_check=list(HealthCheck)
+)
+@given(name=st.sampled_from(list(STRANGERS)), data=st.data())
+def test_any_header_is_refused_in_one_line_or_gives_the_same_pixels_everywhere(
+    tmp_path: Path, name: str, data: st.DataObject
+) -> None:
+    path = tmp_path / "model.safetensors"
+    header = changed(artifact.header_of(STRANGERS[name]), data)
+    save_file(dict(STRANGERS[name].tensors), path, {"lutra": json.dumps(header)})
+    try:
+        model = artifact.load(path)
+        restored = Restorer(model)._run(cases.image(5, 7), 1, None)
+    except ValueError as error:
+        event("refused")
+        assert_one_line(error)
+        return
+    event("ran")
+    torch_model = from_artifact(model)
+    for implementation in ("compiled", "reference") if model.is_tables and engine.available() else ("reference",):
+        with lookup.using(implementation):
+            found = torch_model.restore_image(cases.image(5, 7))
+        assert found.shape == restored.shape
+        assert not model.is_tables or np.array_equal(found, restored), implementation
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[2J", "x" * 5000])
+def test_tensors_of_any_name_are_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "model.safetensors"
+    model = cases.model("srlut-x2-8bit")
+    metadata = {"lutra": json.dumps(artifact.header_of(model))}
+    save_file({**model.tensors, name: np.zeros(1, np.int8)}, path, metadata)
+    with pytest.raises(ValueError, match="is not part of the model") as caught:
+        artifact.load(path)
+    assert_one_line(caught.value)
