@@ -125,9 +125,10 @@ def train(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile 
     with _guarded("train", loaded, root, loaded.experiment(experiment).task, experiment):
         if _in_processes("train", loaded, experiment, root, params):
             return
+        from pipeline.running.job import Job
         from pipeline.stages.train import run
 
-        run(loaded, experiment, root)
+        run(Job.of("train", loaded, root, experiment=experiment))
 
 
 @app.command()
@@ -135,9 +136,10 @@ def export(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile
     """Write the tables of an experiment's trained network."""
     loaded = _load(params)
     with _guarded("export", loaded, root, loaded.experiment(experiment).task, experiment):
+        from pipeline.running.job import Job
         from pipeline.stages.export import run
 
-        run(loaded, experiment, root)
+        run(Job.of("export", loaded, root, experiment=experiment))
 
 
 @app.command()
@@ -147,9 +149,10 @@ def finetune(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFi
     with _guarded("finetune", loaded, root, loaded.experiment(experiment).task, experiment):
         if _in_processes("finetune", loaded, experiment, root, params):
             return
+        from pipeline.running.job import Job
         from pipeline.stages.finetune import run
 
-        run(loaded, experiment, root)
+        run(Job.of("finetune", loaded, root, experiment=experiment))
 
 
 @app.command()
@@ -157,9 +160,10 @@ def evaluate(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFi
     """Score an experiment and draw its comparison sheets."""
     loaded = _load(params)
     with _guarded("evaluate", loaded, root, loaded.experiment(experiment).task, experiment):
+        from pipeline.running.job import Job
         from pipeline.stages.evaluate import run
 
-        run(loaded, experiment, root)
+        run(Job.of("evaluate", loaded, root, experiment=experiment))
 
 
 @app.command()
@@ -179,9 +183,10 @@ def report(
         print(together(loaded, root, experiment))
         return
     with _guarded("report", loaded, root, task):
+        from pipeline.running.job import Job
         from pipeline.stages.report import run
 
-        run(loaded, root, task, experiment)
+        run(Job.of("report", loaded, root, task=task), experiment)
 
 
 @app.command()
@@ -250,12 +255,13 @@ def record(
     """Keep an experiment's figures under results/, and the README's table of them."""
     from lutra.files import write_whole
     from pipeline.reporting import record as recording
+    from pipeline.running.job import Job
 
-    result = recording.record(_load(params), experiment, root, command, minutes)
+    job = Job.of("evaluate", _load(params), root, experiment=experiment)
+    result = recording.record(job, command, minutes)
     print(f"wrote {result}")
     if zoo is not None:
-        model = root / "finetune" / experiment / "model.safetensors"
-        print(f"wrote {recording.ship(zoo, result, model, licence)}")
+        print(f"wrote {recording.ship(zoo, result, job.inputs['finetuned'], licence)}")
     write_whole(recording.README, recording.readme_with_table(recording.README.read_text()))
 
 

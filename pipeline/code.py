@@ -19,6 +19,7 @@ WITHOUT_EFFECT = frozenset(
         "lutra.limits",
         "lutra.restore.sources",
         "lutra.terminal",
+        "lutra.training",
         "lutra.zoo",
         "pipeline",
         "pipeline.code",
@@ -26,6 +27,7 @@ WITHOUT_EFFECT = frozenset(
         "pipeline.params.reading",
         "pipeline.running.progress",
         "pipeline.running.provenance",
+        "pipeline.running.stopping",
         "pipeline.declaration",
         "pipeline.tracking",
     }

@@ -257,6 +257,10 @@ class FitParams(_Section):
             raise ValueError(f"accumulate: found {self.accumulate}, expected a divisor of {of}")
         return self
 
+    def settings(self) -> dict[str, Any]:
+        """Return what the training loop takes, as the fields of `lutra.training.Settings`."""
+        return self.model_dump(include=set(FitParams.model_fields) - {"num_processes"})
+
     @property
     def ranks(self) -> int:
         """How many processes run the stage: without optimiser steps there is nothing to share out."""

@@ -23,7 +23,6 @@ from pipeline.reporting.rows import Shown
 from pipeline.reporting.speed import Speed
 from pipeline.running import provenance
 
-FINAL = rows.KINDS[0]
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -88,23 +87,24 @@ def html(sections: Sequence[Section], made: Made | None = None) -> str:
 def _drawn(section: Section) -> dict[str, Any]:
     """What the template shows of a section."""
     protocol, experiments, speed, pictures = section.protocol, section.experiments, section.speed, section.pictures
-    sets = sorted({name for shown in experiments for name in shown.metrics[protocol.baseline_name]}, key=order)
+    sets = sorted({name for shown in experiments for name in shown.result.baseline}, key=order)
+    table = rows.Table(protocol, experiments, sets, speed)
     marks = {shown.name: Mark.of(number) for number, shown in enumerate(experiments)}
-    pairs = {name: scatters(name, protocol, experiments, section.published, speed, marks) for name in sets}
-    tiles = rows.tiles(protocol, experiments, speed, sets)
+    pairs = {name: scatters(name, section, marks) for name in sets}
+    tiles = table.tiles()
     return {
         "task": section.task,
-        "title": rows.heading(protocol, experiments[0].metrics["options"]),
+        "title": rows.heading(protocol, experiments[0].result.options),
         "protocol": protocol,
         "sets": sets,
         "measures": [(measure, LABELS[measure]) for measure in protocol.measures],
         "experiments": experiments,
         "marks": marks,
         "tiles": tiles,
-        "baseline": rows.baseline_row(protocol, experiments, sets, speed is not None),
-        "rows": rows.rows(protocol, experiments, speed, sets, marks),
+        "baseline": table.baseline(),
+        "rows": table.rows(marks),
         "published": section.published,
-        "published_rows": rows.published_rows(protocol, section.published, sets, speed is not None),
+        "published_rows": table.published(section.published),
         "scatters": pairs if any(len(pair[0].points) > 1 for pair in pairs.values()) else {},
         "curves": [chart for stage in ("finetune", "train") if (chart := curves(stage, experiments, marks))],
         "speed": speed,
@@ -115,28 +115,19 @@ def _drawn(section: Section) -> dict[str, Any]:
     }
 
 
-def scatters(
-    data: str,
-    protocol: Protocol,
-    experiments: Sequence[Shown],
-    published: Published,
-    speed: Speed | None,
-    marks: Mapping[str, Mark],
-) -> list[Chart]:
+def scatters(data: str, section: Section, marks: Mapping[str, Mark]) -> list[Chart]:
     """Draw the main measure on one image set against the tables' size and, where it is known, against time."""
+    protocol, speed = section.protocol, section.speed
     measure, label = protocol.main, LABELS[protocol.main]
-    scored = [shown for shown in experiments if data in shown.metrics[FINAL]]
-    heights = {shown.name: shown.metrics[FINAL][data][measure] for shown in scored}
-    sizes = [
-        Point(shown.name, shown.metrics["table_bytes"] / 1024, heights[shown.name], marks[shown.name])
-        for shown in scored
-    ]
+    scored = [shown for shown in section.experiments if data in shown.result.final]
+    heights = {shown.name: shown.result.final[data][measure] for shown in scored}
+    sizes = [Point(shown.name, shown.result.table_kib, heights[shown.name], marks[shown.name]) for shown in scored]
     sizes += [
         Point(system.name, system.table_bytes / 1024, system.scores[data][measure])
-        for system in published.systems
+        for system in section.published.systems
         if data in system.scores
     ]
-    level = protocol.baseline_name, scored[0].metrics[protocol.baseline_name][data][measure]
+    level = protocol.baseline_name, scored[0].result.baseline[data][measure]
     title, x_title = f"{data}: quality and size", "KiB of tables, logarithmic"
     drawn = [charts.scatter(sizes, title=title, x_title=x_title, y_title=label, level=level)]
     if speed is not None:

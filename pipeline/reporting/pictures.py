@@ -17,7 +17,8 @@ from PIL import ImageDraw
 from lutra.evaluation.protocols import LABELS, Protocol
 from lutra.imaging.sheet import Crop, choose_crop
 from lutra.restore.restorer import Restorer
-from pipeline.data.packed import PackedImages, interleaved
+from lutra.training.images import interleaved
+from pipeline.data.packed import PackedImages
 from pipeline.reporting.published import order
 
 Image = NDArray[np.uint8]

@@ -63,7 +63,7 @@ EDITS = {
     "lutra/reference/simplex.py": {"train", "export", "finetune", "evaluate", "report"},
     "lutra/imaging/resize.py": {"prepare", "train", "finetune", "evaluate", "report"},
     "pipeline/data/deadleaves.py": {"prepare"},
-    "pipeline/running/fitting.py": {"train", "finetune"},
+    "lutra/training/fitting.py": {"train", "finetune"},
     "pipeline/reporting/page.py": {"report"},
     "pipeline/reporting/templates/report.css": {"report"},
     "results/published.json": {"report"},

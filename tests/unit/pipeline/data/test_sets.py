@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from lutra.imaging.files import read_image, write_image
 from lutra.imaging.resize import imresize
+from lutra.training.sampler import PatchSampler
 from pipeline.data import sets as datasets
 from pipeline.data.catalogue import File, Packaged, catalogue
-from pipeline.data.packed import PackedImages, PatchSampler
+from pipeline.data.packed import PackedImages
 from pipeline.params import Params, set_name
 from pipeline.stages import prepare
 from tests.golden.cases import image
