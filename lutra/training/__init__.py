@@ -1,6 +1,6 @@
 """Train, export and finetune models, in torch.
 
-`fit` trains a model on images; `new_tables` makes one, `Images` holds the images, `save` writes the result.
+`read_images` reads a folder, `new_tables` makes a model, `fit` trains it, `save` writes it to a file.
 docs/library.md shows them together.
 """
 
@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lutra.training.fitting import Settings, Watcher, fit
+    from lutra.training.folder import read_images
     from lutra.training.images import Images
     from lutra.training.models import new_tables, save
 
 _MODULES = {
     **dict.fromkeys(("Settings", "Watcher", "fit"), "fitting"),
     "Images": "images",
+    "read_images": "folder",
     **dict.fromkeys(("new_tables", "save"), "models"),
 }
 
-__all__ = ["Images", "Settings", "Watcher", "fit", "new_tables", "save"]
+__all__ = ["Images", "Settings", "Watcher", "fit", "new_tables", "read_images", "save"]
 
 
 def __getattr__(name: str) -> Any:

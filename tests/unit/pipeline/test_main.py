@@ -33,7 +33,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException | 
     """Replace a stage's module by one that keeps what it is called with."""
     calls: list[Any] = []
 
-    def run(params: Any, *arguments: Any, **options: Any) -> None:
+    def run(*arguments: Any, **options: Any) -> None:
         calls.append((*arguments, options))
         if error is not None:
             raise error
@@ -50,7 +50,9 @@ def test_a_stage_gets_its_experiment_and_root(name: str, project: Path, monkeypa
     calls = stand_in(monkeypatch, name)
     result = CliRunner().invoke(app, [name, "--experiment", "small", "--root", "runs/x"])
     assert result.exit_code == 0, result.output
-    assert calls == [("small", Path("runs/x"), {})]
+    ((job, _),) = calls
+    assert (job.stage.name, job.name, job.task, job.root) == (name, "small", "x2", Path("runs/x"))
+    assert all(path.is_relative_to("runs/x") for path in (*job.inputs.values(), *job.outputs.values()))
 
 
 @pytest.mark.parametrize("option", [["--task", "x2"], ["--experiment", "small"]])
@@ -59,7 +61,7 @@ def test_prepare_takes_a_task_or_the_task_of_an_experiment(
 ) -> None:
     calls = stand_in(monkeypatch, "prepare")
     assert CliRunner().invoke(app, ["prepare", *option, "--root", "r"]).exit_code == 0
-    assert calls == [({"task": "x2", "root": Path("r")},)]
+    assert [one[1:] for one in calls] == [({"task": "x2", "root": Path("r")},)]
 
 
 @pytest.mark.parametrize("options", [[], ["--task", "x2", "--experiment", "small"]])
@@ -73,7 +75,10 @@ def test_report_covers_a_task_or_what_it_names(project: Path, monkeypatch: pytes
     calls = stand_in(monkeypatch, "report")
     for options in ([], ["--experiment", "small"]):
         assert CliRunner().invoke(app, ["report", "--task", "x2", *options, "--root", "r"]).exit_code == 0
-    assert calls == [(Path("r"), "x2", None, {}), (Path("r"), "x2", ["small"], {})]
+    assert [(job.root, job.name, chosen) for job, chosen, _ in calls] == [
+        (Path("r"), "x2", None),
+        (Path("r"), "x2", ["small"]),
+    ]
 
 
 def test_a_report_of_all_tasks_needs_scores(project: Path) -> None:

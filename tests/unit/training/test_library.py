@@ -10,7 +10,7 @@ import lutra
 from lutra.evaluation.protocols import denoising, super_resolution
 from lutra.imaging.files import write_image
 from lutra.imaging.resize import imresize
-from lutra.training import Images, Settings, Watcher, fit, new_tables, save
+from lutra.training import Images, Settings, Watcher, fit, new_tables, read_images, save
 from lutra.training.checkpoint import Checkpoint
 
 DOCS = Path(__file__).parents[3] / "docs" / "library.md"
@@ -49,7 +49,7 @@ def test_training_improves_on_interpolation_and_tells_its_watcher(photographs: P
         def validated(self, point: Checkpoint) -> None:
             told.append(("validated", point.step))
 
-    train, held_out = Images.read(photographs, TASK).split(held_out=2)
+    train, held_out = read_images(photographs, TASK).split(held_out=2)
     model = new_tables("srlut", scale=4)
     settings = Settings(steps=30, batch=8, patch=24, validate_every=20)
     curve = fit(model, train, held_out, settings, score=TASK.rank, watcher=Recorder())
@@ -64,28 +64,28 @@ def test_a_watcher_stops_a_training(photographs: Path) -> None:
         def stopped(self) -> bool:
             return True
 
-    images = Images.read(photographs, TASK)
+    images = read_images(photographs, TASK)
     with pytest.raises(KeyboardInterrupt):
         fit(new_tables("srlut", scale=4), images, images, Settings(steps=5, batch=1, patch=8), watcher=Impatient())
 
 
 def test_images_of_a_folder_are_degraded_by_the_task(photographs: Path) -> None:
-    images = Images.read(photographs, TASK)
+    images = read_images(photographs, TASK)
     assert images.names == [f"{number}.png" for number in range(6)]
     target = images.target(3).transpose(1, 2, 0)
     assert target.shape == (196, 200, 3)  # cropped to a multiple of 4
     assert np.array_equal(images.input(3).transpose(1, 2, 0), imresize(target, 1 / 4))
-    noisy = Images.read(photographs, denoising(25))
+    noisy = read_images(photographs, denoising(25))
     assert noisy.drawn_anew is not None and noisy.split(1)[0].drawn_anew is not None
     assert noisy.split(1)[1].drawn_anew is None  # held-out images stay the same from validation to validation
 
 
 def test_images_that_are_held_out_are_evenly_spaced(photographs: Path) -> None:
-    train, held_out = Images.read(photographs, TASK).split(held_out=2)
+    train, held_out = read_images(photographs, TASK).split(held_out=2)
     assert held_out.names == ["1.png", "4.png"] and train.names == ["0.png", "2.png", "3.png", "5.png"]
     for count in (0, 6):
         with pytest.raises(ValueError, match=f"held_out: found {count}, expected 1 to 5 of 6 images"):
-            Images.read(photographs, TASK).split(count)
+            read_images(photographs, TASK).split(count)
 
 
 def test_pairs_whose_sizes_do_not_fit_are_named() -> None:
