@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline import declaration
 from pipeline.declaration import Paths, Stage
-from pipeline.params import Experiment, Params, TaskParams
+from pipeline.params import Experiment, FitParams, Params, TaskParams
 from pipeline.running import provenance
 
 
@@ -74,6 +74,11 @@ class Job:
     def block(self) -> Experiment:
         """The experiment's parameters; ValueError in a stage that runs once per task."""
         return self.params.experiment(self.name)
+
+    @property
+    def settings(self) -> FitParams | None:
+        """The stage's section of the experiment, in the stages that train."""
+        return getattr(self.block, self.stage.name) if self.stage.name in ("train", "finetune") else None
 
     @property
     def task_params(self) -> TaskParams:

@@ -23,12 +23,13 @@ PEAK = "\nimport resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_max
 PREPARE = """
 import sys
 from pathlib import Path
+from pipeline.running.job import Job
 from pipeline.stages import prepare
 from pipeline.params import Params
 data = {"train": sys.argv[1], "evaluate": [sys.argv[2]], "validate": 1}
 tasks = {"x4": {"task": "sr", "scale": 4}}
 params = Params.model_validate({"data": data, "tasks": tasks, "tracking": {"enabled": False}, "experiments": {}})
-prepare.run(params, task="x4", root=Path(sys.argv[3]))
+prepare.run(Job.of("prepare", params, Path(sys.argv[3]), task="x4"))
 """
 TRAIN = """
 import sys

@@ -71,6 +71,7 @@ EDITS = {
     "pipeline/tracking/sending.py": set(),
     "pipeline/running/progress.py": set(),
     "pipeline/__main__.py": set(),
+    "pipeline/commands/stages.py": set(),
     "pipeline/running/guard.py": set(),
     "lutra/zoo/__init__.py": set(),
     "README.md": set(),

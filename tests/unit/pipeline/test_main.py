@@ -6,6 +6,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import typer
+import typer.main
 from typer.testing import CliRunner
 
 from pipeline.__main__ import app
@@ -61,7 +63,8 @@ def test_prepare_takes_a_task_or_the_task_of_an_experiment(
 ) -> None:
     calls = stand_in(monkeypatch, "prepare")
     assert CliRunner().invoke(app, ["prepare", *option, "--root", "r"]).exit_code == 0
-    assert [one[1:] for one in calls] == [({"task": "x2", "root": Path("r")},)]
+    ((job, _),) = calls
+    assert (job.task, job.experiment, job.root) == ("x2", None, Path("r"))
 
 
 @pytest.mark.parametrize("options", [[], ["--task", "x2", "--experiment", "small"]])
@@ -75,7 +78,7 @@ def test_report_covers_a_task_or_what_it_names(project: Path, monkeypatch: pytes
     calls = stand_in(monkeypatch, "report")
     for options in ([], ["--experiment", "small"]):
         assert CliRunner().invoke(app, ["report", "--task", "x2", *options, "--root", "r"]).exit_code == 0
-    assert [(job.root, job.name, chosen) for job, chosen, _ in calls] == [
+    assert [(job.root, job.name, options["experiments"]) for job, options in calls] == [
         (Path("r"), "x2", None),
         (Path("r"), "x2", ["small"]),
     ]
@@ -147,5 +150,5 @@ def test_new_adds_an_experiment_with_its_changes(project: Path) -> None:
 
 
 def test_every_stage_is_a_command() -> None:
-    commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
-    assert {stage.name for stage in STAGES} <= commands
+    commands = typer.main.get_command(app)
+    assert {stage.name for stage in STAGES} <= set(commands.list_commands(typer.Context(commands)))

@@ -31,6 +31,7 @@ from lutra.training.images import interleaved
 from pipeline import params
 from pipeline.data.packed import PackedImages
 from pipeline.params import FitParams
+from pipeline.running.job import Job
 from pipeline.stages import fitting, prepare
 from tests.unit.pipeline.pages import noise, packed
 
@@ -57,7 +58,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "experiments": {},
         }
     )
-    return prepare.run(settings, task="x2", root=tmp_path_factory.mktemp("root"))
+    return prepare.run(Job.of("prepare", settings, tmp_path_factory.mktemp("root"), task="x2"))
 
 
 def network() -> LutModel:

@@ -67,7 +67,7 @@ def write_report(images: Path, root: Path) -> None:
 def evaluated(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with all stages but report; trained by no step on images smaller than a patch."""
     root, chosen = tmp_path_factory.mktemp("root"), settings(images)
-    prepare.run(chosen, task="x2", root=root)
+    prepare.run(Job.of("prepare", chosen, root, task="x2"))
     for name, stage in {"train": train, "export": export, "finetune": finetune, "evaluate": evaluate}.items():
         stage.run(job(name, chosen, root))
     return root
