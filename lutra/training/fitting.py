@@ -139,12 +139,7 @@ def fit(
         last = point.step == settings.steps
         if last or point.step % settings.validate_every == 0:
             watcher.validating()
-            with checkpoint.averaged(model, point.average):
-                value = measured()
-                if value > point.best:
-                    point.best, point.best_state = value, checkpoint.copy_state(model)
-            point.history.append({"step": point.step, "loss": point.loss_sum / point.loss_count, "val_psnr": value})
-            point.loss_sum, point.loss_count = 0.0, 0
+            _validate(point, model, measured)
             watcher.validated(point)
         stop = not last and run.any(watcher.stopped())
         if kept and not last and (stop or point.step % settings.checkpoint_every == 0):
@@ -153,6 +148,16 @@ def fit(
             raise KeyboardInterrupt
     model.load_state_dict(point.best_state)
     return point.history
+
+
+def _validate(point: Checkpoint, model: LutModel, measured: Callable[[], float]) -> None:
+    """Add a row to the point's curve, and keep the averaged state if it scores best."""
+    with checkpoint.averaged(model, point.average):
+        value = measured()
+        if value > point.best:
+            point.best, point.best_state = value, checkpoint.copy_state(model)
+    point.history.append({"step": point.step, "loss": point.loss_sum / point.loss_count, "val_psnr": value})
+    point.loss_sum, point.loss_count = 0.0, 0
 
 
 class _Run:

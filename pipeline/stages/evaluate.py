@@ -1,4 +1,4 @@
-"""Stage evaluate: score the input, network, exported and finetuned table by the task's protocol, and draw sheets."""
+"""Stage evaluate: score the input, the network if there is one, and the tables by the task's protocol; draw sheets."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from lutra.evaluation.protocols import Protocol
 from lutra.evaluation.scoring import sheet
 from lutra.files import all_at_once, write_whole
 from lutra.model import artifact
+from lutra.model.description import NetworkSpec
 from lutra.restore.restorer import Restorer
 from lutra.training.images import interleaved
 from pipeline import tracking
@@ -52,6 +53,8 @@ def run(job: Job) -> None:
     """
     protocol, data, out = job.task_params.protocol(), job.inputs["data"] / "evaluate", job.outputs
     artifacts = {kind: artifact.load(job.inputs[kind]) for kind in ("network", "exported", "finetuned")}
+    if not any(isinstance(function, NetworkSpec) for function in artifacts["network"].functions.values()):
+        del artifacts["network"]  # no network was trained: the stage train made tables
     models = {kind: Restorer(loaded) for kind, loaded in artifacts.items()}
     with tracking.stage_run(
         job.params.tracking,
