@@ -29,7 +29,7 @@ Score = Callable[[Image, Image], float]
 
 @dataclass(frozen=True)
 class Settings:
-    """How a model is trained; the defaults finetune tables.
+    """Settings of a training; the defaults finetune tables.
 
     steps: of the optimiser. batch: patches in a step, over all processes.
     patch: side of a patch of the input, in pixels.
@@ -68,7 +68,7 @@ class Settings:
 
 
 class Watcher:
-    """What `fit` calls while it trains; a subclass overrides what it needs. In every process of several."""
+    """The calls that `fit` makes while it trains, in every process; a subclass overrides those it needs."""
 
     def note(self, text: str) -> None:
         """Take a note for the user: about a checkpoint that was found, or images that rank no state."""

@@ -12,7 +12,7 @@ from lutra.training.images import Image, Images
 
 
 class Task(Protocol):
-    """What makes pairs of clean images: a protocol of `lutra.evaluation.protocols`, or an object like it."""
+    """A way to make pairs from clean images: a protocol of `lutra.evaluation.protocols`, or an object like it."""
 
     @property
     def scale(self) -> int:

@@ -43,8 +43,10 @@ def _generate(path: Path, text: str, command: str, check: bool) -> None:
 
 
 @app.command()
-def ui(port: Annotated[int, typer.Option()] = 5000, params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Show the tracked runs in MLflow's pages, on this machine only."""
+def ui(
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000, params: ParamsFile = DEFAULT_PARAMS
+) -> None:
+    """Serve MLflow's pages of the runs on this machine."""
     from pipeline import tracking
     from pipeline.params import load
 

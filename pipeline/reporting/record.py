@@ -30,7 +30,7 @@ MARKS = ("<!-- results: written by `python -m pipeline record` -->\n", "<!-- end
 
 @dataclass(frozen=True)
 class Record:
-    """What results/EXPERIMENT.json holds: a result, and all that it takes to make it again.
+    """The content of results/EXPERIMENT.json: a result, and all that it takes to make it again.
 
     trained_on: the images, in words; held_out: how many of them. minutes: wall-clock of training and finetuning.
     command: what was run. parameters, machine, versions: as they were then.

@@ -49,7 +49,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The experiments of a task, and the image sets whose scores are shown; without times where `speed` is None."""
+    """The experiments of a task, with their scores on the given image sets; without times if `speed` is None."""
 
     protocol: Protocol
     experiments: Sequence[Shown]

@@ -31,7 +31,7 @@ from pipeline.running.whole import whole_folder
 
 Image = NDArray[np.uint8]
 Scores = dict[str, dict[str, float]]
-"""Of one image: {kind: {measure: value}}; the kinds are the protocol's baseline, network, exported and finetuned."""
+"""Scores of one image: {kind: {measure: value}}; the kinds are the protocol's baseline, network, exported and finetuned."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def sheet_names(sets: Mapping[str, Sequence[str]]) -> dict[tuple[str, int], str]
 
 @dataclass(frozen=True)
 class _Sheets:
-    """Where comparison sheets are drawn, and which images get one: `names` by set and place in it."""
+    """The folder of the comparison sheets, and the names of those to draw, by image set and place in it."""
 
     folder: Path
     names: Mapping[tuple[str, int], str]

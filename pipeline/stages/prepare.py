@@ -30,7 +30,7 @@ Image = NDArray[np.uint8]
 LEAST = 8
 """Smallest side of an input image, in pixels, that is accepted."""
 TRAIN_SEED = 1
-"""Of the degradations of training images; protocols use another."""
+"""The seed of the degradations of training images; protocols use another."""
 
 
 def run(job: Job) -> Path:
@@ -148,7 +148,7 @@ class _Npy:
 
     @property
     def sha256(self) -> str:
-        """Of the bytes, without the header."""
+        """The SHA-256 of the bytes, without the header."""
         return self._digest.hexdigest()
 
     def __enter__(self) -> _Npy:

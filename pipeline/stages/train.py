@@ -1,4 +1,4 @@
-"""Stage train: fit the network whose units will become tables; or the tables that finetuning starts from."""
+"""Stage train: train the network that will become tables, or make the tables that finetuning starts from."""
 
 from __future__ import annotations
 
