@@ -31,7 +31,7 @@ from pipeline.running.whole import whole_folder
 
 Image = NDArray[np.uint8]
 Scores = dict[str, dict[str, float]]
-"""Scores of one image: {kind: {measure: value}}; the kinds are the protocol's baseline, network, exported and finetuned."""
+"""Scores of one image: {kind: {measure: value}}; a kind is the baseline, network, exported or finetuned."""
 
 
 @dataclass(frozen=True)
