@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -19,13 +19,15 @@ from pydantic import (
     Strict,
     ValidationError,
     WithJsonSchema,
+    create_model,
     model_validator,
 )
 
 from lutra.evaluation import protocols
-from lutra.model.description import PATTERNS, TASKS, NetworkSpec
+from lutra.model.description import PATTERNS, NetworkSpec
 from lutra.model.families.registry import FAMILIES, describe, network_spec
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
+from lutra.model.tasks import TASKS, Option, options
 from pipeline import PROJECT
 from pipeline.params import reading
 
@@ -115,24 +117,38 @@ with warnings.catch_warnings():
             return self
 
 
-class TaskParams(_Section):
+class _TaskName(_Section):
+    task: Annotated[Literal[tuple(TASKS)], Field(description=", ".join(TASKS))]  # type: ignore[valid-type]
+
+
+def _option(of: Mapping[str, Option]) -> Any:
+    """Return the field of an option: its type, and its meaning for each of the tasks that have it."""
+    texts: dict[str, list[str]] = {}
+    for task, option in of.items():
+        texts.setdefault(option.text, []).append(task)
+    description = "; ".join(f"{', '.join(tasks)}: {text}" for text, tasks in texts.items())
+    kinds = {option.kind for option in of.values()}
+    choices = tuple(choice for option in of.values() for choice in option.choices)
+    kind = next((kind for kind in ("whole range", "range") if kind in kinds), next(iter(kinds)))
+    types: dict[str, Any] = {
+        "scale": Scale,
+        "number": float,
+        "choice": Literal[choices],
+        "range": _Range,
+        "whole range": _Range,
+    }
+    return Annotated[types[kind] | None, Field(description=description)], None
+
+
+if TYPE_CHECKING:
+    _TaskOptions = _TaskName
+else:
+    _TaskOptions = create_model("_TaskOptions", __base__=_TaskName, **{k: _option(of) for k, of in options().items()})
+
+
+class TaskParams(_TaskOptions):
     """What is restored: a degradation, images and, by them, a protocol. An option of another task is refused."""
 
-    task: Annotated[Literal[TASKS], Field(description=", ".join(TASKS))]  # type: ignore[valid-type]
-    scale: Annotated[Scale | None, Field(description="sr: upscaling factor")] = None
-    bicubic: Annotated[
-        Literal["uint8", "double"] | None, Field(description="sr: which of MATLAB's two roundings makes LR; uint8")
-    ] = None
-    sigma: Annotated[
-        _Range | None, Field(description="denoise, deblur: of the noise, levels; denoise: or [least, most]")
-    ] = None
-    quality: Annotated[_Range | None, Field(description="deblock: of JPEG, 1 to 100, or [least, most]")] = None
-    length: Annotated[
-        _Range | None, Field(description="deblur: of the camera's path, pixels, or [least, most]; [5, 10]")
-    ] = None
-    inertia: Annotated[
-        float | None, Field(description="deblur: time until the camera forgets its velocity, of the exposure; 0.05")
-    ] = None
     pairs: Annotated[bool, Field(description="inputs are the sets' own degraded images, not made here")] = False
     train: Annotated[Text | None, Field(description="in place of data.train")] = None
     evaluate: Annotated[tuple[Text, ...] | None, Strict(False), Field(description="in place of data.evaluate")] = None

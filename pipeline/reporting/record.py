@@ -13,7 +13,7 @@ from lutra.evaluation import bench, protocols
 from lutra.evaluation.protocols import Protocol
 from lutra.files import write_whole
 from lutra.model import artifact
-from lutra.model.description import TASKS
+from lutra.model.tasks import TASKS
 from pipeline import PROJECT
 from pipeline.params import Params
 from pipeline.reporting.published import order, title
@@ -117,7 +117,9 @@ def machine() -> dict[str, Any]:
 def table(results: Path = RESULTS) -> str:
     """The README's tables: one for each protocol, with a row for each recorded experiment."""
     rows: list[dict[str, Any]] = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
-    rows = sorted((row for row in rows if "experiment" in row), key=lambda row: TASKS.index(row["metrics"]["task"]))
+    rows = sorted(
+        (row for row in rows if "experiment" in row), key=lambda row: list(TASKS).index(row["metrics"]["task"])
+    )
     return "\n".join(_table(_protocol(group[0]), group) for group in _by_protocol(rows))
 
 
