@@ -18,18 +18,16 @@ from safetensors.numpy import save as serialise
 from lutra.files import write_whole
 from lutra.model.description import (
     MIX_BITS,
-    TASKS,
     WEIGHT_BITS,
     ChannelTaps,
     Description,
     NetworkSpec,
-    Planes,
     SampledTaps,
     Unit,
-    planes_of,
 )
 from lutra.model.fixedpoint import adarl_shares, sampling_weights
 from lutra.model.layouts import DenseLayout, Layout, layout_from_json
+from lutra.model.tasks import TASKS, Planes, planes_of
 
 FORMAT = 1
 

@@ -25,11 +25,8 @@ ANYWAY = "LUTRA_TRY_ANYWAY"
 
 PYTHON = 150 << 20  # bytes: Python with NumPy, Pillow, MLflow
 TORCH = 350 << 20  # bytes: the same with torch, its buffers and its threads
-IMAGE = {
-    "sr": 60,
-    "deblock": 60,
-}  # bytes for every pixel of the largest image while a task's images are prepared; else:
-IMAGE_ELSE = 160
+IMAGE = 60  # bytes for every pixel of the largest image while a task's images are prepared
+IMAGE_IN_FLOATS = 160  # the same where they are degraded in floating point
 SCORED = 60  # bytes for every value of an image that is evaluated
 SHEET = 3  # bytes for every value of an image on a comparison sheet
 
@@ -107,7 +104,7 @@ def of_prepare(params: Params, task: str) -> Needs:
     values = sum(count * (1 if protocol.luma else shape[2]) for count, shape in zip(pixels, shapes, strict=True))
     return Needs(
         f"{len(shapes)} images of {sum(pixels) / 1e6:.1f} megapixels",
-        PYTHON + IMAGE.get(params.task(task).task, IMAGE_ELSE) * max(pixels),
+        PYTHON + (IMAGE_IN_FLOATS if protocol.degradation.in_floats else IMAGE) * max(pixels),
         values + values // scale**2,
         "leave out the largest images, or make them smaller",
     )
