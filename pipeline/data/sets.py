@@ -16,7 +16,7 @@ from lutra.imaging.files import open_image, read_image
 from lutra.imaging.folders import Entry, find_images
 from lutra.imaging.resize import imresize
 from pipeline import PROJECT
-from pipeline.data import deadleaves
+from pipeline.data import covering, deadleaves
 from pipeline.data.catalogue import Downloaded, File, Packaged, Synthetic, catalogue
 from pipeline.params import DeadLeavesParams, Params, reading, set_name
 
@@ -111,7 +111,7 @@ def _of_entry(entry: Entry) -> Source:
 
 def _synthetic(name: str, settings: DeadLeavesParams) -> list[Source]:
     photographs = resolve(settings.colours)
-    leaves = deadleaves.Leaves(settings.size, **settings.model_dump(include=_OF_LEAVES))
+    leaves = covering.Leaves(settings.size, **settings.model_dump(include=_OF_LEAVES))
 
     def draw(number: int) -> Image:
         palette = to_three_channels(photographs[number % len(photographs)].read())
