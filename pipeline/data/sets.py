@@ -15,6 +15,7 @@ from lutra.imaging.colour import to_three_channels
 from lutra.imaging.files import open_image, read_image
 from lutra.imaging.folders import Entry, find_images
 from lutra.imaging.resize import imresize
+from lutra.training.images import evenly_spaced
 from pipeline import PROJECT
 from pipeline.data import covering, deadleaves
 from pipeline.data.catalogue import Downloaded, File, Packaged, Synthetic, catalogue
@@ -85,7 +86,7 @@ def image_sources(params: Params, task: str) -> dict[str, list[Source]]:
     held = params.data.validate
     if held >= len(images):
         raise ValueError(f"data.validate: found {held}, expected fewer than the {len(images)} images of {first}")
-    chosen = {(2 * number + 1) * len(images) // (2 * held) for number in range(held)}
+    chosen = evenly_spaced(held, len(images))
     train = [image for number, image in enumerate(images) if number not in chosen]
     sets = {
         "train": train + [image for name in others for image in sources(name)],

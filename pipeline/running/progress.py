@@ -7,17 +7,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from pipeline.data.packed import PackedImages
-from pipeline.running.checkpoint import Checkpoint
+if TYPE_CHECKING:
+    from lutra.training.checkpoint import Checkpoint
 
 LEAST_STEPS = 5  # the first steps load and compile what later ones find ready
 LEAST_SECONDS = 2.0
 SLOW_SECONDS = 5.0  # after which fewer steps suffice
-MOST_NAMED = 5  # images in a line
 STEADY = 1.5  # how many times longer one half of the steps may have taken than the other
 
 
@@ -59,8 +59,12 @@ class Pace:
         """Measure the block as a validation, apart from the steps."""
         begin = self._clock()
         yield
-        self._validation = self._clock() - begin
-        self._apart += self._validation
+        self.validated(self._clock() - begin)
+
+    def validated(self, seconds: float) -> None:
+        """Take the seconds of a validation that was made."""
+        self._validation = seconds
+        self._apart += seconds
 
     def left(self, done: int) -> float | None:
         """Return the seconds until the end when `done` steps are made; None while they are not known."""
@@ -109,17 +113,6 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def flat(images: PackedImages) -> str | None:
-    """Return which held-out images are flat and rank no state, in words; None where all rank."""
-    ranking = set(images.ranking)
-    names = [name for index, name in enumerate(images.names) if index not in ranking]
-    if not names:
-        return None
-    verb = "is flat and ranks" if len(names) == 1 else "are flat and rank"
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return f"{len(names)} of {len(images)} held-out images {verb} no state: {', '.join(names[:MOST_NAMED])}{more}"
 
 
 @contextmanager

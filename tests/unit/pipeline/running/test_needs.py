@@ -153,6 +153,7 @@ def test_every_process_on_this_machine_counts(tmp_path: Path, monkeypatch: pytes
 def test_prepare_says_what_it_will_write_and_is_refused_without_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from pipeline.running.job import Job
     from pipeline.stages import prepare
 
     folder = tmp_path / "images"
@@ -163,7 +164,7 @@ def test_prepare_says_what_it_will_write_and_is_refused_without_room(
     tasks = {"x2": {"task": "sr", "scale": 2}, "jpeg": {"task": "deblock", "quality": 10}}
     loaded = Params.model_validate({"data": content, "tasks": tasks, "tracking": {"enabled": False}, "experiments": {}})
     needed = needs.of_prepare(loaded, "jpeg")
-    out = prepare.run(loaded, task="jpeg", root=tmp_path)
+    out = prepare.run(Job.of("prepare", loaded, tmp_path, task="jpeg"))
     arrays = sum(path.stat().st_size - 128 for path in out.rglob("*.npy"))  # without the headers
     assert needed.disk == arrays
     assert needs.of_prepare(loaded, "x2").disk == 2 * sum(44 * side * 5 // 4 for side in (40, 40, 42, 42))
