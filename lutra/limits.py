@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -32,6 +32,12 @@ def processors() -> int:
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(allowed, _quota() or allowed)
+
+
+def threads(environment: Mapping[str, str] = os.environ) -> int:
+    """Return how many threads this process was given: OMP_NUM_THREADS, or one for each processor it may use."""
+    given = environment.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return max(1, int(given)) if given.isdigit() else processors()
 
 
 def processor_quota(groups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int | None:
