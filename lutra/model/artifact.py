@@ -102,6 +102,11 @@ class Artifact:
         return not any(isinstance(function, NetworkSpec) for function in self.functions.values())
 
     @property
+    def has_networks(self) -> bool:
+        """Whether any unit is a network, not a table."""
+        return any(isinstance(function, NetworkSpec) for function in self.functions.values())
+
+    @property
     def table_bytes(self) -> int:
         """Bytes of all the tables together, without samplers."""
         layouts = {name: layout for name, layout in self.functions.items() if not isinstance(layout, NetworkSpec)}
