@@ -173,7 +173,7 @@ def _check_forms(
     names = [unit.name for _, unit in description.units()]
     if set(names) != set(functions):
         raise ValueError(f"functions are given for {shown(sorted(functions))}, expected {shown(sorted(names))}")
-    if task not in TASKS:
+    if not isinstance(task, str) or task not in TASKS:
         raise ValueError(f"task is {shown(task)}, expected one of {', '.join(TASKS)}")
     expected = expected_tensors(description, functions)
     for name in sorted(expected.keys() - found.keys()):
