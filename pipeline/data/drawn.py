@@ -33,6 +33,9 @@ from pipeline.params import DeadLeavesParams
 
 Image = NDArray[np.uint8]
 _PARAMETERS = {"least_radius", "most_radius", "exponent"}
+_MOST_PROCESSES = 8  # each takes memory
+_PROCESS = 60 << 20  # bytes: Python, NumPy and Pillow
+_PIXEL = 140  # bytes for every pixel of the canvas that an image is drawn on
 _AHEAD = 4  # images for each process that are waited for or being drawn, so that memory does not grow with the set
 
 
@@ -82,9 +85,19 @@ def image(settings: DeadLeavesParams, photographs: Sequence[Photograph], number:
     return draw(_leaves(settings), palette, number, settings.seed)
 
 
-def size_of(settings: DeadLeavesParams) -> int:
+def processes(settings: DeadLeavesParams) -> int:
+    """Return how many processes draw the images: one for each thread of the stage, at most eight."""
+    return min(threads(), processors(), settings.images, _MOST_PROCESSES)
+
+
+def disk(settings: DeadLeavesParams) -> int:
     """Return how many bytes the images take on disk."""
     return settings.images * settings.size**2 * 3
+
+
+def memory(settings: DeadLeavesParams) -> int:
+    """Return about how many bytes the processes that draw the images take in memory, all together."""
+    return processes(settings) * (_PROCESS + _PIXEL * (settings.size * _leaves(settings).oversampling) ** 2)
 
 
 def _key(settings: DeadLeavesParams, photographs: Sequence[Photograph]) -> str:
@@ -118,7 +131,7 @@ def _write(file: BinaryIO, shape: tuple[int, ...], drawn: Iterator[tuple[int, Im
 
 def _drawn(settings: DeadLeavesParams, photographs: Sequence[Photograph]) -> Iterator[tuple[int, Image]]:
     """Yield all images with their numbers, photograph after photograph, so that each is read once."""
-    count = min(threads(), processors(), settings.images)
+    count = processes(settings)
     _say(f"drawing {settings.images} dead leaves in {count} process{'es' if count > 1 else ''}, once for all tasks")
     tasks = (
         (_leaves(settings), palette, number, settings.seed)
