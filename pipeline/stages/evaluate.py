@@ -67,9 +67,9 @@ def run(params: Params, experiment: str, root: Path) -> None:
         stage="evaluate",
         experiment=experiment,
         root=root,
-        note=f"Protocol: {protocol.text}.",
         **compared.settings(params, experiment),
     ) as log:
+        log.note(f"Protocol: {protocol.text}.")
         packed.check(data, *(folder.name for folder in _folders(data)))
         with all_at_once():
             with whole_folder(out / "sheets") as sheets:
