@@ -60,9 +60,9 @@ def run(job: Job) -> None:
         stage="evaluate",
         experiment=job.name,
         root=job.root,
-        note=f"Protocol: {protocol.text}.",
         **compared.settings(job.params, job.name),
     ) as log:
+        log.note(f"Protocol: {protocol.text}.")
         packed.check(data, *(folder.name for folder in _folders(data)))
         with all_at_once():
             with whole_folder(out["sheets"]) as sheets:
