@@ -7,11 +7,15 @@ docs/library.md shows them together.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from lutra.limits import wait_passively
+
 if TYPE_CHECKING:
     from lutra.training.fitting import Settings, Watcher, fit
     from lutra.training.folder import read_images
     from lutra.training.images import Images
     from lutra.training.models import new_tables, save
+
+wait_passively()  # before a module of this package imports torch
 
 _MODULES = {
     **dict.fromkeys(("Settings", "Watcher", "fit"), "fitting"),

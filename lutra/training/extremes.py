@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lutra.model.description import Planes, planes_of
+from lutra.model.tasks import Planes, planes_of
 from lutra.reference.interpreter import LutModel
 from lutra.reference.units import LutUnit, Table
 

@@ -34,7 +34,7 @@ def read_images(folder: str | Path, task: Task, seed: int = 1) -> Images:
 
     Args:
         folder: images, or one of the layouts that `lutra.imaging.folders` knows.
-        task: how an image is cropped and degraded, such as `protocols.super_resolution(scale=4)`.
+        task: how an image is cropped and degraded, such as `protocols.of("sr", {"scale": 4})`.
         seed: of the random numbers of the degradation; scores are measured with seed 0.
 
     Raises:

@@ -10,11 +10,11 @@ from typing import Any
 
 from lutra.evaluation import protocols
 from lutra.evaluation.protocols import Protocol, Scores
+from lutra.model.tasks import TASKS
 from pipeline import PROJECT
 
 FILE = PROJECT / "results" / "published.json"
 SETS = ("Set5", "Set14", "B100", "Urban100", "Manga109")
-_TITLES = {"sr": "Super-resolution", "denoise": "Denoising", "deblock": "JPEG deblocking", "deblur": "Deblurring"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _system(row: dict[str, Any], measures: list[str], sets: list[str]) -> System
 
 def title(protocol: Protocol) -> str:
     """Return a task in words, such as "Super-resolution x4"; the protocol's text has the details."""
-    return _TITLES.get(protocol.task, protocol.task) + (f" x{protocol.scale}" if protocol.scale > 1 else "")
+    return TASKS[protocol.task].title + (f" x{protocol.scale}" if protocol.scale > 1 else "")
 
 
 def order(name: str) -> tuple[int, str]:

@@ -15,7 +15,7 @@ from lutra.evaluation.protocols import Protocol
 from lutra.files import write_whole
 from lutra.model import artifact
 from lutra.model.artifact import Artifact
-from lutra.model.description import TASKS
+from lutra.model.tasks import TASKS
 from pipeline import PROJECT
 from pipeline.reporting.published import order, title
 from pipeline.reporting.results import Result
@@ -172,7 +172,7 @@ def table(results: Path = RESULTS) -> str:
     contents = (json.loads(path.read_text()) for path in sorted(results.glob("*.json")))
     records = [Record.from_json(content) for content in contents if "experiment" in content]
     groups: dict[str, list[Record]] = {}
-    for one in sorted(records, key=lambda one: TASKS.index(one.result.task)):
+    for one in sorted(records, key=lambda one: list(TASKS).index(one.result.task)):
         groups.setdefault(one.result.protocol, []).append(one)
     return "\n".join(_table(group) for group in groups.values())
 

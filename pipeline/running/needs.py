@@ -26,11 +26,8 @@ ANYWAY = "LUTRA_TRY_ANYWAY"
 
 PYTHON = 150 << 20  # bytes: Python with NumPy, Pillow, MLflow
 TORCH = 350 << 20  # bytes: the same with torch, its buffers and its threads
-IMAGE = {
-    "sr": 60,
-    "deblock": 60,
-}  # bytes for every pixel of the largest image while a task's images are prepared; else:
-IMAGE_ELSE = 160
+IMAGE = 60  # bytes for every pixel of the largest image while a task's images are prepared
+IMAGE_IN_FLOATS = 160  # the same where they are degraded in floating point
 SCORED = 60  # bytes for every value of an image that is evaluated
 SHEET = 3  # bytes for every value of an image on a comparison sheet
 
@@ -106,7 +103,8 @@ def of_prepare(params: Params, task: str) -> Needs:
     shapes = [source.shape() for part in image_sources(params, task).values() for source in part]
     pixels = [(width - width % scale) * (height - height % scale) for width, height, _ in shapes]
     values = sum(count * (1 if protocol.luma else shape[2]) for count, shape in zip(pixels, shapes, strict=True))
-    disk, memory = values + values // scale**2, IMAGE.get(params.task(task).task, IMAGE_ELSE) * max(pixels)
+    disk = values + values // scale**2
+    memory = (IMAGE_IN_FLOATS if protocol.degradation.in_floats else IMAGE) * max(pixels)
     smaller = "leave out the largest images, or make them smaller"
     if "deadleaves" in (*params.train_sets(task), *params.evaluate_sets(task)):
         leaves = params.data.deadleaves

@@ -17,7 +17,6 @@ from lutra.evaluation.protocols import Protocol
 from lutra.evaluation.scoring import sheet
 from lutra.files import all_at_once, write_whole
 from lutra.model import artifact
-from lutra.model.description import NetworkSpec
 from lutra.restore.restorer import Restorer
 from lutra.training.images import interleaved
 from pipeline import tracking
@@ -53,7 +52,7 @@ def run(job: Job) -> None:
     """
     protocol, data, out = job.task_params.protocol(), job.inputs["data"] / "evaluate", job.outputs
     artifacts = {kind: artifact.load(job.inputs[kind]) for kind in ("network", "exported", "finetuned")}
-    if not any(isinstance(function, NetworkSpec) for function in artifacts["network"].functions.values()):
+    if not artifacts["network"].has_networks:
         del artifacts["network"]  # no network was trained: the stage train made tables
     models = {kind: Restorer(loaded) for kind, loaded in artifacts.items()}
     with tracking.stage_run(

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from lutra.files import write_whole
+from lutra.model.tasks import TASKS
 from pipeline.params import Experiment, Params, ParamsError, parse, reading
 
 Preset = Literal["quick", "published"]
@@ -116,11 +117,12 @@ def _values(family: str, preset: Preset, task: str, overrides: Sequence[str]) ->
 
 def usual_task(name: str) -> dict[str, Any]:
     """Return the options that the name of a task stands for, such as x4 or denoise25; none for other names."""
-    if name == "deblur":
-        return {"task": "deblur"}
-    match = re.fullmatch(r"(x|denoise|deblock)([1-9][0-9]*)", name)
-    option = {"x": "scale", "denoise": "sigma", "deblock": "quality"}
-    return {"task": "sr" if match[1] == "x" else match[1], option[match[1]]: int(match[2])} if match else {}
+    for task in TASKS.values():
+        if task.strength is None and name == task.short:
+            return {"task": task.name}
+        if task.strength and (match := re.fullmatch(f"{task.short}([1-9][0-9]*)", name)):
+            return {"task": task.name, task.strength: int(match[1])}
+    return {}
 
 
 def _checked(
