@@ -1,4 +1,4 @@
-"""Files appear whole: written to a temporary name in the same folder, then renamed."""
+"""Files and folders appear whole: they are written under a temporary name in the same folder, then renamed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import socket
 import zlib
 from collections.abc import Callable, Iterator
@@ -87,6 +88,34 @@ def write_whole(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -
 
 
 @contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Make a folder to fill, which takes the place of `path` at the end of the block, or of `all_at_once` around it.
+
+    Its files are on the disk before it gets its name. When the block raises, `path` stays as it was.
+    """
+    temporary, old = temporary_name(path), temporary_name(path)
+
+    def discard() -> None:
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def place() -> None:
+        if path.exists():
+            os.replace(path, old)  # a folder that is not empty cannot be replaced in one step
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            if old.exists():
+                os.replace(old, path)
+            raise
+
+    with placing(place, discard):
+        temporary.mkdir(parents=True)
+        yield temporary
+        _to_disk(temporary)
+
+
+@contextmanager
 def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """Make an OSError of the block name `path` where it names no file, or names the temporary one."""
     try:
@@ -128,6 +157,14 @@ def placing(place: Action, discard: Action) -> Iterator[None]:
             place()
         else:
             waiting.append((place, stack.pop_all().close))
+
+
+def _to_disk(folder: Path) -> None:
+    """Wait until the files are on the disk, so that one that is full is noticed before the folder gets its name."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("r+b") as file:
+                os.fsync(file.fileno())
 
 
 def _beginning(path: Path) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lutra.evaluation.protocols import Protocol
 from lutra.evaluation.scoring import sheet
-from lutra.files import all_at_once, write_whole
+from lutra.files import all_at_once, whole_folder, write_whole
 from lutra.model import artifact
 from lutra.restore.restorer import Restorer
 from lutra.training.images import interleaved
@@ -26,7 +26,6 @@ from pipeline.params import set_name
 from pipeline.reporting import compared, speed
 from pipeline.reporting.results import Result
 from pipeline.running.job import Job
-from pipeline.running.whole import whole_folder
 
 Image = NDArray[np.uint8]
 Scores = dict[str, dict[str, float]]

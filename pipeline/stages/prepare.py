@@ -18,13 +18,13 @@ from rich.markup import escape
 from rich.progress import track
 
 from lutra.evaluation.protocols import Protocol
+from lutra.files import whole_folder
 from lutra.imaging.degrade import SEED
 from lutra.terminal import printable
 from pipeline import tracking
 from pipeline.data.sets import Source, image_sources
 from pipeline.params import TaskParams
 from pipeline.running.job import Job
-from pipeline.running.whole import whole_folder
 
 Image = NDArray[np.uint8]
 CACHE = "cache"
