@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import re
 import secrets
@@ -77,6 +78,12 @@ def write_whole(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -
             file.write(write.encode() if isinstance(write, str) else write)
         file.flush()
         os.fsync(file.fileno())
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content, as 64 hexadecimal digits. Raises OSError where it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

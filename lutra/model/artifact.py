@@ -25,8 +25,9 @@ from lutra.model.description import (
     SampledTaps,
     Unit,
 )
-from lutra.model.fixedpoint import adarl_shares, sampling_weights
+from lutra.model.fixedpoint import FIXED
 from lutra.model.layouts import DenseLayout, Layout, layout_from_json
+from lutra.model.parsing import description_from_json
 from lutra.model.tasks import TASKS, Planes, planes_of
 
 FORMAT = 1
@@ -77,12 +78,13 @@ class Artifact:
 
     def _check_fixed_point(self, name: str, array: Array) -> None:
         """Check that the integers of a tensor are its real numbers in fixed point; elsewhere exp may differ by one."""
-        made = {".sampler_fixed": (sampling_weights, 1), ".adarl_fixed": (adarl_shares, 0)}
-        for ending, (function, most) in made.items():
-            if name.endswith(ending):
-                expected = function(self.tensors[name.removesuffix("_fixed")])
-                if np.abs(array.astype(np.int64) - expected).max() > most:
-                    raise ValueError(f"tensor '{name}' differs from '{name.removesuffix('_fixed')}' in fixed point")
+        real = name.removesuffix("_fixed")
+        kind = real.rpartition(".")[2]
+        if real == name or kind not in FIXED:
+            return
+        expected = FIXED[kind](self.tensors[real])
+        if np.abs(array.astype(np.int64) - expected).max() > (1 if kind == "sampler" else 0):
+            raise ValueError(f"tensor '{name}' differs from '{real}' in fixed point")
 
     @property
     def trained_planes(self) -> Planes:
@@ -248,7 +250,7 @@ def fields_of(header: Any) -> dict[str, Any]:
         if not isinstance(header.get(key), dict):
             raise ValueError(f"metadata field '{key}' is {shown(header.get(key))}, expected an object")
     return {
-        "description": Description.from_json(header.get("description")),
+        "description": description_from_json(header.get("description")),
         "functions": {name: _function_from_json(data) for name, data in header["functions"].items()},
         "task": header.get("task"),
         "provenance": header["provenance"],

@@ -13,6 +13,7 @@ from lutra.evaluation import bench, protocols
 from lutra.evaluation.protocols import Protocol
 from lutra.files import write_whole
 from lutra.model import artifact
+from lutra.model.artifact import Artifact
 from lutra.model.tasks import TASKS
 from pipeline import PROJECT
 from pipeline.params import Params
@@ -75,6 +76,13 @@ def ship(name: str, result: Path, model: Path, licence: str, zoo: Path = ZOO) ->
     path = zoo / f"{name}.safetensors"
     provenance = {**loaded.provenance, "licence": licence}
     artifact.save(path, replace(loaded, provenance=provenance, metrics=scores))
+    write_whole(zoo / f"{name}.md", card(name, result, loaded, licence))
+    return path
+
+
+def card(name: str, result: Path, model: Artifact, licence: str) -> str:
+    """Return the card of a model that comes with the library; the arguments are those of `ship`, the model loaded."""
+    recorded = json.loads(result.read_text())
     protocol = _protocol(recorded)
     kinds = (protocol.baseline_name, "finetuned")
     rows = [
@@ -84,7 +92,7 @@ def ship(name: str, result: Path, model: Path, licence: str, zoo: Path = ZOO) ->
     lines = [
         f"# {name}",
         "",
-        f"{title(protocol)} by family {loaded.description.family}, {loaded.table_bytes} bytes of tables.",
+        f"{title(protocol)} by family {model.description.family}, {model.table_bytes} bytes of tables.",
         f"Trained on {recorded['data']['train']} for {recorded['training_minutes']:.0f} minutes on "
         f"{recorded['machine']['cores']} cores ({recorded['machine']['processor']}).",
         "",
@@ -94,12 +102,11 @@ def ship(name: str, result: Path, model: Path, licence: str, zoo: Path = ZOO) ->
         "",
         f"Protocol: {recorded['metrics']['protocol']}.",
         "",
-        f"Command: {recorded['command']}. Parameters and versions: `results/{result.name}`.",
+        f"Command: `{recorded['command']}`. Parameters and versions: `results/{result.name}`.",
         "",
         f"Licence: the tables are under the project's licence; {licence}.",
     ]
-    write_whole(zoo / f"{name}.md", "\n".join(lines) + "\n")
-    return path
+    return "\n".join(lines) + "\n"
 
 
 def machine() -> dict[str, Any]:

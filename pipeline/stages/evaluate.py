@@ -6,17 +6,13 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lutra.evaluation.protocols import Protocol
-from lutra.evaluation.scoring import sheet
+from lutra.evaluation.scoring import Restore, Sample, Scored, score, sheet
 from lutra.files import all_at_once, write_whole
 from lutra.model import artifact
 from lutra.restore.restorer import Restorer
@@ -27,21 +23,8 @@ from pipeline.params import Params, set_name
 from pipeline.reporting import compared, speed
 from pipeline.running.whole import whole_folder
 
-Image = NDArray[np.uint8]
-Restore = Callable[[Image], Image]
 Scores = dict[str, dict[str, float]]
 """Of one image: {kind: {measure: value}}; the kinds are the protocol's baseline, network, exported and finetuned."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One evaluation image with its restorations by every kind, and their scores."""
-
-    name: str
-    input: Image
-    target: Image
-    restored: dict[str, Image]
-    scores: Scores
 
 
 def run(params: Params, experiment: str, root: Path) -> None:
@@ -141,21 +124,19 @@ def _score_set(
     """Return the scores of a set's images, by name; `draw` gets set, place and image one by one."""
     rows = {}
     for number, scored in enumerate(_score(images, models, protocol)):
-        rows[scored.name] = scored.scores
+        rows[scored.sample.name] = scored.scores
         draw(name, number, scored)
     return rows
 
 
 def _score(images: PackedImages, models: dict[str, Restore], protocol: Protocol) -> Iterator[Scored]:
+    methods = {protocol.baseline_name: protocol.baseline, **models}
     for index, name in enumerate(images.names):
-        degraded, target = interleaved(images.input(index)), interleaved(images.target(index))
-        restored = {protocol.baseline_name: protocol.baseline(degraded)}
-        restored |= {kind: model(degraded) for kind, model in models.items()}
+        sample = Sample(name, interleaved(images.input(index)), interleaved(images.target(index)))
         try:
-            scores = {kind: protocol.score(image, target) for kind, image in restored.items()}
+            yield score(sample, methods, protocol)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
-        yield Scored(name, degraded, target, restored, scores)
 
 
 def _draw(
@@ -174,8 +155,10 @@ def _draw(
 
 def _sheet(scored: Scored, experiment: str, protocol: Protocol) -> bytes:
     kinds = {protocol.baseline_name: protocol.baseline_name, f"{experiment} (table)": "finetuned"}
-    shown = {label: (scored.restored[kind], scored.scores[kind]) for label, kind in kinds.items()}
-    return _png(sheet(scored.input, scored.target, shown, protocol, title=protocol.titled(scored.name)))
+    restored = {label: scored.restored[kind] for label, kind in kinds.items()}
+    scores = {label: scored.scores[kind] for label, kind in kinds.items()}
+    shown = Scored(scored.sample, restored, scores)
+    return _png(sheet(shown, protocol, title=protocol.titled(scored.sample.name)))
 
 
 def _kinds(rows: dict[str, dict[str, Scores]]) -> list[str]:

@@ -30,7 +30,7 @@ from lutra.files import write_whole
 from lutra.model.artifact import Artifact, layout_for, split_table
 from lutra.model.description import PATTERNS, TAP_BITS, Description, SampledTaps
 from lutra.model.families import registry
-from lutra.model.fixedpoint import adarl_shares, sampling_weights
+from lutra.model.fixedpoint import with_fixed
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Dimensions, Layout
 from lutra.model.published import sidecar
 from lutra.model.published.arrays import DIRECTORY, PARTS, Stored, files_of, load_array
@@ -85,10 +85,10 @@ def read_tables(paths: Iterable[Path], family: str, scale: int) -> Artifact:
         tensors |= split_table(unit.name, functions[unit.name], np.concatenate(tables))
         if isinstance(unit.taps, SampledTaps):
             logits = _real(own["sampler"], (4, 1, unit.taps.kernel, unit.taps.kernel)).reshape(4, -1)
-            tensors |= {f"{unit.name}.sampler": logits, f"{unit.name}.sampler_fixed": sampling_weights(logits)}
+            tensors |= with_fixed(f"{unit.name}.sampler", logits)
         if unit.previous:
             mix = _real(own["adarl"], (2, 2)).reshape(4)
-            tensors |= {f"{unit.name}.adarl": mix, f"{unit.name}.adarl_fixed": adarl_shares(mix)}
+            tensors |= with_fixed(f"{unit.name}.adarl", mix)
     record = {file.path.name: _record(f"{file.unit}.{file.part}", file.array) for file in files}
     record |= {path.name: _record(DIRECTORY, array) for path, array in directories.items()}
     return Artifact(description, functions, tensors, provenance={"published": record})
