@@ -129,7 +129,7 @@ def compare(
     import numpy as np
 
     from lutra.evaluation import compare as comparison
-    from lutra.imaging.files import read_image, write_image
+    from lutra.imaging.images import read_image, write_image
 
     region = comparison.parse_crop(crop) if crop else None
     loaded = comparison.load_labelled(models)

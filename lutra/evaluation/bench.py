@@ -20,7 +20,7 @@ from lutra.evaluation import fsrcnn
 from lutra.evaluation.fsrcnn import optional
 from lutra.evaluation.synthetic import SYSTEMS, synthetic_model, synthetic_photograph
 from lutra.evaluation.timing import Call, seconds_in_turns
-from lutra.imaging.files import read_image
+from lutra.imaging.images import read_image
 from lutra.limits import processors
 from lutra.model.artifact import Artifact
 from lutra.terminal import Table

@@ -16,8 +16,8 @@ from PIL import Image as PillowImage
 from lutra.evaluation import protocols
 from lutra.evaluation.protocols import Protocol, Scores
 from lutra.files import write_whole
-from lutra.imaging.files import read_image
 from lutra.imaging.folders import Entry
+from lutra.imaging.images import read_image
 from lutra.imaging.sheet import Crop, Panel, comparison_sheet
 from lutra.model.artifact import Artifact
 from lutra.model.tasks import TASKS

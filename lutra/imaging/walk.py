@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lutra.imaging.files import SUFFIXES
+from lutra.imaging.decoding import SUFFIXES
 
 UNREAD = (
     *(".jfif", ".jpe", ".gif", ".pbm", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".tga", ".exr"),

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutra.imaging.colour import to_three_channels
-from lutra.imaging.files import open_image, read_image
+from lutra.imaging.decoding import open_image
 from lutra.imaging.folders import Entry, find_images
+from lutra.imaging.images import read_image
 from lutra.imaging.resize import imresize
 from pipeline import PROJECT
 from pipeline.data import deadleaves

@@ -16,7 +16,7 @@ import pytest
 
 from lutra import engine
 from lutra.files import temporary_name
-from lutra.imaging.files import read_image, write_image
+from lutra.imaging.images import read_image, write_image
 from lutra.model import artifact
 from lutra.model.tasks import options
 from lutra.reference.convert import from_artifact

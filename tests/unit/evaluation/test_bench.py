@@ -10,7 +10,7 @@ import pytest
 from lutra import engine
 from lutra.evaluation import bench, fsrcnn
 from lutra.evaluation.synthetic import SYSTEMS, synthetic_model, synthetic_photograph
-from lutra.imaging.files import write_image
+from lutra.imaging.images import write_image
 from lutra.model import artifact
 from tests.golden import cases
 from tests.unit.cli.test_cli import lutra

@@ -10,7 +10,7 @@ from lutra.evaluation import compare, scoring
 from lutra.evaluation.protocols import super_resolution
 from lutra.evaluation.synthetic import SYSTEMS, synthetic_model, synthetic_photograph
 from lutra.imaging import sheet
-from lutra.imaging.files import read_image, write_image
+from lutra.imaging.images import read_image, write_image
 from lutra.imaging.resize import imresize
 from lutra.model import artifact
 from lutra.restore.restorer import Restorer

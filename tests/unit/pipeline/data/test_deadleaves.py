@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
-from lutra.imaging.files import read_image
+from lutra.imaging.images import read_image
 from pipeline.data import deadleaves
 from pipeline.data.deadleaves import Leaves, draw
 

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from lutra.evaluation.protocols import super_resolution
-from lutra.imaging.files import write_image
+from lutra.imaging.images import write_image
 from lutra.imaging.metrics import CEILING
 from lutra.model.description import NetworkSpec
 from lutra.model.families import registry
