@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lutra.model import families
 from lutra.model.artifact import Artifact, layout_for, split_table
 from lutra.model.description import TAP_BITS, SampledTaps
-from lutra.model.families import registry
 from lutra.model.fixedpoint import with_fixed
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 
@@ -31,7 +31,7 @@ def synthetic_model(family: str, options: dict[str, Any], layout: Layout, *, sca
 
     It is about as fast as a trained one: what a table holds changes only which entries the next step reads.
     """
-    description = registry.describe(family, scale, options)
+    description = families.describe(family, scale, options)
     description = replace(description, tap_bits=TAP_BITS if family == "autolut" else None)
     generator = np.random.default_rng(0)
     functions: dict[str, Layout] = {}

@@ -28,7 +28,7 @@ from lutra.model.description import (
 from lutra.model.fixedpoint import FIXED
 from lutra.model.layouts import DenseLayout, Layout, layout_from_json
 from lutra.model.parsing import description_from_json
-from lutra.model.tasks import TASKS, Planes, planes_of
+from lutra.model.tasks import TASKS, Planes
 
 FORMAT = 1
 
@@ -89,7 +89,7 @@ class Artifact:
     @property
     def trained_planes(self) -> Planes:
         """What a picture is taken apart into before it is restored."""
-        return self.planes or planes_of(self.task)
+        return self.planes or TASKS[self.task].planes
 
     def table(self, unit: str) -> Array:
         """The entries of a unit's table, all parts in order: (entries, values) int8."""

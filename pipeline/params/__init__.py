@@ -25,7 +25,7 @@ from pydantic import (
 
 from lutra.evaluation import protocols
 from lutra.model.description import PATTERNS, NetworkSpec
-from lutra.model.families.registry import FAMILIES, describe, network_spec
+from lutra.model.families import FAMILIES, describe, network_spec
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.model.tasks import TASKS, Option, options
 from pipeline import PROJECT

@@ -8,8 +8,7 @@ from pathlib import Path
 import torch
 
 from lutra.files import all_at_once
-from lutra.model import artifact
-from lutra.model.families import registry
+from lutra.model import artifact, families
 from lutra.reference.build import build
 from lutra.reference.convert import to_artifact
 from lutra.reference.interpreter import LutModel
@@ -32,7 +31,7 @@ def run(params: Params, experiment: str, root: Path) -> None:
     task, data = params.task_of(experiment), root / "prepare" / block.task
     protocol = task.protocol()
     out = root / "train" / experiment
-    description = registry.describe(block.family, protocol.scale, block.model.model_dump())
+    description = families.describe(block.family, protocol.scale, block.model.model_dump())
     torch.manual_seed(block.train.seed)
     model = build(description, block.network_spec())
     tables = block.train.makes_tables

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from lutra.model import families
 from lutra.model.artifact import Artifact
 from lutra.model.description import PATTERNS, NetworkSpec, SampledTaps, Unit
-from lutra.model.families import registry
 from lutra.model.fixedpoint import with_fixed
 
 Array = NDArray[Any]
@@ -64,12 +64,12 @@ class _Parameters:
 
 
 def _artifact(arrays: dict[str, Array], family: str, scale: int, path: Path) -> Artifact:
-    description = registry.describe(family, scale, _options(arrays, family))
+    description = families.describe(family, scale, _options(arrays, family))
     if family == "srlut":
         description = replace(description, padding="reflect")
     parameters = _Parameters(arrays)
     first = _layer(_network_prefix(next(description.units())[1], family), 1, family) + ".weight"
-    spec = replace(registry.network_spec(family), width=len(parameters.named(first)))
+    spec = replace(families.network_spec(family), width=len(parameters.named(first)))
     tensors: dict[str, Array] = {}
     for _, unit in description.units():
         prefix = _network_prefix(unit, family)

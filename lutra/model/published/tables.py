@@ -27,9 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutra.files import write_whole
+from lutra.model import families
 from lutra.model.artifact import Artifact, layout_for, split_table
 from lutra.model.description import PATTERNS, TAP_BITS, Description, SampledTaps
-from lutra.model.families import registry
 from lutra.model.fixedpoint import with_fixed
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Dimensions, Layout
 from lutra.model.published import sidecar
@@ -62,7 +62,7 @@ def read_tables(paths: Iterable[Path], family: str, scale: int) -> Artifact:
 
     Args:
         paths: the .npy files of one model, in any order.
-        family: a key of `registry.FAMILIES`.
+        family: a key of `families.FAMILIES`.
         scale: upscaling factor.
 
     Raises:
@@ -232,7 +232,7 @@ def _describe(files: list[_File], family: str, scale: int, diagonal: bool) -> De
         options = {"base": "spflut" if spf else "mulut", "branches": len(branches)}
         options["stages"] = None if spf else len({file.unit.split("_")[0] for file in files})
         options["kernel"] = next((file.array.shape[-1] for file in files if file.part == "sampler"), None)
-    description = registry.describe(family, scale, options)
+    description = families.describe(family, scale, options)
     if family == "srlut":
         return replace(description, padding="reflect")
     if family == "autolut":
