@@ -18,7 +18,7 @@ from lutra.evaluation.protocols import LABELS, Protocol
 from lutra.imaging.sheet import Crop, choose_crop
 from lutra.restore.restorer import Restorer
 from pipeline.data.packed import PackedImages, interleaved
-from pipeline.reporting.published import order
+from pipeline.reporting.papers import order
 
 Image = NDArray[np.uint8]
 WIDTH, HEIGHT = 384, 288  # of what is shown, pixels of the clean image at most: its double fits a page

@@ -17,7 +17,7 @@ from lutra.model.artifact import Artifact
 from lutra.model.tasks import TASKS
 from pipeline import PROJECT
 from pipeline.params import Params
-from pipeline.reporting.published import order, title
+from pipeline.reporting.papers import order, title
 from pipeline.reporting.rows import read_metrics
 from pipeline.running.provenance import train_name
 

@@ -11,7 +11,7 @@ from typing import Any
 from lutra.evaluation.protocols import LABELS, Protocol
 from lutra.imaging.metrics import CEILING
 from pipeline.reporting.charts import Mark
-from pipeline.reporting.published import Published, title
+from pipeline.reporting.papers import Published, title
 from pipeline.reporting.speed import Speed
 
 KINDS = ("finetuned", "exported", "network")  # the first is what is shipped

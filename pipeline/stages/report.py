@@ -18,7 +18,7 @@ from lutra.model.artifact import Artifact
 from lutra.restore.restorer import Restorer
 from pipeline import tracking
 from pipeline.params import Experiment, Params
-from pipeline.reporting import page, published, speed
+from pipeline.reporting import page, papers, speed
 from pipeline.reporting.page import Made
 from pipeline.reporting.pictures import BUDGET, pictures
 from pipeline.reporting.rows import Shown, read_metrics
@@ -123,7 +123,7 @@ def _section(
         task,
         protocol,
         shown,
-        published.beside(protocol, _sets(metrics, protocol)),
+        papers.beside(protocol, _sets(metrics, protocol)),
         speed.measure(models, protocol.scale) if timed else None,
         pictures(root / "prepare" / task / "evaluate", models, protocol, budget),
     )
