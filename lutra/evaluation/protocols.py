@@ -14,7 +14,7 @@ from lutra.imaging.colour import rgb_to_y
 from lutra.imaging.degrade import DEGRADATIONS, SEED, Degradation
 from lutra.imaging.metrics import BLOCK, CEILING, SSIM_SIDE, psnr, psnr_b, psnr_y, ssim, ssim_y
 from lutra.imaging.resize import Variant, imresize, modcrop
-from lutra.model.tasks import TASKS, Measure, Option, planes_of
+from lutra.model.tasks import TASKS, Measure, Option
 
 Image = NDArray[np.uint8]
 Scores = dict[str, float]
@@ -183,7 +183,7 @@ def of(task: str, options: Mapping[str, Any], *, pairs: bool = False) -> Protoco
         made, scored = (_filled(text, degradation) for text in (TASKS[task].made, TASKS[task].scored))
     except (TypeError, OverflowError):  # an integer may be too large for a number
         raise ValueError(f"{task}: found {str(dict(options))[:100]}, expected numbers, or [least, most]") from None
-    return Protocol(task, degradation, TASKS[task].measures, made, scored, planes_of(task) == "luma", pairs)
+    return Protocol(task, degradation, TASKS[task].measures, made, scored, TASKS[task].planes == "luma", pairs)
 
 
 def mean(scores: Mapping[str, Scores]) -> Scores:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import ImageFile
 
-from lutra.imaging.files import SUFFIXES, open_image
+from lutra.imaging.decoding import SUFFIXES, open_image
 from lutra.imaging.walk import left_out_of, say_left_out, summary, walk
 
 LAYOUTS = "images, HR/ (with LR_bicubic/X4/), NAME_HR/, image_SRF_4/, BSDS500's images/, blur/ and sharp/"

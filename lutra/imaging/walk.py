@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lutra.imaging.files import SUFFIXES
+from lutra.imaging.decoding import SUFFIXES
 
 UNREAD = (
     *(".jfif", ".jpe", ".gif", ".pbm", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".tga", ".exr"),
@@ -69,15 +69,20 @@ def walk(folder: Path, skip: Callable[[Path], bool] = lambda path: False) -> Wal
         for path in inside:
             if path.name.startswith("."):
                 continue
-            if path.is_dir():
-                if not skip(path):
-                    (linked if path.is_symlink() else waiting).append(path)
-            elif why := _why_not(path):
-                found.left_out.append((path, why))
-            elif path.suffix.lower() in SUFFIXES:
-                found.images.append(path)
+            if not path.is_dir():
+                _sort_in(path, found)
+            elif not skip(path):
+                (linked if path.is_symlink() else waiting).append(path)
     found.images.sort()
     return found
+
+
+def _sort_in(path: Path, found: Walk) -> None:
+    """Add a file that is no folder to the images or to what is left out, if it belongs to either."""
+    if why := _why_not(path):
+        found.left_out.append((path, why))
+    elif path.suffix.lower() in SUFFIXES:
+        found.images.append(path)
 
 
 def left_out_of(folder: Path) -> list[tuple[Path, str]]:

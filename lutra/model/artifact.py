@@ -25,9 +25,10 @@ from lutra.model.description import (
     SampledTaps,
     Unit,
 )
-from lutra.model.fixedpoint import adarl_shares, sampling_weights
+from lutra.model.fixedpoint import FIXED
 from lutra.model.layouts import DenseLayout, Layout, layout_from_json
-from lutra.model.tasks import TASKS, Planes, planes_of
+from lutra.model.parsing import description_from_json
+from lutra.model.tasks import TASKS, Planes
 
 FORMAT = 1
 
@@ -77,17 +78,18 @@ class Artifact:
 
     def _check_fixed_point(self, name: str, array: Array) -> None:
         """Check that the integers of a tensor are its real numbers in fixed point; elsewhere exp may differ by one."""
-        made = {".sampler_fixed": (sampling_weights, 1), ".adarl_fixed": (adarl_shares, 0)}
-        for ending, (function, most) in made.items():
-            if name.endswith(ending):
-                expected = function(self.tensors[name.removesuffix("_fixed")])
-                if np.abs(array.astype(np.int64) - expected).max() > most:
-                    raise ValueError(f"tensor '{name}' differs from '{name.removesuffix('_fixed')}' in fixed point")
+        real = name.removesuffix("_fixed")
+        kind = real.rpartition(".")[2]
+        if real == name or kind not in FIXED:
+            return
+        expected = FIXED[kind](self.tensors[real])
+        if np.abs(array.astype(np.int64) - expected).max() > (1 if kind == "sampler" else 0):
+            raise ValueError(f"tensor '{name}' differs from '{real}' in fixed point")
 
     @property
     def trained_planes(self) -> Planes:
         """What a picture is taken apart into before it is restored."""
-        return self.planes or planes_of(self.task)
+        return self.planes or TASKS[self.task].planes
 
     def table(self, unit: str) -> Array:
         """The entries of a unit's table, all parts in order: (entries, values) int8."""
@@ -253,7 +255,7 @@ def fields_of(header: Any) -> dict[str, Any]:
         if not isinstance(header.get(key), dict):
             raise ValueError(f"metadata field '{key}' is {shown(header.get(key))}, expected an object")
     return {
-        "description": Description.from_json(header.get("description")),
+        "description": description_from_json(header.get("description")),
         "functions": {name: _function_from_json(data) for name, data in header["functions"].items()},
         "task": header.get("task"),
         "provenance": header["provenance"],

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lutra.imaging.files import SUFFIXES
+from lutra.imaging.decoding import SUFFIXES
 from lutra.imaging.folders import image_size
-from lutra.imaging.pictures import check_writable, read_picture, write_picture
+from lutra.imaging.images import check_writable, read_picture, write_picture
 from lutra.imaging.walk import identity, say_left_out, summary, walk
 from lutra.restore.done import Done
 from lutra.restore.restorer import Restorer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -10,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from lutra.files import sha256_of
 
 RECORD = ".lutra-restored.jsonl"
 """The file's name. Of several lines for one result, the last one counts."""
@@ -29,7 +30,7 @@ class Making:
     @staticmethod
     def of(model: Path, quality: int | None) -> Making:
         """Read the model's file for its checksum. Raises OSError where it cannot be read."""
-        return Making(hashlib.sha256(model.read_bytes()).hexdigest(), quality)
+        return Making(sha256_of(model), quality)
 
 
 class Done:

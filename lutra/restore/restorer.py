@@ -16,8 +16,8 @@ from PIL import Image
 from lutra import _core, engine, limits
 from lutra.imaging.alpha import enlarge_alpha, fill_hidden
 from lutra.imaging.colour import rgb_to_y, with_luma
-from lutra.imaging.files import Refused
-from lutra.imaging.pictures import is_opaque, to_pixels
+from lutra.imaging.decoding import Refused
+from lutra.imaging.images import is_opaque, to_pixels
 from lutra.imaging.resize import imresize
 from lutra.model import artifact
 from lutra.model.artifact import Artifact

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lutra import zoo
-from lutra.files import write_whole
+from lutra.files import sha256_of, write_whole
 
 if TYPE_CHECKING:
     from urllib.request import HTTPRedirectHandler
@@ -73,7 +73,7 @@ def _fetch(address: str, scheme: str) -> Path:
         raise ValueError(f"{address}: no checksum, expected the address to end in #sha256= and 64 hexadecimal digits")
     expected = checksum[1].lower()
     path = cache() / f"{expected}.safetensors"
-    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == expected:
+    if path.is_file() and sha256_of(path) == expected:
         return path
     content = _download(location)
     found = hashlib.sha256(content).hexdigest()

@@ -71,7 +71,7 @@ class Restoration(PythonModel):
 
     def _restore(self, content: bytes, max_pixels: int, threads: int | None) -> bytes:
         from lutra.imaging.folders import image_size
-        from lutra.imaging.pictures import picture_bytes, read_picture
+        from lutra.imaging.images import picture_bytes, read_picture
 
         folder = Path(tempfile.mkdtemp(prefix="lutra-served-"))
         source = folder / "image"

@@ -13,8 +13,8 @@ from skimage import metrics
 from lutra.evaluation import protocols
 from lutra.imaging.colour import rgb_to_y
 from lutra.imaging.degrade import DEGRADATIONS
-from lutra.imaging.files import read_image
 from lutra.imaging.folders import find_images
+from lutra.imaging.images import read_image
 from lutra.imaging.metrics import psnr_b
 from lutra.model.tasks import TASKS, Task
 from tests.golden.cases import image
