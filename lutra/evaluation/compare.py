@@ -14,6 +14,7 @@ from lutra.evaluation.scoring import protocol_of, sheet
 from lutra.imaging.sheet import Crop
 from lutra.model import artifact
 from lutra.model.artifact import Artifact
+from lutra.model.tasks import TASKS
 from lutra.restore import sources
 from lutra.restore.restorer import Restorer
 
@@ -68,7 +69,7 @@ def common_protocol(models: Mapping[str, Artifact]) -> Protocol:
     """The protocol of all the models; raises ValueError where they differ in task, options or scale."""
     found = {name: protocol_of(model) for name, model in models.items()}
     first = next(iter(found.values()))
-    if any(protocol != first for protocol in found.values()) or (first.task == "sr" and first.scale == 1):
+    if any(protocol != first for protocol in found.values()) or (TASKS[first.task].enlarges and first.scale == 1):
         shown = ", ".join(f"{name} {_said(models[name])}" for name in found)
         raise ValueError(f"models to compare: found {shown}, expected one task and scale for all, sr of at least x2")
     return first

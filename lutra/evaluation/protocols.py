@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lutra.imaging.colour import rgb_to_y
-from lutra.imaging.degrade import INERTIA, SEED, Bicubic, Degradation, Jpeg, MotionBlur, Noise
+from lutra.imaging.degrade import DEGRADATIONS, SEED, Degradation
 from lutra.imaging.metrics import BLOCK, CEILING, SSIM_SIDE, psnr, psnr_b, psnr_y, ssim, ssim_y
 from lutra.imaging.resize import Variant, imresize, modcrop
-from lutra.model.description import TASKS
+from lutra.model.tasks import TASKS, Measure, Option, planes_of
 
-Measure = Literal["psnr_y", "ssim_y", "psnr", "psnr_b", "ssim"]
 Image = NDArray[np.uint8]
 Scores = dict[str, float]
-Range = tuple[float, float]
 
 LABELS: dict[str, str] = {
     "psnr_y": "PSNR-Y, dB",
@@ -29,9 +27,6 @@ LABELS: dict[str, str] = {
     "ssim": "SSIM",
     "lpips": "LPIPS",
 }
-_SSIM = "SSIM by an 11x11 Gaussian, sigma 1.5, valid region"
-_PLANES = f"all planes, no border cut; {_SSIM}, mean over planes"
-_SEED = "Philox, seed 0, counted by the image's place in its set"
 _PAIRS = "input: the set's own degraded images"
 
 
@@ -74,7 +69,7 @@ class Protocol:
     @property
     def names(self) -> tuple[str, str]:
         """What the input and the clean image are called on pictures."""
-        return ("LR", "HR") if self.task == "sr" else ("input", "clean")
+        return TASKS[self.task].labels
 
     @property
     def baseline_name(self) -> str:
@@ -158,77 +153,37 @@ _MEASURES: dict[str, Callable[[Image, Image, int], float]] = {
 
 
 def super_resolution(scale: int, bicubic: Variant = "uint8") -> Protocol:
-    """PSNR and SSIM on luma against MATLAB's bicubic LR; `scale` border pixels cut for PSNR."""
-    made = f"LR: MATLAB bicubic x1/{scale} ({bicubic} variant) of HR cropped to a multiple of {scale}"
-    scored = (
-        f"PSNR and SSIM on Y (BT.601, 16..235) of uint8 RGB, {scale} border pixels cut for PSNR, none for SSIM "
-        "(11x11 Gaussian, sigma 1.5, valid region)"
-    )
-    return Protocol("sr", Bicubic(scale, bicubic), ("psnr_y", "ssim_y"), made, scored)
-
-
-def denoising(sigma: float | Range) -> Protocol:
-    """PSNR over all pixels of images with Gaussian noise, plane by plane; the papers' sets are gray."""
-    least, most = _ends(sigma)
-    made = f"input: Gaussian noise of sigma {_shown(sigma)} ({_SEED}), rounded and clipped to uint8"
-    return Protocol("denoise", Noise((least, most)), ("psnr", "ssim"), made, f"PSNR over {_PLANES}")
-
-
-def deblocking(quality: int | tuple[int, int]) -> Protocol:
-    """PSNR, PSNR-B and SSIM of JPEG-compressed luma."""
-    least, most = _ends(quality)
-    made = f"input: JPEG of quality {_shown(quality)} (libjpeg) of Y (BT.601, 16..235, rounded) or of the gray image"
-    scored = f"PSNR and PSNR-B (8x8 blocks) of Y, no border cut; {_SSIM}"
-    degradation = Jpeg((_whole(least), _whole(most)))
-    return Protocol("deblock", degradation, ("psnr", "psnr_b", "ssim"), made, scored, luma=True)
-
-
-def deblurring(length: float | Range = (5.0, 10.0), sigma: float = 1.0, inertia: float = INERTIA) -> Protocol:
-    """PSNR over all planes of images under synthetic motion blur."""
-    made = (
-        f"input: blur of a random camera path of {_shown(length)} pixels, inertia {inertia:g}, then Gaussian noise of "
-        f"sigma {sigma:g} ({_SEED}), rounded"
-    )
-    degradation = MotionBlur(_ends(length), sigma, inertia)
-    return Protocol("deblur", degradation, ("psnr", "ssim"), made, f"PSNR over {_PLANES}")
-
-
-_TASKS: dict[str, tuple[Callable[..., Protocol], tuple[str, ...], tuple[str, ...]]] = {
-    # the constructor, the options it needs, the others that it knows
-    "sr": (super_resolution, ("scale",), ("bicubic",)),
-    "denoise": (denoising, ("sigma",), ()),
-    "deblock": (deblocking, ("quality",), ()),
-    "deblur": (deblurring, (), ("length", "sigma", "inertia")),
-}
-assert tuple(_TASKS) == TASKS
+    """Return the protocol of super-resolution: PSNR and SSIM of the luma against MATLAB's bicubic LR."""
+    return of("sr", {"scale": scale, "bicubic": bicubic})
 
 
 def of(task: str, options: Mapping[str, Any], *, pairs: bool = False) -> Protocol:
-    """The protocol of a task with its options, as files give them: a list of two for a range.
+    """Return the protocol of a task with its options.
 
     Args:
-        task: sr, denoise, deblock or deblur.
-        options: sr: scale, bicubic; denoise: sigma; deblock: quality; deblur: length, sigma, inertia.
+        task: a name in `lutra.model.tasks.TASKS`.
+        options: values of the task's options by name, as files give them: a list of two for a range.
         pairs: whether inputs are the image set's own.
 
     Raises:
         ValueError: the task or an option is not known, is missing or has an impossible value; names the option.
     """
-    if task not in _TASKS:
+    if task not in TASKS:
         raise ValueError(f"task: found {task!r}, expected one of {', '.join(TASKS)}")
-    make, needed, others = _TASKS[task]
+    known = {option.name: option for option in TASKS[task].options}
     for name in options:
-        if name not in needed + others:
-            raise ValueError(f"{name}: {task} has no such option, expected {', '.join(needed + others)}")
-    for name in needed:
-        if name not in options:
+        if name not in known:
+            raise ValueError(f"{name}: {task} has no such option, expected {', '.join(known)}")
+    for name, option in known.items():
+        if option.default is None and name not in options:
             raise ValueError(f"{name}: found nothing, expected it for {task}")
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
     try:
-        protocol = make(**values)
+        values = {name: _value(option, options.get(name, option.default)) for name, option in known.items()}
+        degradation = DEGRADATIONS[TASKS[task].degradation](**values)
+        made, scored = (_filled(text, degradation) for text in (TASKS[task].made, TASKS[task].scored))
     except (TypeError, OverflowError):  # an integer may be too large for a number
         raise ValueError(f"{task}: found {str(dict(options))[:100]}, expected numbers, or [least, most]") from None
-    return replace(protocol, pairs=pairs)
+    return Protocol(task, degradation, TASKS[task].measures, made, scored, planes_of(task) == "luma", pairs)
 
 
 def mean(scores: Mapping[str, Scores]) -> Scores:
@@ -237,20 +192,31 @@ def mean(scores: Mapping[str, Scores]) -> Scores:
     return {measure: fmean(row[measure] for row in scores.values()) for measure in measures}
 
 
-def _ends(value: float | Range) -> Range:
-    """A number as the range that holds it alone; TypeError for what is neither."""
-    ends = value if isinstance(value, tuple) else (value, value)
+def _value(option: Option, value: Any) -> Any:
+    """Return an option's value as the degradation takes it; TypeError where it is of another kind."""
+    if not option.kind.endswith("range"):
+        if option.kind == "number" and not isinstance(value, int | float):
+            raise TypeError
+        return value
+    ends = tuple(value) if isinstance(value, list | tuple) else (value, value)
     if len(ends) != 2 or not all(isinstance(end, int | float) for end in ends):
         raise TypeError
-    return ends
+    return tuple(_whole(option.name, end) for end in ends) if option.kind == "whole range" else ends
 
 
-def _whole(value: float) -> int:
+def _whole(name: str, value: float) -> int:
     if value != int(value):
-        raise ValueError(f"quality: found {value:g}, expected a whole number")
+        raise ValueError(f"{name}: found {value:g}, expected a whole number")
     return int(value)
 
 
-def _shown(value: float | Range) -> str:
-    least, most = _ends(value)
-    return f"{least:g}" if least == most else f"{least:g} to {most:g}"
+def _filled(text: str, degradation: Degradation) -> str:
+    """Return a text with the degradation's fields in the place of their names in braces."""
+    return text.format(**{name: _shown(value) for name, value in asdict(degradation).items()})
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        least, most = value
+        return f"{least:g}" if least == most else f"{least:g} to {most:g}"
+    return value if isinstance(value, str) else f"{value:g}"

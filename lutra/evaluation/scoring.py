@@ -20,6 +20,7 @@ from lutra.imaging.files import read_image
 from lutra.imaging.folders import Entry
 from lutra.imaging.sheet import Crop, Panel, comparison_sheet
 from lutra.model.artifact import Artifact
+from lutra.model.tasks import TASKS
 from lutra.terminal import printable
 
 Image = NDArray[np.uint8]
@@ -50,10 +51,11 @@ def protocol_of(model: Artifact, options: Mapping[str, object] | None = None, *,
     Raises:
         ValueError: an option that the task needs is neither in the model nor given, or the task does not have it.
     """
-    if model.task != "sr" and model.description.scale != 1:
+    enlarges = TASKS[model.task].enlarges
+    if not enlarges and model.description.scale != 1:
         raise ValueError(f"scale is {model.description.scale}, expected 1 for task {model.task}")
     found = dict(model.options) | {name: value for name, value in (options or {}).items() if value is not None}
-    if model.task == "sr":
+    if enlarges:
         found["scale"] = model.description.scale
     return protocols.of(model.task, found, pairs=pairs)
 

@@ -2,7 +2,11 @@
 
 A degradation is plain data with `apply(image, number)`: which image of a set it is decides its noise, quality or
 kernel, so that a set is degraded the same way every time. Images of several planes are degraded plane by plane,
-noise drawn for each, one kernel for all.
+noise drawn for each, one kernel for all. Each degradation states
+
+- `scale`: how many times smaller, per side, it makes an image;
+- `anew`: whether a part of an image looks as an image of its size would, so that every patch may be degraded anew;
+- `in_floats`: whether it computes in floating point, which takes more memory.
 """
 
 from __future__ import annotations
@@ -108,6 +112,7 @@ class Bicubic:
     scale: int
     bicubic: Variant = "uint8"
     anew: ClassVar[bool] = False
+    in_floats: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Raise ValueError for a scale or a variant that does not exist."""
@@ -128,7 +133,7 @@ class Noise:
     sigma: Range
     scale: ClassVar[int] = 1
     anew: ClassVar[bool] = True
-    """A part of an image has the noise that an image of its size has: it may be drawn for every patch."""
+    in_floats: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Raise ValueError for numbers that are no range of sigmas."""
@@ -147,6 +152,7 @@ class Jpeg:
     quality: tuple[int, int]
     scale: ClassVar[int] = 1
     anew: ClassVar[bool] = False
+    in_floats: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Raise ValueError for numbers that are no range of qualities."""
@@ -170,6 +176,7 @@ class MotionBlur:
     inertia: float = INERTIA
     scale: ClassVar[int] = 1
     anew: ClassVar[bool] = False
+    in_floats: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Raise ValueError for numbers that are no range of lengths or no sigma."""
@@ -185,6 +192,9 @@ class MotionBlur:
 
 
 Degradation = Bicubic | Noise | Jpeg | MotionBlur
+
+DEGRADATIONS: dict[str, type[Degradation]] = {kind.__name__: kind for kind in get_args(Degradation)}
+"""Every degradation by its name."""
 
 
 def _check_range(name: str, values: Range, least: float, most: float) -> None:

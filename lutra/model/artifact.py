@@ -18,18 +18,16 @@ from safetensors.numpy import save as serialise
 from lutra.files import write_whole
 from lutra.model.description import (
     MIX_BITS,
-    TASKS,
     WEIGHT_BITS,
     ChannelTaps,
     Description,
     NetworkSpec,
-    Planes,
     SampledTaps,
     Unit,
-    planes_of,
 )
 from lutra.model.fixedpoint import adarl_shares, sampling_weights
 from lutra.model.layouts import DenseLayout, Layout, layout_from_json
+from lutra.model.tasks import TASKS, Planes, planes_of
 
 FORMAT = 1
 
@@ -104,6 +102,11 @@ class Artifact:
         return not any(isinstance(function, NetworkSpec) for function in self.functions.values())
 
     @property
+    def has_networks(self) -> bool:
+        """Whether any unit is a network, not a table."""
+        return any(isinstance(function, NetworkSpec) for function in self.functions.values())
+
+    @property
     def table_bytes(self) -> int:
         """Bytes of all the tables together, without samplers."""
         layouts = {name: layout for name, layout in self.functions.items() if not isinstance(layout, NetworkSpec)}
@@ -170,7 +173,7 @@ def _check_forms(
     names = [unit.name for _, unit in description.units()]
     if set(names) != set(functions):
         raise ValueError(f"functions are given for {shown(sorted(functions))}, expected {shown(sorted(names))}")
-    if task not in TASKS:
+    if not isinstance(task, str) or task not in TASKS:
         raise ValueError(f"task is {shown(task)}, expected one of {', '.join(TASKS)}")
     expected = expected_tensors(description, functions)
     for name in sorted(expected.keys() - found.keys()):

@@ -16,18 +16,6 @@ Bound = Literal["clamp", "tanh"]
 ROUNDINGS: tuple[str, ...] = get_args(Rounding)
 """In the order of the compiled core's numbers for them."""
 
-TASKS = ("sr", "denoise", "deblock", "deblur")
-"""What a model may be trained for; what each means is in `lutra.evaluation.protocols`."""
-
-Planes = Literal["each", "luma"]
-"""What a model was trained on: "each" colour plane by itself, 0..255, or the "luma" Y of BT.601, 16..235."""
-
-
-def planes_of(task: str) -> Planes:
-    """Return what the models of a task are trained on."""
-    return "luma" if task == "deblock" else "each"
-
-
 PATTERNS: dict[str, tuple[Offset, Offset, Offset, Offset]] = {
     "s": ((0, 0), (0, 1), (1, 0), (1, 1)),
     "d": ((0, 0), (0, 2), (2, 0), (2, 2)),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lutra.model import artifact
+from lutra.model.tasks import TASKS
 
 FOLDER = Path(__file__).parent
 SETS = ("Set5", "Set12", "classic5")
@@ -25,7 +26,7 @@ def facts(path: Path) -> tuple[str, str, str, str, str]:
     the metrics, such as "Set5 29.83 dB".
     """
     model = artifact.load(path)
-    strength = model.options.get({"denoise": "sigma", "deblock": "quality"}.get(model.task, ""))
+    strength = model.options.get(TASKS[model.task].strength or "")
     task = f"{model.task} {strength}" if strength is not None else model.task
     scale, size = str(model.description.scale), str(path.stat().st_size)
     return task, scale, size, _score(model.metrics), str(model.provenance.get("licence", ""))

@@ -6,18 +6,17 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
-
-from filelock import FileLock, Timeout
 
 from lutra.files import leftovers, temporary_name, write_whole
 from pipeline.data.archives import extract, is_archive
 from pipeline.data.catalogue import DATA, Download, Downloaded, Packaged, catalogue
 from pipeline.data.download import Patience, download
 from pipeline.data.inventory import count
+from pipeline.data.locking import alone
 from pipeline.data.selection import choose, is_image, is_of, place
 from pipeline.params import reading
 
@@ -212,16 +211,5 @@ def _size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
 
 
-@contextmanager
-def _alone(lock: Path, say: Say) -> Iterator[None]:
-    """Hold a lock; says so before it waits for another process."""
-    held = FileLock(lock)
-    with suppress(Timeout):
-        held.acquire(timeout=0)
-    if not held.is_locked:
-        say(f"waiting for another fetch, which holds {lock}")
-        held.acquire()
-    try:
-        yield
-    finally:
-        held.release()
+def _alone(lock: Path, say: Say) -> AbstractContextManager[None]:
+    return alone(lock, lambda: say(f"waiting for another fetch, which holds {lock}"))

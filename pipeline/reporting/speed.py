@@ -1,4 +1,4 @@
-"""How long models take for a frame of 1280x720: all in one run, in turns, so that their ratios hold."""
+"""Measure the time of models for a frame of 1280x720: all in one run, in turns, so that their ratios hold."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Speed:
 
 
 def measure(models: Mapping[str, Restorer], scale: int, width: int = WIDTH, height: int = HEIGHT) -> Speed:
-    """The least time of each model for a synthetic colour frame that becomes `width` x `height`.
+    """Return the least time of each model for a synthetic colour frame that becomes `width` x `height`.
 
     Args:
         models: by name, all of one scale.
@@ -42,17 +42,17 @@ def measure(models: Mapping[str, Restorer], scale: int, width: int = WIDTH, heig
     }
     found = _in_turns(calls)
     backends = sorted({model.backend for model in models.values()})
-    said = {"engine": "the compiled engine", "torch": "torch"}
+    names = {"engine": "the compiled engine", "torch": "torch"}
     text = (
         f"processor time, the least of up to {2 * ROUNDS} runs, all models in turns on one machine, {THREADS} thread, "
-        f"{' or '.join(said[name] for name in backends)}; {frame.shape[1]}x{frame.shape[0]} to "
+        f"{' or '.join(names[name] for name in backends)}; {frame.shape[1]}x{frame.shape[0]} to "
         f"{result[1]}x{result[0]} colour pixels"
     )
     return Speed(found, text)
 
 
 def _in_turns(calls: Mapping[str, Callable[[], object]]) -> dict[str, float]:
-    """The least milliseconds of each call: of the processor's time, which a busy machine does not stretch.
+    """Return the least milliseconds of each call, in processor time, which a busy machine does not stretch.
 
     A turn is two calls, so that the second finds in the cache what the others drove out.
     """
