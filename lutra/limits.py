@@ -1,4 +1,4 @@
-"""How much of the machine this process may use: processors, and the control groups that limit it."""
+"""The part of the machine that this process may use: its processors, and the control groups that limit it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def processors() -> int:
-    """Return how many processors this process may use: those of its affinity, or fewer where a quota is less.
+    """Return how many processors this process may use: those of its affinity, or fewer by quota.
 
     The quota of its control groups (a container's, a scheduler's) is read once.
     """
@@ -21,7 +21,7 @@ def processors() -> int:
 
 
 def processor_quota(groups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int | None:
-    """Return how many processors' time the control groups around this process grant it, rounded up; None for any."""
+    """Return the processors that this process's control groups grant by quota, rounded up; None without a quota."""
     found = []
     for folder, version in control_groups("cpu", groups, membership):
         try:
