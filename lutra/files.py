@@ -1,4 +1,4 @@
-"""Write files whole: under a temporary name in the same folder, then renamed."""
+"""Files and folders appear whole: they are written under a temporary name in the same folder, then renamed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import socket
 import zlib
 from collections.abc import Callable, Iterator
@@ -51,6 +52,12 @@ def remove_leftovers(folder: Path) -> None:
                         os.unlink(entry.path)
 
 
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal; the file is not held in memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write_whole(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -> None:
     """Write to `path`, whole or not at all; make the folder when it is missing.
 
@@ -80,10 +87,32 @@ def write_whole(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -
         os.fsync(file.fileno())
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's content, as 64 hexadecimal digits. Raises OSError where it cannot be read."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Make a folder to fill, which takes the place of `path` at the end of the block, or of `all_at_once` around it.
+
+    Its files are on the disk before it gets its name. When the block raises, `path` stays as it was.
+    """
+    temporary, old = temporary_name(path), temporary_name(path)
+
+    def discard() -> None:
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def place() -> None:
+        if path.exists():
+            os.replace(path, old)  # a folder that is not empty cannot be replaced in one step
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            if old.exists():
+                os.replace(old, path)
+            raise
+
+    with placing(place, discard):
+        temporary.mkdir(parents=True)
+        yield temporary
+        _to_disk(temporary)
 
 
 @contextmanager
@@ -128,6 +157,14 @@ def placing(place: Action, discard: Action) -> Iterator[None]:
             place()
         else:
             waiting.append((place, stack.pop_all().close))
+
+
+def _to_disk(folder: Path) -> None:
+    """Wait until the files are on the disk, so that one that is full is noticed before the folder gets its name."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("r+b") as file:
+                os.fsync(file.fileno())
 
 
 def _beginning(path: Path) -> str:

@@ -1,14 +1,28 @@
-"""The part of the machine that this process may use: its processors, and the control groups that limit it."""
+"""How much of the machine this process may use, and how it gives way: processors, control groups, waiting threads."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
+
+_WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+"""What users set to choose how OpenMP's threads wait: of every implementation, of GCC's, of LLVM's and Intel's."""
+
+
+def wait_passively() -> None:
+    """Make OpenMP's threads sleep while they wait, where torch is not loaded yet and the user has not chosen.
+
+    By default they spin: one that has lost its processor to another program is then waited for by burning the others.
+    OpenMP reads the variable when it is loaded, and torch loads it: call this before torch is imported.
+    """
+    if "torch" not in sys.modules and not any(name in os.environ for name in _WAITING):
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 def processors() -> int:
@@ -18,6 +32,12 @@ def processors() -> int:
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(allowed, _quota() or allowed)
+
+
+def threads(environment: Mapping[str, str] = os.environ) -> int:
+    """Return how many threads this process was given: OMP_NUM_THREADS, or one for each processor it may use."""
+    given = environment.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return max(1, int(given)) if given.isdigit() else processors()
 
 
 def processor_quota(groups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int | None:

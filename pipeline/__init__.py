@@ -28,3 +28,7 @@ class _Beside(MetaPathFinder):
 
 
 sys.meta_path.insert(0, _Beside())
+
+from lutra.limits import wait_passively  # noqa: E402 (it is found by the line above)
+
+wait_passively()  # before a stage imports torch

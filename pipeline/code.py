@@ -19,6 +19,7 @@ WITHOUT_EFFECT = frozenset(
         "lutra.limits",
         "lutra.restore.sources",
         "lutra.terminal",
+        "lutra.training",
         "lutra.zoo",
         "pipeline",
         "pipeline.code",
@@ -26,6 +27,7 @@ WITHOUT_EFFECT = frozenset(
         "pipeline.params.reading",
         "pipeline.running.progress",
         "pipeline.running.provenance",
+        "pipeline.running.stopping",
         "pipeline.declaration",
         "pipeline.tracking",
     }
@@ -35,7 +37,7 @@ WITHOUT_EFFECT = frozenset(
 They log, word errors, print, count, describe where a result came from, or are a package's empty front.
 """
 CHECKS = "pipeline.params"
-"""Holds the defaults of what params.yaml leaves out. What it imports checks values and changes none."""
+"""The package that holds the defaults of params.yaml. What it imports from elsewhere checks values and changes none."""
 
 _CALL_THE_CORE = ("lutra.reference.lookup.compiled", "lutra.training.patches")
 _CALL_THE_ENGINE = "lutra.engine"
@@ -68,8 +70,9 @@ def files_of(module: str, project: Path) -> tuple[str, ...]:
     while ahead:
         one = ahead.pop()
         reached.add(one)
-        if one != CHECKS and not _is_without_effect(one):
-            ahead |= set(_imported(one, project)) - reached
+        if not _is_without_effect(one):
+            imported = set(_imported(one, project)) - reached
+            ahead |= {name for name in imported if _is_within(name, CHECKS)} if _is_within(one, CHECKS) else imported
     modules = {name for name in reached if not _is_without_effect(name)}
     found = {path.as_posix() for name in modules if (path := _path_of(name, project)) is not None}
     if _CALL_THE_ENGINE in modules:
@@ -102,6 +105,10 @@ def _core(project: Path) -> Iterator[str]:
 
 def _is_without_effect(module: str) -> bool:
     return module in WITHOUT_EFFECT or module.startswith("pipeline.tracking.")
+
+
+def _is_within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
 
 
 def _path_of(module: str, project: Path) -> Path | None:

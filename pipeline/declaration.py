@@ -28,6 +28,14 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Paths:
+    """The files and folders of one run of a stage, by the names that its declaration gives them."""
+
+    inputs: Mapping[str, Path]
+    outputs: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
 class Resources:
     """What a job may ask of a scheduler: threads, memory in MB, minutes, GPUs; of a training, for each process."""
 
@@ -61,13 +69,33 @@ class Stage:
         """The arguments of `python -m pipeline`, with placeholders: the root, what the stage is run for."""
         return f"{self.name} --{self.per} {{{self.per}}} --root {{root}}"
 
+    def paths(self, root: Path, **target: str) -> Paths:
+        """Return where a run of the stage finds its inputs and leaves its outputs.
+
+        Args:
+            root: the folder that the stages write to.
+            target: `task`, and `experiment` if the stage runs once per experiment. Without it, inputs that there are
+                one of for every experiment are left out.
+        """
+        inputs = {
+            name: path for name, path in self.inputs.items() if "{experiment}" not in path or "experiment" in target
+        }
+        outputs = {name: output.path for name, output in self.outputs.items()}
+        return Paths(
+            *({name: root / path.format(**target) for name, path in each.items()} for each in (inputs, outputs))
+        )
+
+    def checkpoint(self, root: Path, experiment: str) -> Path:
+        """Return where a training of the stage keeps its checkpoint until it ends."""
+        return root / "checkpoints" / experiment / self.name / "checkpoint.safetensors"
+
     def resolved(self, params: Any, **target: str) -> dict[str, Any]:
-        """The parameters that the stage depends on, defaults filled in, as plain values by dotted path."""
+        """Return the parameters that the stage depends on, defaults filled in, as plain values by dotted path."""
         keys = (key.format(**target) for key in self.parameters)
         return {key: _plain(_lookup(params, key)) for key in keys}
 
     def resources_of(self, params: Any, **target: str) -> Resources:
-        """What a job asks for: a training gets it once for every process, and no GPU when it has no steps."""
+        """Return what a job asks for: a training gets it for every process, and no GPU when it has no steps."""
         settings = getattr(params.experiment(target["experiment"]), self.name, None) if self.resources.gpu else None
         if settings is None:
             return self.resources
@@ -89,7 +117,7 @@ STAGES: tuple[Stage, ...] = (
         outputs={"data": Output("prepare/{task}", "folder")},
         parameters=("data", "tasks.{task}"),
         data=("data/catalogue.yaml",),
-        resources=Resources(threads=1, mem_mb=4000, runtime=120),
+        resources=Resources(threads=2, mem_mb=4000, runtime=120),
     ),
     Stage(
         name="train",
@@ -172,7 +200,7 @@ STAGES: tuple[Stage, ...] = (
 
 
 def find(name: str) -> Stage:
-    """The stage called `name`; ValueError if there is none."""
+    """Return the stage called `name`; ValueError if there is none."""
     for stage in STAGES:
         if stage.name == name:
             return stage
@@ -180,7 +208,7 @@ def find(name: str) -> Stage:
 
 
 def upstream(stage: Stage) -> list[Stage]:
-    """The stage and all that it builds on, in their order."""
+    """Return the stage and all that it builds on, in their order."""
     found: list[Stage] = []
     read = set(stage.inputs.values())
     for one in reversed(STAGES):
@@ -206,7 +234,7 @@ def content_hash(modules: Iterable[str], project: Path = PROJECT) -> str:
 
 
 def source_folders(names: Iterable[str], project: Path = PROJECT) -> list[str]:
-    """The folders of the named image sets, which prepare must watch: those of the user's, and fetched ones."""
+    """Return the folders of the named image sets, which prepare must watch: the user's own and fetched ones."""
     places = (place for name in set(names) for place in (name, f"data/{name}"))
     return sorted(place for place in places if (project / place).is_dir())
 

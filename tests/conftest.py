@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from lutra.limits import wait_passively
+
+wait_passively()  # before a test imports torch, and for the processes that tests start
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutra.imaging.colour import to_three_channels
+from lutra.limits import wait_passively
 
 Image = NDArray[np.uint8]
 
@@ -24,6 +25,7 @@ def lpips_measure(**options: Any) -> Callable[[Image, Image], float]:
     Raises:
         ValueError: the package, or a torchvision that fits torch, is not installed.
     """
+    wait_passively()
     try:
         import lpips
         import torch

@@ -103,6 +103,11 @@ class Artifact:
         return not any(isinstance(function, NetworkSpec) for function in self.functions.values())
 
     @property
+    def has_networks(self) -> bool:
+        """Whether any unit is a network, not a table."""
+        return any(isinstance(function, NetworkSpec) for function in self.functions.values())
+
+    @property
     def table_bytes(self) -> int:
         """The bytes of all tables together, without samplers."""
         layouts = {name: layout for name, layout in self.functions.items() if not isinstance(layout, NetworkSpec)}
@@ -169,7 +174,7 @@ def _check_forms(
     names = [unit.name for _, unit in description.units()]
     if set(names) != set(functions):
         raise ValueError(f"functions are given for {shown(sorted(functions))}, expected {shown(sorted(names))}")
-    if task not in TASKS:
+    if not isinstance(task, str) or task not in TASKS:
         raise ValueError(f"task is {shown(task)}, expected one of {', '.join(TASKS)}")
     expected = expected_tensors(description, functions)
     for name in sorted(expected.keys() - found.keys()):

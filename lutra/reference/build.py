@@ -25,6 +25,13 @@ def build(description: Description, network: NetworkSpec) -> LutModel:
     return LutModel(description, units)
 
 
+def untrained(description: Description, network: NetworkSpec, seed: int = 0) -> LutModel:
+    """Return what `build` does with weights drawn with that seed; torch's generator stays as it is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(description, network)
+
+
 def _interpolation(step: Step, unit: Unit) -> tuple[Tensor, float]:
     """Weights (values, 4) and constant, in levels, with which the step hands its plane on or enlarges it.
 

@@ -152,11 +152,13 @@ class LutModel(nn.Module):
         )
         return total
 
-    @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
     def _plan(self, number: int) -> str:
         step, described = self.description.steps[number], self.description
         layouts = tuple(self.unit(spec.name).function.layout for spec in step.units)
         return compiled.plan_of(step, layouts, described.rounding, described.padding, described.tap_bits)
+
+    # What `torch.compiler.assume_constant_result` sets, without its import of torch's compiler, which takes seconds.
+    _plan._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
     def _reference_sum(self, step: Step, planes: dict[str, Tensor]) -> Tensor:
         rounding = self.description.rounding

@@ -199,6 +199,7 @@ def _engine_run(model: Artifact) -> Run:
 
 
 def _torch_run(model: Artifact, device: str) -> Run:
+    limits.wait_passively()
     try:
         import torch
 

@@ -1,1 +1,38 @@
-"""Train, export and finetune models, in torch."""
+"""Train, export and finetune models, in torch.
+
+`read_images` reads a folder, `new_tables` makes a model, `fit` trains it, `save` writes it to a file.
+docs/library.md shows them together.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from lutra.limits import wait_passively
+
+if TYPE_CHECKING:
+    from lutra.training.fitting import Settings, Watcher, fit
+    from lutra.training.folder import read_images
+    from lutra.training.images import Images
+    from lutra.training.models import new_tables, save
+
+wait_passively()  # before a module of this package imports torch
+
+_MODULES = {
+    **dict.fromkeys(("Settings", "Watcher", "fit"), "fitting"),
+    "Images": "images",
+    "read_images": "folder",
+    **dict.fromkeys(("new_tables", "save"), "models"),
+}
+
+__all__ = ["Images", "Settings", "Watcher", "fit", "new_tables", "read_images", "save"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first used: images and patches need no torch."""
+    if name in _MODULES:
+        return getattr(import_module(f"lutra.training.{_MODULES[name]}"), name)
+    raise AttributeError(f"module 'lutra.training' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

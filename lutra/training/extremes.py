@@ -1,7 +1,7 @@
-"""Black stays black and white stays white: a correction of a model's tables at the two ends of its range.
+"""Correct a model's tables at the two ends of its range, so that black stays black and white stays white.
 
-Training images rarely hold areas that are black or white all over, and a table's entries there may be some levels off,
-which a page or a logo shows at once. The entries that such an area reads are moved until it comes out as it went in.
+Training images rarely hold areas that are black or white all over. A table's entries there may be some levels off, and
+a page or a logo shows it at once. The entries that such an area reads are moved until it comes out as it went in.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def keep_extremes(model: LutModel, task: str) -> LutModel:
 
     Args:
         model: of tables; it is not changed.
-        task: says which planes the model restores, and so what black and white are.
+        task: decides which planes the model restores, and so the levels of black and white.
     """
     result = copy.deepcopy(model).cpu()
     last = [result.unit(unit.name) for unit in result.description.steps[-1].units]

@@ -1,21 +1,23 @@
-"""What runs are compared by: the few parameters, the scores and the registered name that MLflow's tables show.
+"""What MLflow compares runs by: the few parameters that decide, the scores, and the name of the registered model.
 
-Parameters are called as in params.yaml; all of them are in the run's file params.json.
+Parameters have their names from params.yaml; all of them are in the run's file params.json.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lutra.evaluation import protocols
 from lutra.model.layouts import DiagonalLayout, Layout
 from pipeline.params import Experiment, FitParams, Params, TaskParams
 from pipeline.running import provenance
 
+if TYPE_CHECKING:
+    from pipeline.reporting.results import Result
+
 
 def settings(params: Params, experiment: str, processes: int | None = None) -> dict[str, Any]:
-    """What a stage logs of an experiment's parameters, as `tracking.stage_run` takes it: those that decide, and all.
+    """Return the parameters of an experiment that a stage logs: those that decide, and all.
 
     `processes`: how many train together, for the stages that train.
     """
@@ -27,7 +29,7 @@ def settings(params: Params, experiment: str, processes: int | None = None) -> d
 
 
 def decisive(block: Experiment, images: str) -> dict[str, Any]:
-    """The parameters that decide between experiments; what has no effect, such as the rate of no steps, is left out.
+    """Return the parameters that decide between experiments, without those of no effect, such as the rate of no steps.
 
     Args:
         block: the experiment.
@@ -53,21 +55,20 @@ def decisive(block: Experiment, images: str) -> dict[str, Any]:
     return chosen
 
 
-def scores(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of metrics.json under names that sort by set, then measure: `samples/psnr_y_finetuned`.
+def scores(result: Result) -> dict[str, float]:
+    """Return the numbers of a result under names that sort by set, then measure: `samples/psnr_y_finetuned`.
 
     The scores of the finished tables come first, because MLflow's plots begin with the first.
     """
     flat: dict[str, float] = {}
-    for kind in ["finetuned", *(key for key in metrics if key != "finetuned")]:
-        if isinstance(metrics[kind], Mapping) and kind != "options":
-            for name, values in metrics[kind].items():
-                flat |= {f"{name}/{measure}_{kind}": value for measure, value in values.items()}
-    return flat | {"table_bytes": float(metrics["table_bytes"])}
+    for kind, scores in result.final_first():
+        for name, values in scores.items():
+            flat |= {f"{name}/{measure}_{kind}": value for measure, value in values.items()}
+    return flat | {"table_bytes": float(result.table_bytes)}
 
 
 def registered_name(task: TaskParams) -> str:
-    """What models that do the same are called together: `lutra-sr-x4`, `lutra-denoise-sigma25`; without defaults."""
+    """Return the name that models of one purpose share: `lutra-sr-x4`, `lutra-denoise-sigma25`; without defaults."""
     parts = ["lutra", task.task]
     for key, value in task.options.items():
         if key == "scale":
@@ -78,7 +79,7 @@ def registered_name(task: TaskParams) -> str:
 
 
 def _is_default(task: TaskParams, key: str) -> bool:
-    """Whether an option says what would hold without it."""
+    """Return whether an option has the value that holds without it."""
     others = {name: value for name, value in task.options.items() if name != key}
     try:
         return protocols.of(task.task, others, pairs=task.pairs) == task.protocol()
@@ -86,19 +87,19 @@ def _is_default(task: TaskParams, key: str) -> bool:
         return False
 
 
-def version_tags(metrics: Mapping[str, Any], evaluated: str) -> dict[str, str]:
-    """What a registered version is marked with, and compared by: the main measure on the first image set.
+def version_tags(result: Result, evaluated: str) -> dict[str, str]:
+    """Return the tags that registered versions are compared by: the main measure on the first image set.
 
     Args:
-        metrics: those of metrics.json.
+        result: of the experiment.
         evaluated: the name of that set.
     """
-    measure = metrics["measures"][0]
+    measure = result.measures[0]
     return {
-        "score": f"{metrics['finetuned'][evaluated][measure]:.6f}",
+        "score": f"{result.final[evaluated][measure]:.6f}",
         "scored": f"{evaluated}/{measure}",
-        "table_bytes": str(metrics["table_bytes"]),
-        "family": str(metrics["family"]),
+        "table_bytes": str(result.table_bytes),
+        "family": result.family,
     }
 
 

@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: what is on it; templates/report.html.j2 says how it looks."""
+"""The report as one HTML page that needs nothing else: its content; templates/report.html.j2 is its form."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from pipeline.reporting.rows import Shown
 from pipeline.reporting.speed import Speed
 from pipeline.running import provenance
 
-FINAL = rows.KINDS[0]
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -38,7 +37,7 @@ class Made:
 
     @classmethod
     def now(cls) -> Made:
-        """Of this moment and this machine, which is named by its processor alone."""
+        """Return this moment and this machine, described by its processor and without its name."""
         found = provenance.commit()
         commit = f"{found[0][:12]}{', with uncommitted changes' if found[1] else ''}" if found else "not under git"
         here = bench.machine()
@@ -53,7 +52,7 @@ class Section:
     task: its name in params.yaml.
     protocol: of the task.
     experiments: in the order shown.
-    published: what may stand beside them.
+    published: the published systems that may be compared with them.
     speed: of every experiment's finetuned tables; None for a page without times.
     pictures: for the before-and-after view.
     """
@@ -67,7 +66,7 @@ class Section:
 
 
 def html(sections: Sequence[Section], made: Made | None = None) -> str:
-    """The page of one task, or of several below each other.
+    """Return the page of one task, or of several below each other.
 
     Args:
         sections: one a task.
@@ -86,25 +85,26 @@ def html(sections: Sequence[Section], made: Made | None = None) -> str:
 
 
 def _drawn(section: Section) -> dict[str, Any]:
-    """What the template shows of a section."""
+    """Return what the template shows of a section."""
     protocol, experiments, speed, pictures = section.protocol, section.experiments, section.speed, section.pictures
-    sets = sorted({name for shown in experiments for name in shown.metrics[protocol.baseline_name]}, key=order)
+    sets = sorted({name for shown in experiments for name in shown.result.baseline}, key=order)
+    table = rows.Table(protocol, experiments, sets, speed)
     marks = {shown.name: Mark.of(number) for number, shown in enumerate(experiments)}
-    pairs = {name: scatters(name, protocol, experiments, section.published, speed, marks) for name in sets}
-    tiles = rows.tiles(protocol, experiments, speed, sets)
+    pairs = {name: scatters(name, section, marks) for name in sets}
+    tiles = table.tiles()
     return {
         "task": section.task,
-        "title": rows.heading(protocol, experiments[0].metrics["options"]),
+        "title": rows.heading(protocol, experiments[0].result.options),
         "protocol": protocol,
         "sets": sets,
         "measures": [(measure, LABELS[measure]) for measure in protocol.measures],
         "experiments": experiments,
         "marks": marks,
         "tiles": tiles,
-        "baseline": rows.baseline_row(protocol, experiments, sets, speed is not None),
-        "rows": rows.rows(protocol, experiments, speed, sets, marks),
+        "baseline": table.baseline(),
+        "rows": table.rows(marks),
         "published": section.published,
-        "published_rows": rows.published_rows(protocol, section.published, sets, speed is not None),
+        "published_rows": table.published(section.published),
         "scatters": pairs if any(len(pair[0].points) > 1 for pair in pairs.values()) else {},
         "curves": [chart for stage in ("finetune", "train") if (chart := curves(stage, experiments, marks))],
         "speed": speed,
@@ -115,28 +115,19 @@ def _drawn(section: Section) -> dict[str, Any]:
     }
 
 
-def scatters(
-    data: str,
-    protocol: Protocol,
-    experiments: Sequence[Shown],
-    published: Published,
-    speed: Speed | None,
-    marks: Mapping[str, Mark],
-) -> list[Chart]:
+def scatters(data: str, section: Section, marks: Mapping[str, Mark]) -> list[Chart]:
     """Draw the main measure on one image set against the tables' size and, where it is known, against time."""
+    protocol, speed = section.protocol, section.speed
     measure, label = protocol.main, LABELS[protocol.main]
-    scored = [shown for shown in experiments if data in shown.metrics[FINAL]]
-    heights = {shown.name: shown.metrics[FINAL][data][measure] for shown in scored}
-    sizes = [
-        Point(shown.name, shown.metrics["table_bytes"] / 1024, heights[shown.name], marks[shown.name])
-        for shown in scored
-    ]
+    scored = [shown for shown in section.experiments if data in shown.result.final]
+    heights = {shown.name: shown.result.final[data][measure] for shown in scored}
+    sizes = [Point(shown.name, shown.result.table_kib, heights[shown.name], marks[shown.name]) for shown in scored]
     sizes += [
         Point(system.name, system.table_bytes / 1024, system.scores[data][measure])
-        for system in published.systems
+        for system in section.published.systems
         if data in system.scores
     ]
-    level = protocol.baseline_name, scored[0].metrics[protocol.baseline_name][data][measure]
+    level = protocol.baseline_name, scored[0].result.baseline[data][measure]
     title, x_title = f"{data}: quality and size", "KiB of tables, logarithmic"
     drawn = [charts.scatter(sizes, title=title, x_title=x_title, y_title=label, level=level)]
     if speed is not None:
@@ -147,7 +138,7 @@ def scatters(
 
 
 def curves(stage: str, experiments: Sequence[Shown], marks: Mapping[str, Mark]) -> Chart | None:
-    """The curves of a stage, overlaid; None where no experiment took a step in it."""
+    """Return the curves of a stage, overlaid; None if no experiment took a step in it."""
     lines = [Line(shown.name, marks[shown.name], shown.curves[stage]) for shown in experiments]
     lines = [line for line in lines if len(line.points) > 1]
     names = {"train": "Training", "finetune": "Finetuning of the tables"}
@@ -168,7 +159,7 @@ def read_curves(path: Path) -> dict[str, list[tuple[float, float]]]:
 
 
 def _versions(experiments: Sequence[Shown]) -> dict[str, list[str]]:
-    """Of what trained the models: package -> its versions."""
+    """Return the versions of each package that the models were trained with."""
     packages = sorted({package for shown in experiments for package in shown.versions})
     return {
         name: sorted({shown.versions[name] for shown in experiments if name in shown.versions}) for name in packages
@@ -176,12 +167,12 @@ def _versions(experiments: Sequence[Shown]) -> dict[str, list[str]]:
 
 
 def _first_versions(protocol: Protocol, pictures: Sequence[Picture], best: str) -> tuple[int, int]:
-    """What the view starts with: the baseline beside the best experiment."""
+    """Return the places of the two versions that the view starts with: the baseline and the best experiment."""
     labels = [version.label for version in pictures[0].versions] if pictures else [protocol.baseline_name, best]
     return labels.index(protocol.baseline_name), labels.index(best)
 
 
 def _plain(picture: Picture) -> dict[str, Any]:
-    """What the page's script needs of a picture."""
+    """Return the data of a picture that the page's script needs."""
     versions = [{"label": version.label, "score": version.score, "uri": version.uri} for version in picture.versions]
     return {"width": picture.crop.width, "height": picture.crop.height, "versions": versions}

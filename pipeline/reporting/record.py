@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from lutra.model import artifact
 from lutra.model.artifact import Artifact
 from lutra.model.tasks import TASKS
 from pipeline import PROJECT
-from pipeline.params import Params
 from pipeline.reporting.papers import order, title
-from pipeline.reporting.rows import read_metrics
+from pipeline.reporting.results import Result
+from pipeline.running.job import Job
 from pipeline.running.provenance import train_name
 
 RESULTS = PROJECT / "results"
@@ -27,13 +28,63 @@ ZOO = PROJECT / "lutra" / "zoo"
 MARKS = ("<!-- results: written by `python -m pipeline record` -->\n", "<!-- end of results -->")
 
 
-def record(params: Params, experiment: str, root: Path, command: str, minutes: float, results: Path = RESULTS) -> Path:
+@dataclass(frozen=True)
+class Record:
+    """The content of results/EXPERIMENT.json: a result, and all that it takes to make it again.
+
+    trained_on: the images, in words; held_out: how many of them. minutes: wall-clock of training and finetuning.
+    command: what was run. parameters, machine, versions: as they were then.
+    """
+
+    experiment: str
+    trained_on: str
+    held_out: int
+    parameters: Mapping[str, Any]
+    result: Result
+    minutes: float
+    command: str
+    machine: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+    @property
+    def protocol(self) -> Protocol:
+        """The protocol that the result was scored by."""
+        return protocols.of(self.result.task, self.result.options)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the file's content."""
+        return {
+            "experiment": self.experiment,
+            "data": {"train": self.trained_on, "images_held_out": self.held_out},
+            "parameters": self.parameters,
+            "metrics": self.result.to_json(),
+            "training_minutes": self.minutes,
+            "command": self.command,
+            "machine": self.machine,
+            "versions": self.versions,
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Record:
+        """Rebuild a record from what `to_json` returns."""
+        return cls(
+            content["experiment"],
+            content["data"]["train"],
+            content["data"]["images_held_out"],
+            content["parameters"],
+            Result.from_json(content["metrics"]),
+            content["training_minutes"],
+            content["command"],
+            content["machine"],
+            content["versions"],
+        )
+
+
+def record(job: Job, command: str, minutes: float, results: Path = RESULTS) -> Path:
     """Write results/EXPERIMENT.json: scores, data, parameters, versions, machine and how it was made.
 
     Args:
-        params: as the stages were run with.
-        experiment: its name.
-        root: where the stages wrote.
+        job: of the stage evaluate, with the parameters that the stages were run with.
         command: what was run, for the reader to run again.
         minutes: wall-clock of training and finetuning.
         results: where to write.
@@ -41,22 +92,21 @@ def record(params: Params, experiment: str, root: Path, command: str, minutes: f
     Raises:
         FileNotFoundError: the experiment was not evaluated under this root.
     """
-    metrics = root / "evaluate" / params.experiment(experiment).task / experiment / "metrics.json"
-    if not metrics.is_file():
-        raise FileNotFoundError(f"{metrics}: not found; run `python -m pipeline evaluate` with this root first")
-    model = artifact.load(root / "finetune" / experiment / "model.safetensors")
-    content = {
-        "experiment": experiment,
-        "data": {"train": train_name(params, experiment), "images_held_out": params.data.validate},
-        "parameters": params.experiment(experiment).model_dump(mode="json"),
-        "metrics": read_metrics(metrics),
-        "training_minutes": minutes,
-        "command": command,
-        "machine": machine(),
-        "versions": model.provenance.get("versions", {}),
-    }
-    path = results / f"{experiment}.json"
-    write_whole(path, json.dumps(content, indent=2) + "\n")
+    result = Result.read(job.outputs["metrics"])
+    model = artifact.load(job.inputs["finetuned"])
+    content = Record(
+        job.name,
+        train_name(job.params, job.name),
+        job.params.data.validate,
+        job.block.model_dump(mode="json"),
+        result,
+        minutes,
+        command,
+        machine(),
+        model.provenance.get("versions", {}),
+    )
+    path = results / f"{job.name}.json"
+    write_whole(path, json.dumps(content.to_json(), indent=2) + "\n")
     return path
 
 
@@ -70,39 +120,35 @@ def ship(name: str, result: Path, model: Path, licence: str, zoo: Path = ZOO) ->
         licence: of the data it was trained on, for the card and the model's metadata.
         zoo: where to put it.
     """
-    recorded = json.loads(result.read_text())
-    loaded = artifact.load(model)
-    scores = {"finetuned": recorded["metrics"]["finetuned"]}
+    recorded, loaded = Record.from_json(json.loads(result.read_text())), artifact.load(model)
     path = zoo / f"{name}.safetensors"
     provenance = {**loaded.provenance, "licence": licence}
-    artifact.save(path, replace(loaded, provenance=provenance, metrics=scores))
-    write_whole(zoo / f"{name}.md", card(name, result, loaded, licence))
+    artifact.save(path, replace(loaded, provenance=provenance, metrics={"finetuned": recorded.result.final}))
+    write_whole(zoo / f"{name}.md", card(name, recorded, loaded, licence))
     return path
 
 
-def card(name: str, result: Path, model: Artifact, licence: str) -> str:
-    """Return the card of a model that comes with the library; the arguments are those of `ship`, the model loaded."""
-    recorded = json.loads(result.read_text())
-    protocol = _protocol(recorded)
-    kinds = (protocol.baseline_name, "finetuned")
+def card(name: str, recorded: Record, model: Artifact, licence: str) -> str:
+    """Return the card of a model of the zoo, in Markdown."""
+    protocol, result = recorded.protocol, recorded.result
     rows = [
-        f"| {data} | " + " | ".join(protocol.caption(recorded["metrics"][kind][data]) for kind in kinds) + " |"
-        for data in recorded["metrics"]["finetuned"]
+        f"| {data} | {protocol.caption(result.baseline[data])} | {protocol.caption(scores)} |"
+        for data, scores in result.final.items()
     ]
     lines = [
         f"# {name}",
         "",
         f"{title(protocol)} by family {model.description.family}, {model.table_bytes} bytes of tables.",
-        f"Trained on {recorded['data']['train']} for {recorded['training_minutes']:.0f} minutes on "
-        f"{recorded['machine']['cores']} cores ({recorded['machine']['processor']}).",
+        f"Trained on {recorded.trained_on} for {recorded.minutes:.0f} minutes on "
+        f"{recorded.machine['cores']} cores ({recorded.machine['processor']}).",
         "",
-        f"| {protocol.legend} | {kinds[0]} | restored |",
+        f"| {protocol.legend} | {protocol.baseline_name} | restored |",
         "|---|---|---|",
         *rows,
         "",
-        f"Protocol: {recorded['metrics']['protocol']}.",
+        f"Protocol: {result.protocol}.",
         "",
-        f"Command: `{recorded['command']}`. Parameters and versions: `results/{result.name}`.",
+        f"Command: `{recorded.command}`. Parameters and versions: `results/{recorded.experiment}.json`.",
         "",
         f"Licence: the tables are under the project's licence; {licence}.",
     ]
@@ -122,47 +168,35 @@ def machine() -> dict[str, Any]:
 
 
 def table(results: Path = RESULTS) -> str:
-    """The README's tables: one for each protocol, with a row for each recorded experiment."""
-    rows: list[dict[str, Any]] = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
-    rows = sorted(
-        (row for row in rows if "experiment" in row), key=lambda row: list(TASKS).index(row["metrics"]["task"])
-    )
-    return "\n".join(_table(_protocol(group[0]), group) for group in _by_protocol(rows))
+    """Return the README's tables: one for each protocol, with a row for each recorded experiment."""
+    contents = (json.loads(path.read_text()) for path in sorted(results.glob("*.json")))
+    records = [Record.from_json(content) for content in contents if "experiment" in content]
+    groups: dict[str, list[Record]] = {}
+    for one in sorted(records, key=lambda one: list(TASKS).index(one.result.task)):
+        groups.setdefault(one.result.protocol, []).append(one)
+    return "\n".join(_table(group) for group in groups.values())
 
 
-def _table(protocol: Protocol, rows: list[dict[str, Any]]) -> str:
-    baseline = protocol.baseline_name
-    sets = sorted({name for row in rows for name in row["metrics"][baseline]}, key=order)
+def _table(records: Sequence[Record]) -> str:
+    protocol = records[0].protocol
+    sets = sorted({name for one in records for name in one.result.baseline}, key=order)
     lines = [f"**{title(protocol)}**, {protocol.legend}", ""]
     lines.append("| model | trained on | minutes | table KiB | " + " | ".join(sets) + " |")
     lines.append("|---|---|---:|---:|" + "---|" * len(sets))
-    cells = [_cell(protocol, rows[0]["metrics"][baseline].get(name)) for name in sets]
-    lines.append(f"| {baseline} | | | | " + " | ".join(cells) + " |")
-    for row in rows:
-        scores = row["metrics"]["finetuned"]
-        cells = [row["experiment"], row["data"]["train"], f"{row['training_minutes']:.0f}"]
-        cells += [f"{row['metrics']['table_bytes'] / 1024:.0f}", *(_cell(protocol, scores.get(name)) for name in sets)]
+    cells = [_cell(protocol, records[0].result.baseline.get(name)) for name in sets]
+    lines.append(f"| {protocol.baseline_name} | | | | " + " | ".join(cells) + " |")
+    for one in records:
+        cells = [one.experiment, one.trained_on, f"{one.minutes:.0f}", f"{one.result.table_kib:.0f}"]
+        cells += [_cell(protocol, one.result.final.get(name)) for name in sets]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", f"Protocol: {protocol.text}."]) + "\n"
 
 
-def _by_protocol(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(row["metrics"]["protocol"], []).append(row)
-    return list(groups.values())
-
-
-def _protocol(recorded: dict[str, Any]) -> Protocol:
-    metrics = recorded["metrics"]
-    return protocols.of(metrics["task"], metrics["options"])
-
-
 def readme_with_table(text: str, results: Path = RESULTS) -> str:
-    """The README's text with its tables as the results are now."""
+    """Return the README's text with its tables as the results are now."""
     start, end = text.index(MARKS[0]) + len(MARKS[0]), text.index(MARKS[1])
     return text[:start] + table(results) + text[end:]
 
 
-def _cell(protocol: Protocol, values: dict[str, float] | None) -> str:
+def _cell(protocol: Protocol, values: Mapping[str, float] | None) -> str:
     return protocol.caption(values).replace(" dB", "") if values else ""

@@ -1,4 +1,4 @@
-"""How long models take for a frame of 1280x720: all in one run, in turns, so that their ratios hold."""
+"""Measure the time of models for a frame of 1280x720: all in one run, in turns, so that their ratios hold."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Speed:
 
 
 def measure(models: Mapping[str, Restorer], scale: int, width: int = WIDTH, height: int = HEIGHT) -> Speed:
-    """The least time of each model for a synthetic colour frame that becomes `width` x `height`.
+    """Return the least time of each model for a synthetic colour frame that becomes `width` x `height`.
 
     Args:
         models: by name, all of one scale.
@@ -40,15 +40,13 @@ def measure(models: Mapping[str, Restorer], scale: int, width: int = WIDTH, heig
         name: partial(model.restore, frame, threads=THREADS, out=np.empty(result, np.uint8))
         for name, model in models.items()
     }
-    found = {
-        name: seconds * 1e3
-        for name, seconds in least_seconds(calls, ROUNDS, clock=time.process_time).items()  # not stretched by others
-    }
+    # In processor time, which a busy machine does not stretch.
+    found = {name: seconds * 1e3 for name, seconds in least_seconds(calls, ROUNDS, clock=time.process_time).items()}
     backends = sorted({model.backend for model in models.values()})
-    said = {"engine": "the compiled engine", "torch": "torch"}
+    names = {"engine": "the compiled engine", "torch": "torch"}
     text = (
         f"processor time, the least of up to {2 * ROUNDS} runs, all models in turns on one machine, {THREADS} thread, "
-        f"{' or '.join(said[name] for name in backends)}; {frame.shape[1]}x{frame.shape[0]} to "
+        f"{' or '.join(names[name] for name in backends)}; {frame.shape[1]}x{frame.shape[0]} to "
         f"{result[1]}x{result[0]} colour pixels"
     )
     return Speed(found, text)

@@ -1,93 +1,89 @@
-"""Stage evaluate: score the input, network, exported and finetuned table by the task's protocol, and draw sheets."""
+"""Stage evaluate: score the input, the network if there is one, and the tables by the task's protocol; draw sheets."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from lutra.evaluation.protocols import Protocol
 from lutra.evaluation.scoring import Restore, Sample, Scored, score, sheet
-from lutra.files import all_at_once, write_whole
+from lutra.files import all_at_once, whole_folder, write_whole
 from lutra.model import artifact
 from lutra.restore.restorer import Restorer
+from lutra.training.images import interleaved
 from pipeline import tracking
 from pipeline.data import packed
-from pipeline.data.packed import PackedImages, interleaved
-from pipeline.params import Params, set_name
+from pipeline.data.packed import PackedImages
+from pipeline.params import set_name
 from pipeline.reporting import compared, speed
-from pipeline.running.whole import whole_folder
+from pipeline.reporting.results import Result
+from pipeline.running.job import Job
 
 Scores = dict[str, dict[str, float]]
-"""Of one image: {kind: {measure: value}}; the kinds are the protocol's baseline, network, exported and finetuned."""
+"""Scores of one image: {kind: {measure: value}}; a kind is the baseline, network, exported or finetuned."""
 
 
-def run(params: Params, experiment: str, root: Path) -> None:
+def run(job: Job) -> None:
     """Evaluate one experiment and write metrics.json, scores.json, images.csv, sheets/ and what the report shows of it.
 
-    The model and the curves are copied beside the scores, because a task's report reads the folders of its own
+    The model and the curves are copied to the scores, because a task's report reads the folders of its own
     experiments alone.
     """
-    block, task = params.experiment(experiment), params.task_of(experiment)
-    protocol = task.protocol()
-    data = root / "prepare" / block.task / "evaluate"
-    out = root / "evaluate" / block.task / experiment
-    files = {
-        "network": root / "train" / experiment / "network.safetensors",
-        "exported": root / "export" / experiment / "model.safetensors",
-        "finetuned": root / "finetune" / experiment / "model.safetensors",
-    }
-    artifacts = {kind: artifact.load(path) for kind, path in files.items()}
-    restorers = {kind: Restorer(loaded) for kind, loaded in artifacts.items()}
-    models: dict[str, Restore] = {kind: restorer.restore_planes for kind, restorer in restorers.items()}
+    protocol, data, out = job.task_params.protocol(), job.inputs["data"] / "evaluate", job.outputs
+    artifacts = {kind: artifact.load(job.inputs[kind]) for kind in ("network", "exported", "finetuned")}
+    if not artifacts["network"].has_networks:
+        del artifacts["network"]  # no network was trained: the stage train made tables
+    models = {kind: Restorer(loaded) for kind, loaded in artifacts.items()}
     with tracking.stage_run(
-        params.tracking,
+        job.params.tracking,
         stage="evaluate",
-        experiment=experiment,
-        root=root,
-        note=f"Protocol: {protocol.text}.",
-        **compared.settings(params, experiment),
+        experiment=job.name,
+        root=job.root,
+        **compared.settings(job.params, job.name),
     ) as log:
+        log.note(f"Protocol: {protocol.text}.")
         packed.check(data, *(folder.name for folder in _folders(data)))
         with all_at_once():
-            with whole_folder(out / "sheets") as sheets:
+            with whole_folder(out["sheets"]) as sheets:
                 sets = {folder.name: PackedImages(folder) for folder in _folders(data)}
-                drawn = {name: images.names[: block.evaluate.sheets] for name, images in sets.items()}
-                draw = partial(_draw, sheets, sheet_names(drawn), experiment, protocol)
-                rows = {name: _score_set(name, images, models, protocol, draw) for name, images in sets.items()}
-            metrics = _summary(rows) | {
-                "family": block.family,
-                "task": task.task,
-                "options": task.options,
-                "measures": list(protocol.measures),
-                "table_bytes": artifacts["finetuned"].table_bytes,
-                "protocol": protocol.text,
-            }
-            write_whole(out / "images.csv", _csv(rows))
-            write_whole(out / "curves.csv", _curves(root, experiment))
-            write_whole(out / "model.safetensors", files["finetuned"].read_bytes())
-            write_whole(out / "scores.json", json.dumps(_short(metrics), indent=2, allow_nan=False) + "\n")
-            write_whole(out / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
-        log.artifact(out / "metrics.json")
-        log.artifact(out / "images.csv")
-        for image in sorted((out / "sheets").iterdir()):
+                drawn = {name: images.names[: job.block.evaluate.sheets] for name, images in sets.items()}
+                draw = _Sheets(sheets, sheet_names(drawn), job.name, protocol)
+                rows = {name: _score_set(name, images, models, draw) for name, images in sets.items()}
+            task, size = job.task_params, artifacts["finetuned"].table_bytes
+            result = Result(
+                _summary(rows), job.block.family, task.task, task.options, protocol.measures, size, protocol.text
+            )
+            write_whole(out["images"], _csv(rows))
+            write_whole(
+                out["curves"], _curves({"train": job.inputs["train_curve"], "finetune": job.inputs["finetune_curve"]})
+            )
+            write_whole(out["model"], job.inputs["finetuned"].read_bytes())
+            write_whole(out["scores"], _json({"table_kib": round(result.table_kib, 1), **result.final}))
+            write_whole(out["metrics"], _json(result.to_json()))
+        log.artifact(out["metrics"])
+        log.artifact(out["images"])
+        for image in sorted(out["sheets"].iterdir()):
             log.image(image, f"sheets/{image.name.removesuffix('.png')}")
-        first = set_name(params.evaluate_sets(block.task)[0])
+        first = set_name(job.params.evaluate_sets(job.task)[0])
         log.model(
-            files["finetuned"],
+            job.inputs["finetuned"],
             compared.registered_name(task),
-            compared.version_tags(metrics, first if first in rows else next(iter(rows))),
-            compared.scores(metrics) | {"ms_per_1280x720_frame": round(_milliseconds(restorers["finetuned"]), 2)},
+            compared.version_tags(result, first if first in rows else next(iter(rows))),
+            compared.scores(result) | {"ms_per_1280x720_frame": round(_milliseconds(models["finetuned"]), 2)},
         )
 
 
+def _json(content: object) -> str:
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
 def _milliseconds(restorer: Restorer) -> float:
-    """For a frame, as the report measures it: to MLflow alone, for it is another every time."""
+    """Return the milliseconds for a frame; logged to MLflow only, because they vary from run to run."""
     return speed.measure({"it": restorer}, restorer.scale).milliseconds["it"]
 
 
@@ -114,23 +110,43 @@ def sheet_names(sets: Mapping[str, Sequence[str]]) -> dict[tuple[str, int], str]
     return {(name, number): found for (name, number, _), found in zip(places, chosen, strict=True)}
 
 
-def _score_set(
-    name: str,
-    images: PackedImages,
-    models: dict[str, Restore],
-    protocol: Protocol,
-    draw: Callable[[str, int, Scored], None],
-) -> dict[str, Scores]:
-    """Return the scores of a set's images, by name; `draw` gets set, place and image one by one."""
+@dataclass(frozen=True)
+class _Sheets:
+    """The folder of the comparison sheets, and the names of those to draw, by image set and place in it."""
+
+    folder: Path
+    names: Mapping[tuple[str, int], str]
+    experiment: str
+    protocol: Protocol
+
+    def draw(self, name: str, number: int, scored: Scored) -> None:
+        """Write the sheet of an image of a set if it gets one."""
+        if (name, number) in self.names:
+            write_whole(self.folder / f"{self.names[name, number]}.png", self._png(scored))
+
+    def _png(self, scored: Scored) -> bytes:
+        protocol = self.protocol
+        kinds = {protocol.baseline_name: protocol.baseline_name, f"{self.experiment} (table)": "finetuned"}
+        restored = {label: scored.restored[kind] for label, kind in kinds.items()}
+        scores = {label: scored.scores[kind] for label, kind in kinds.items()}
+        buffer = io.BytesIO()
+        drawn = sheet(Scored(scored.sample, restored, scores), protocol, title=protocol.titled(scored.sample.name))
+        drawn.save(buffer, format="PNG", optimize=True)
+        return buffer.getvalue()
+
+
+def _score_set(name: str, images: PackedImages, models: Mapping[str, Restorer], sheets: _Sheets) -> dict[str, Scores]:
+    """Return the scores of a set's images by name, and draw their sheets."""
     rows = {}
-    for number, scored in enumerate(_score(images, models, protocol)):
+    for number, scored in enumerate(_score(images, models, sheets.protocol)):
         rows[scored.sample.name] = scored.scores
-        draw(name, number, scored)
+        sheets.draw(name, number, scored)
     return rows
 
 
-def _score(images: PackedImages, models: dict[str, Restore], protocol: Protocol) -> Iterator[Scored]:
-    methods = {protocol.baseline_name: protocol.baseline, **models}
+def _score(images: PackedImages, models: Mapping[str, Restorer], protocol: Protocol) -> Iterator[Scored]:
+    methods: dict[str, Restore] = {protocol.baseline_name: protocol.baseline}
+    methods |= {kind: model.restore_planes for kind, model in models.items()}
     for index, name in enumerate(images.names):
         sample = Sample(name, interleaved(images.input(index)), interleaved(images.target(index)))
         try:
@@ -139,34 +155,12 @@ def _score(images: PackedImages, models: dict[str, Restore], protocol: Protocol)
             raise ValueError(f"{name}: {error}") from None
 
 
-def _draw(
-    folder: Path,
-    names: Mapping[tuple[str, int], str],
-    experiment: str,
-    protocol: Protocol,
-    name: str,
-    number: int,
-    scored: Scored,
-) -> None:
-    """Write the sheet of an image of a set if `names` holds a name for it."""
-    if (name, number) in names:
-        write_whole(folder / f"{names[name, number]}.png", _sheet(scored, experiment, protocol))
-
-
-def _sheet(scored: Scored, experiment: str, protocol: Protocol) -> bytes:
-    kinds = {protocol.baseline_name: protocol.baseline_name, f"{experiment} (table)": "finetuned"}
-    restored = {label: scored.restored[kind] for label, kind in kinds.items()}
-    scores = {label: scored.scores[kind] for label, kind in kinds.items()}
-    shown = Scored(scored.sample, restored, scores)
-    return _png(sheet(shown, protocol, title=protocol.titled(scored.sample.name)))
-
-
 def _kinds(rows: dict[str, dict[str, Scores]]) -> list[str]:
     return list(next(iter(next(iter(rows.values())).values())))
 
 
-def _summary(rows: dict[str, dict[str, Scores]]) -> dict[str, object]:
-    """{kind: {set: {measure: mean over images}}}."""
+def _summary(rows: dict[str, dict[str, Scores]]) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the means over the images of each set: {kind: {set: {measure: mean}}}."""
     return {
         kind: {
             name: {
@@ -177,11 +171,6 @@ def _summary(rows: dict[str, dict[str, Scores]]) -> dict[str, object]:
         }
         for kind in _kinds(rows)
     }
-
-
-def _short(metrics: dict[str, Any]) -> dict[str, Any]:
-    """What is compared between runs, numbers alone: the finetuned tables' size and scores, by image set."""
-    return {"table_kib": round(metrics["table_bytes"] / 1024, 1), **metrics["finetuned"]}
 
 
 def _csv(rows: dict[str, dict[str, Scores]]) -> str:
@@ -196,18 +185,12 @@ def _csv(rows: dict[str, dict[str, Scores]]) -> str:
     return text.getvalue()
 
 
-def _curves(root: Path, experiment: str) -> str:
-    """The curves of training and finetuning as one CSV, the stage in front."""
+def _curves(curves: Mapping[str, Path]) -> str:
+    """Return the curves as one CSV, the stage in front."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["stage", "step", "loss", "val_psnr"])
-    for stage in ("train", "finetune"):
-        with (root / stage / experiment / "curve.csv").open(newline="") as file:
+    for stage, path in curves.items():
+        with path.open(newline="") as file:
             writer.writerows([stage, *row.values()] for row in csv.DictReader(file))
     return text.getvalue()
-
-
-def _png(sheet: object) -> bytes:
-    buffer = io.BytesIO()
-    sheet.save(buffer, format="PNG", optimize=True)  # type: ignore[attr-defined]
-    return buffer.getvalue()

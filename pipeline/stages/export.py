@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from lutra.model import artifact
-from lutra.reference.convert import from_artifact, to_artifact
-from lutra.training.export import to_tables
 from pipeline import tracking
-from pipeline.params import Params
 from pipeline.reporting import compared
-from pipeline.running import provenance
+from pipeline.running.job import Job
+
+if TYPE_CHECKING:
+    from lutra.model.artifact import Artifact
+    from lutra.model.layouts import Layout
 
 
-def run(params: Params, experiment: str, root: Path) -> None:
+def run(job: Job) -> None:
     """Export one experiment's network and write model.safetensors."""
-    block = params.experiment(experiment)
-    network = root / "train" / experiment / "network.safetensors"
-    out = root / "export" / experiment / "model.safetensors"
-    origin = provenance.of_stage("export", params, experiment, None, network)
+    origin, out = job.origin(), job.outputs["model"]
     with tracking.stage_run(
-        params.tracking,
+        job.params.tracking,
         stage="export",
-        experiment=experiment,
-        root=root,
-        **compared.settings(params, experiment),
+        experiment=job.name,
+        root=job.root,
+        **compared.settings(job.params, job.name),
     ) as log:
-        trained = artifact.load(network)
-        model = to_tables(from_artifact(trained), block.table.layout())
-        tables = to_artifact(model, task=trained.task, options=trained.options, provenance=origin)
+        trained = artifact.load(job.inputs["network"])
+        tables = _exported(trained, job.block.table.layout()) if trained.has_networks else trained
+        tables = replace(tables, provenance=origin)
         artifact.save(out, tables)
         log.metrics({"table_bytes": tables.table_bytes})
         log.artifact(out, "model")
+
+
+def _exported(trained: Artifact, layout: Layout) -> Artifact:
+    """Return the model with tables in place of its networks."""
+    from lutra.reference.convert import from_artifact, to_artifact  # imports torch, which tables do without
+    from lutra.training.export import to_tables
+
+    return to_artifact(to_tables(from_artifact(trained), layout), task=trained.task, options=trained.options)

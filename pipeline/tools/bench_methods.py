@@ -21,8 +21,10 @@ from lutra.reference.interpreter import LutModel
 from lutra.reference.units import LEVELS, Table
 from lutra.training import least_squares, multigrid
 from lutra.training.export import through_tables, to_tables
-from pipeline.data.packed import PackedImages, PatchSampler, Stacked
-from pipeline.running.fitting import cosine, validate
+from lutra.training.fitting import cosine, validate
+from lutra.training.images import Stacked
+from lutra.training.sampler import PatchSampler
+from pipeline.data.packed import PackedImages
 
 BATCH, PATCH = 32, 48
 POINTS = 8
@@ -85,7 +87,7 @@ def run(data: Path, seconds: float, report: Callable[[str], None] = print) -> di
         torch.manual_seed(0)
         model = to_tables(build(families.describe(family, images.scale, {}), spec), layout)
         solved = least_squares.solve(model, Stacked(images), Stacked(held_out))
-        solution = [time.perf_counter() - start, 0.0, validate(solved, held_out, protocol)]
+        solution = [time.perf_counter() - start, 0.0, validate(solved, held_out, protocol.rank)]
         report(f"{system}, least squares: {solution[0]:.0f} s, {solution[2]:.3f} dB")
         curves[system]["least squares"] = [[round(value, 4) for value in solution]]
     machine = bench.machine() | {"threads": torch.get_num_threads()}
@@ -127,7 +129,7 @@ def _curve(
     spent, step, due = 0.0, 0, 0.0
     while True:
         if spent >= due:
-            yield spent, step, validate(method.finish(model, layout), held_out, protocol)
+            yield spent, step, validate(method.finish(model, layout), held_out, protocol.rank)
             due += seconds / POINTS
             if spent >= seconds:
                 return

@@ -116,7 +116,7 @@ def _values(family: str, preset: Preset, task: str, overrides: Sequence[str]) ->
 
 
 def usual_task(name: str) -> dict[str, Any]:
-    """What a task of that name usually is, as params.yaml has it; nothing for a name that says nothing."""
+    """Return the options that the name of a task stands for, such as x4 or denoise25; none for other names."""
     for task in TASKS.values():
         if task.strength is None and name == task.short:
             return {"task": task.name}
@@ -128,7 +128,7 @@ def usual_task(name: str) -> dict[str, Any]:
 def _checked(
     known: Params, name: str, values: dict[str, Any], tasks: dict[str, dict[str, Any]], path: Path
 ) -> Experiment:
-    """The block with its defaults filled in, checked as part of the whole file with the tasks that it adds."""
+    """Return the block with its defaults, checked as part of the whole file with the tasks that it adds."""
     whole = known.model_dump(mode="json")
     whole["tasks"] |= tasks
     whole["experiments"][name] = values
@@ -151,7 +151,7 @@ def _lines(name: str, block: Experiment) -> Iterator[str]:
 
 
 def _section(section: BaseModel, indent: str) -> Iterator[str]:
-    """A section's keys, each with its meaning as a comment; keys that are null are left to their default."""
+    """Return a section's keys, each with its meaning as a comment, without those that are null."""
     for key, field in type(section).model_fields.items():
         value = getattr(section, key)
         if isinstance(value, BaseModel):
@@ -171,7 +171,7 @@ def _scalar(value: Any) -> str:
 
 
 def _with_block(text: str, key: str, block: str) -> str:
-    """The text with the block at the end of `key:`, after an empty line where blocks there are of several lines."""
+    """Return the text with the block at the end of `key:`, after an empty line if blocks there have several lines."""
     lines = text.splitlines(keepends=True)
     start = next((number for number, line in enumerate(lines) if re.match(rf"{key}\s*:", line)), len(lines) - 1)
     end = next((number for number in range(start + 1, len(lines)) if re.match(r"[^\s#]", lines[number])), len(lines))

@@ -46,7 +46,7 @@ def register(client: "MlflowClient", experiment_id: str, run_id: str, model: Map
     if logged is None:
         logged = _log(client, experiment_id, run_id, Path(model["path"]), tags)
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-    else:
+    elif logged.source_run_id != run_id:
         client.log_inputs(run_id, models=[LoggedModelInput(logged.model_id)])
     versions = _versions(client, name)
     found = next((one for one in versions if one.tags.get("sha256") == model["sha256"]), None)

@@ -11,7 +11,6 @@ MODULES = modules()
 CALLERS = ("lutra.cli", "lutra.restore", "lutra.evaluation", "lutra.model", "lutra.imaging", "lutra.engine")
 TORCH = (
     *("lutra.reference", "lutra.training"),
-    *("pipeline.running.fitting", "pipeline.running.checkpoint", "pipeline.stages.train"),
     *("pipeline.tools.bench_methods", "pipeline.tools.bench_training"),
 )
 """Rooms and modules that import torch when they are imported: the library's two, and the pipeline's training."""

@@ -23,18 +23,21 @@ PEAK = "\nimport resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_max
 PREPARE = """
 import sys
 from pathlib import Path
+from pipeline.running.job import Job
 from pipeline.stages import prepare
 from pipeline.params import Params
 data = {"train": sys.argv[1], "evaluate": [sys.argv[2]], "validate": 1}
 tasks = {"x4": {"task": "sr", "scale": 4}}
 params = Params.model_validate({"data": data, "tasks": tasks, "tracking": {"enabled": False}, "experiments": {}})
-prepare.run(params, task="x4", root=Path(sys.argv[3]))
+prepare.run(Job.of("prepare", params, Path(sys.argv[3]), task="x4"))
 """
 TRAIN = """
 import sys
 from pathlib import Path
-from pipeline.stages import finetune; from pipeline.running import needs
-from pipeline.data.packed import PackedImages, PatchSampler, Stacked
+from pipeline.stages import finetune; from pipeline.running import needs; from pipeline.running.job import Job
+from lutra.training.sampler import PatchSampler
+from lutra.training.images import Stacked
+from pipeline.data.packed import PackedImages
 from pipeline.params import Params
 from lutra.model import artifact; from lutra.evaluation import protocols
 from lutra.training.export import to_tables
@@ -67,7 +70,7 @@ needs.check(needed, "finetune a", root)
 tables = to_tables(build(families.describe("srlut", 4, {}), families.network_spec("srlut")), DenseLayout(4))
 source = root / "export/a/model.safetensors"
 artifact.save(source, to_artifact(tables, task="sr", options={}, provenance={}))
-finetune.run(params, "a", root)
+finetune.run(Job.of("finetune", params, root, experiment="a"))
 print(needed.memory)
 """
 

@@ -2,12 +2,15 @@
 
 `torch.ops.lutra.ensemble` is differentiable in planes, tables, sampling weights and shares. The result and all
 gradients are the same for any number of threads.
+
+The operators are registered piece by piece: `torch.library.custom_op` imports torch's compiler, which takes seconds,
+when such an operator first runs.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -83,8 +86,7 @@ def _by_unit(tensors: Sequence[Tensor], present: Sequence[bool]) -> list[Any]:
     return [_array(next(rest)) if has else None for has in present]
 
 
-@torch.library.custom_op("lutra::ensemble", mutates_args=(), device_types="cpu")
-def ensemble(
+def _ensemble(
     planes: Sequence[Tensor], tables: Sequence[Tensor], samplers: Sequence[Tensor], shares: Sequence[Tensor], plan: str
 ) -> Tensor:
     """Sum a step's lookups over its units and rotations.
@@ -112,8 +114,7 @@ def ensemble(
     return out
 
 
-@ensemble.register_fake
-def _(
+def _fake_ensemble(
     planes: Sequence[Tensor], tables: Sequence[Tensor], samplers: Sequence[Tensor], shares: Sequence[Tensor], plan: str
 ) -> Tensor:
     return planes[0].new_empty((*planes[0].shape, tables[0].shape[1]))
@@ -124,8 +125,7 @@ def _results(inputs: Sequence[Tensor], wanted: Sequence[bool]) -> list[Tensor]:
     return [x.new_empty(x.shape if want else 0) for x, want in zip(inputs, wanted, strict=True)]
 
 
-@torch.library.custom_op("lutra::ensemble_backward", mutates_args=(), device_types="cpu")
-def ensemble_backward(
+def _ensemble_backward(
     gradient: Tensor,
     planes: Sequence[Tensor],
     tables: Sequence[Tensor],
@@ -134,7 +134,7 @@ def ensemble_backward(
     plan: str,
     wanted: Sequence[bool],
 ) -> list[Tensor]:
-    """The gradients of `ensemble`'s tensors, planes first, that `wanted` asks for; of the others an empty tensor."""
+    """Return the gradients of `ensemble`'s tensors, planes first: those that `wanted` asks for, others empty."""
     built, sampled, shared = _built(plan, gradient.dtype)
     results = _results([*planes, *tables, *samplers, *shares], wanted)
     outputs = iter([result.numpy() if want else None for result, want in zip(results, wanted, strict=True)])
@@ -153,8 +153,7 @@ def ensemble_backward(
     return results
 
 
-@ensemble_backward.register_fake
-def _(
+def _fake_ensemble_backward(
     gradient: Tensor,
     planes: Sequence[Tensor],
     tables: Sequence[Tensor],
@@ -192,4 +191,15 @@ def lookup(taps: Tensor, table: Tensor, layout: Layout) -> Tensor:
     return found.reshape(-1, values)[:count].reshape(*taps.shape[:-1], values)
 
 
-ensemble.register_autograd(_backward, setup_context=_setup_context)
+def _operator(name: str, function: Callable[..., Any], fake: Callable[..., Any]) -> Any:
+    """Register an operator of torch for the CPU and return it; `fake` computes shapes alone."""
+    schema = torch.library.infer_schema(function, mutates_args=())
+    torch.library.define(name, schema, tags=(torch.Tag.pt2_compliant_tag,))
+    torch.library.impl(name, "cpu", function)
+    torch.library.register_fake(name, fake)
+    return getattr(torch.ops.lutra, name.rpartition(":")[2]).default
+
+
+ensemble = _operator("lutra::ensemble", _ensemble, _fake_ensemble)
+ensemble_backward = _operator("lutra::ensemble_backward", _ensemble_backward, _fake_ensemble_backward)
+torch.library.register_autograd("lutra::ensemble", _backward, setup_context=_setup_context)

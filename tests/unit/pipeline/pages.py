@@ -15,6 +15,7 @@ from lutra.restore.restorer import Restorer
 from pipeline.reporting import page, papers
 from pipeline.reporting.page import Made
 from pipeline.reporting.pictures import Picture, Version, lossless
+from pipeline.reporting.results import Result
 from pipeline.reporting.rows import Shown
 from pipeline.reporting.speed import Speed
 
@@ -29,11 +30,11 @@ def shown(name: str, psnr: float, size: int, sets: tuple[str, ...] = ("Set5",)) 
         return {data: {"psnr_y": value, "ssim_y": value / 40} for data in sets}
 
     kinds = {"bicubic": 28.43, "network": psnr, "exported": psnr - 0.1, "finetuned": psnr}
-    metrics = {kind: scores(value) for kind, value in kinds.items()}
-    facts = {"family": "srlut", "task": "sr", "options": {"scale": 4}, "table_bytes": size}
+    found = {kind: scores(value) for kind, value in kinds.items()}
+    result = Result(found, "srlut", "sr", {"scale": 4}, SUPER_RESOLUTION.measures, size, SUPER_RESOLUTION.text)
     curves = {"train": [(0.0, psnr - 1)], "finetune": [(0.0, psnr - 1), (100.0, psnr - 0.2), (200.0, psnr)]}
     settings = {"model": "as published", "finetuning": "200 steps"}
-    return Shown(name, metrics | facts, curves, settings, {"numpy": "2.0"})
+    return Shown(name, result, curves, settings, {"numpy": "2.0"})
 
 
 def picture(seed: int, labels: tuple[str, ...]) -> Picture:
@@ -52,7 +53,7 @@ def html(*experiments: Shown, pictures: int = 1) -> str:
 def section(*experiments: Shown, pictures: int = 1) -> page.Section:
     """Of super-resolution x4; milliseconds are 1, 2, 3 and so on."""
     names = [one.name for one in experiments]
-    sets = list(experiments[0].metrics["bicubic"])
+    sets = list(experiments[0].result.baseline)
     speed = Speed({name: 1.0 + number for number, name in enumerate(names)}, "made up")
     labels = ("LR", "bicubic", *names, "HR")
     drawn = [picture(seed, labels) for seed in range(pictures)]

@@ -6,6 +6,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import typer
+import typer.main
 from typer.testing import CliRunner
 
 from pipeline.__main__ import app
@@ -33,7 +35,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException | 
     """Replace a stage's module by one that keeps what it is called with."""
     calls: list[Any] = []
 
-    def run(params: Any, *arguments: Any, **options: Any) -> None:
+    def run(*arguments: Any, **options: Any) -> None:
         calls.append((*arguments, options))
         if error is not None:
             raise error
@@ -50,7 +52,9 @@ def test_a_stage_gets_its_experiment_and_root(name: str, project: Path, monkeypa
     calls = stand_in(monkeypatch, name)
     result = CliRunner().invoke(app, [name, "--experiment", "small", "--root", "runs/x"])
     assert result.exit_code == 0, result.output
-    assert calls == [("small", Path("runs/x"), {})]
+    ((job, _),) = calls
+    assert (job.stage.name, job.name, job.task, job.root) == (name, "small", "x2", Path("runs/x"))
+    assert all(path.is_relative_to("runs/x") for path in (*job.inputs.values(), *job.outputs.values()))
 
 
 @pytest.mark.parametrize("option", [["--task", "x2"], ["--experiment", "small"]])
@@ -59,7 +63,8 @@ def test_prepare_takes_a_task_or_the_task_of_an_experiment(
 ) -> None:
     calls = stand_in(monkeypatch, "prepare")
     assert CliRunner().invoke(app, ["prepare", *option, "--root", "r"]).exit_code == 0
-    assert calls == [({"task": "x2", "root": Path("r")},)]
+    ((job, _),) = calls
+    assert (job.task, job.experiment, job.root) == ("x2", None, Path("r"))
 
 
 @pytest.mark.parametrize("options", [[], ["--task", "x2", "--experiment", "small"]])
@@ -73,7 +78,10 @@ def test_report_covers_a_task_or_what_it_names(project: Path, monkeypatch: pytes
     calls = stand_in(monkeypatch, "report")
     for options in ([], ["--experiment", "small"]):
         assert CliRunner().invoke(app, ["report", "--task", "x2", *options, "--root", "r"]).exit_code == 0
-    assert calls == [(Path("r"), "x2", None, {}), (Path("r"), "x2", ["small"], {})]
+    assert [(job.root, job.name, options["experiments"]) for job, options in calls] == [
+        (Path("r"), "x2", None),
+        (Path("r"), "x2", ["small"]),
+    ]
 
 
 def test_a_report_of_all_tasks_needs_scores(project: Path) -> None:
@@ -142,5 +150,5 @@ def test_new_adds_an_experiment_with_its_changes(project: Path) -> None:
 
 
 def test_every_stage_is_a_command() -> None:
-    commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
-    assert {stage.name for stage in STAGES} <= commands
+    commands = typer.main.get_command(app)
+    assert {stage.name for stage in STAGES} <= set(commands.list_commands(typer.Context(commands)))

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.data.packed import PackedImages, PatchSampler, Stacked
+from lutra.training.images import Stacked
+from lutra.training.sampler import PatchSampler
+from pipeline.data.packed import PackedImages
 from pipeline.running import footprint
 
 SHAPES = [(3, 8, 10), (1, 8, 8), (3, 8, 10), (3, 8, 10)]

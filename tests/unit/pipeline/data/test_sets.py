@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from lutra.imaging.images import read_image, write_image
 from lutra.imaging.resize import imresize
+from lutra.training.sampler import PatchSampler
 from pipeline.data import sets as datasets
 from pipeline.data.catalogue import File, Packaged, catalogue
-from pipeline.data.packed import PackedImages, PatchSampler
+from pipeline.data.packed import PackedImages
 from pipeline.params import Params, set_name
+from pipeline.running.job import Job
 from pipeline.stages import prepare
 from tests.golden.cases import image
 
@@ -44,7 +46,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def prepared(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepare.run(settings_for(folder, [str(folder)]), task="x2", root=tmp_path_factory.mktemp("root"))
+    return prepare.run(
+        Job.of("prepare", settings_for(folder, [str(folder)]), tmp_path_factory.mktemp("root"), task="x2")
+    )
 
 
 def test_the_catalogue_resolves_and_its_files_are_the_pinned_ones() -> None:
@@ -98,13 +102,13 @@ def test_a_failed_preparation_keeps_what_was_there(folder: Path, prepared: Path,
         (broken / path.name).write_bytes(path.read_bytes())
     (broken / "1.png").write_bytes((folder / "1.png").read_bytes()[:200])
     with pytest.raises(ValueError, match=r"1\.png: found a damaged"):
-        prepare.run(settings_for(broken, [str(folder)]), task="x2", root=root)
+        prepare.run(Job.of("prepare", settings_for(broken, [str(folder)]), root, task="x2"))
     assert sorted(path.name for path in (root / "prepare").iterdir()) == before
     write_image(broken / "1.png", image(6, 60))
     with pytest.raises(ValueError, match=r"1\.png: too small: 60x6 pixels, expected at least 16"):
-        prepare.run(settings_for(broken, [str(folder)]), task="x2", root=root)
+        prepare.run(Job.of("prepare", settings_for(broken, [str(folder)]), root, task="x2"))
     with pytest.raises(ValueError, match="expected fewer than the 4 images"):
-        prepare.run(settings_for(folder, [str(folder)], validate=4), task="x2", root=root)
+        prepare.run(Job.of("prepare", settings_for(folder, [str(folder)], validate=4), root, task="x2"))
 
 
 @settings(deadline=None, max_examples=30)
@@ -151,7 +155,7 @@ def test_patches_larger_than_an_image_are_refused(prepared: Path) -> None:
 
 
 def test_noise_is_drawn_anew_for_every_patch_and_shared_out(folder: Path, tmp_path: Path) -> None:
-    out = prepare.run(settings_for(folder, [str(folder)]), task="noise", root=tmp_path)
+    out = prepare.run(Job.of("prepare", settings_for(folder, [str(folder)]), tmp_path, task="noise"))
     sampler = PatchSampler(PackedImages(out / "train"), 16, 6, seed=3)
     noisy, clean = sampler.batch_at(7)
     deviations = [(part.astype(float) - whole).std() for part, whole in zip(noisy, clean, strict=True)]

@@ -17,14 +17,13 @@ def test_cards_and_scores_are_those_of_the_recorded_results(name: str) -> None:
     path, result = zoo.models()[name], record.RESULTS / f"{name}.json"
     model = artifact.load(path)
     licence = model.provenance["licence"]
-    assert path.with_suffix(".md").read_text() == record.card(name, result, model, licence)
-    assert model.metrics == {"finetuned": json.loads(result.read_text())["metrics"]["finetuned"]}
+    recorded = record.Record.from_json(json.loads(result.read_text()))
+    assert path.with_suffix(".md").read_text() == record.card(name, recorded, model, licence)
+    assert model.metrics == {"finetuned": recorded.result.final}
 
 
 def test_recorded_commands_name_the_recipe() -> None:
     recipes = params.load(RECIPES)
-    for name, block in recipes.experiments.items():
+    for name in recipes.experiments:
         recorded = json.loads((record.RESULTS / f"{name}.json").read_text())
-        command = recorded["command"]
-        assert f"--experiment {name} " in command and f"prepare --task {block.task} " in command
-        assert command.count("--params results/recipes.yaml") == 2
+        assert f"--experiment {name} --params results/recipes.yaml" in recorded["command"]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from lutra.evaluation.protocols import super_resolution
+from lutra.evaluation.protocols import Protocol, super_resolution
 from lutra.imaging.images import write_image
 from lutra.imaging.metrics import CEILING
 from lutra.model import families
@@ -23,12 +23,16 @@ from lutra.model.description import NetworkSpec
 from lutra.model.layouts import DiagonalLayout
 from lutra.reference.build import build
 from lutra.reference.interpreter import LutModel
+from lutra.training import checkpoint
+from lutra.training.checkpoint import Kept
 from lutra.training.export import through_tables, to_tables
+from lutra.training.fitting import Row, Settings, fit, validate
+from lutra.training.images import interleaved
 from pipeline import params
-from pipeline.data.packed import PackedImages, interleaved
+from pipeline.data.packed import PackedImages
 from pipeline.params import FitParams
-from pipeline.running import checkpoint, fitting
-from pipeline.stages import prepare
+from pipeline.running.job import Job
+from pipeline.stages import fitting, prepare
 from tests.unit.pipeline.pages import noise, packed
 
 SETTINGS = FitParams(
@@ -54,7 +58,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "experiments": {},
         }
     )
-    return prepare.run(settings, task="x2", root=tmp_path_factory.mktemp("root"))
+    return prepare.run(Job.of("prepare", settings, tmp_path_factory.mktemp("root"), task="x2"))
 
 
 def network() -> LutModel:
@@ -69,6 +73,22 @@ STARTS: dict[str, Callable[[], LutModel]] = {
 }
 
 
+def fitted(
+    model: LutModel,
+    settings: FitParams,
+    data: Path,
+    resume: Path,
+    fingerprint: str,
+    log: fitting.Log,
+    protocol: Protocol = PROTOCOL,
+) -> list[Row]:
+    """Train as the stages do."""
+    train, held_out = PackedImages(data / "train"), PackedImages(data / "validate")
+    kept, chosen = Kept(resume, fingerprint), Settings(**settings.settings())
+    with fitting.Told(settings, log, fitting.joined(settings, "settings")) as watcher:
+        return fit(model, train, held_out, chosen, score=protocol.rank, watcher=watcher, kept=kept)
+
+
 def silent(metrics: dict[str, float], step: int) -> None:
     """Log nowhere."""
 
@@ -76,7 +96,7 @@ def silent(metrics: dict[str, float], step: int) -> None:
 @pytest.mark.parametrize("start", STARTS)
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(data: Path, tmp_path: Path, start: str) -> None:
     whole = STARTS[start]()
-    curve = fitting.fit(whole, SETTINGS, data, PROTOCOL, tmp_path / "a" / "c.safetensors", "f", silent)
+    curve = fitted(whole, SETTINGS, data, tmp_path / "a" / "c.safetensors", "f", silent)
 
     class Crash(Exception):
         pass
@@ -87,11 +107,11 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(data: Path, tmp_pa
 
     resume = tmp_path / "b" / "c.safetensors"
     with pytest.raises(Crash):
-        fitting.fit(STARTS[start](), SETTINGS, data, PROTOCOL, resume, "f", crash)
-    kept = checkpoint.load(resume, "f")
+        fitted(STARTS[start](), SETTINGS, data, resume, "f", crash)
+    kept = checkpoint.load(Kept(resume, "f"))
     assert kept is not None and kept.step == 5
     resumed = STARTS[start]()
-    assert fitting.fit(resumed, SETTINGS, data, PROTOCOL, resume, "f", silent) == curve
+    assert fitted(resumed, SETTINGS, data, resume, "f", silent) == curve
     assert all(torch.equal(tensor, resumed.state_dict()[name]) for name, tensor in whole.state_dict().items())
 
 
@@ -99,9 +119,9 @@ def test_a_checkpoint_of_another_run_is_not_resumed(data: Path, tmp_path: Path) 
     resume = tmp_path / "c.safetensors"
     point = checkpoint.Checkpoint("other", 3, {}, {}, {"state": {}, "param_groups": []}, 0.0, [])
     checkpoint.save(resume, point)
-    assert checkpoint.load(resume, "mine") is None
+    assert checkpoint.load(Kept(resume, "mine")) is None
     resume.write_bytes(b"damaged")
-    assert checkpoint.load(resume, "other") is None
+    assert checkpoint.load(Kept(resume, "other")) is None
 
 
 def stopped(data: Path, resume: Path, fingerprint: str, settings: FitParams = SETTINGS) -> None:
@@ -115,13 +135,13 @@ def stopped(data: Path, resume: Path, fingerprint: str, settings: FitParams = SE
             raise Crash
 
     with pytest.raises(Crash):
-        fitting.fit(STARTS["finetune"](), settings, data, PROTOCOL, resume, fingerprint, crash)
+        fitted(STARTS["finetune"](), settings, data, resume, fingerprint, crash)
 
 
 def test_another_runs_checkpoint_is_kept_and_told_and_goes_on_later(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = fitting.fit(STARTS["finetune"](), SETTINGS, data, PROTOCOL, tmp_path / "whole.safetensors", "a", silent)
+    whole = fitted(STARTS["finetune"](), SETTINGS, data, tmp_path / "whole.safetensors", "a", silent)
     resume = tmp_path / "c" / "checkpoint.safetensors"
     stopped(data, resume, "a")
     capsys.readouterr()
@@ -129,12 +149,12 @@ def test_another_runs_checkpoint_is_kept_and_told_and_goes_on_later(
     kept = resume.with_name("checkpoint-a.safetensors")
     said = capsys.readouterr().err
     assert f"found a checkpoint of step 5 of other parameters, images or code, kept as {kept}; starting" in said
-    assert checkpoint.load(resume, "a") is not None and checkpoint.load(resume, "b") is not None
-    curve = fitting.fit(STARTS["finetune"](), SETTINGS, data, PROTOCOL, resume, "a", silent)
+    assert checkpoint.load(Kept(resume, "a")) is not None and checkpoint.load(Kept(resume, "b")) is not None
+    curve = fitted(STARTS["finetune"](), SETTINGS, data, resume, "a", silent)
     assert "resuming at step 5" in capsys.readouterr().err and curve == whole
-    checkpoint.remove(resume, "a")
+    checkpoint.remove(Kept(resume, "a"))
     assert [path.name for path in resume.parent.iterdir()] == ["checkpoint-b.safetensors"]
-    checkpoint.remove(resume, "b")
+    checkpoint.remove(Kept(resume, "b"))
     assert not resume.parent.exists()
 
 
@@ -177,21 +197,21 @@ def test_a_damaged_checkpoint_is_told_and_kept_and_changes_nothing(
     content = resume.read_bytes()
     model = STARTS["finetune"]()
     capsys.readouterr()
-    curve = fitting.fit(model, short, data, PROTOCOL, resume, "f", silent)
+    curve = fitted(model, short, data, resume, "f", silent)
     assert "found a checkpoint that is damaged, kept as" in capsys.readouterr().err
     assert [row["step"] for row in curve] == [0, 9, 10]
     assert resume.with_name("checkpoint-damaged.safetensors").read_bytes() == content
-    checkpoint.remove(resume, "f")
+    checkpoint.remove(Kept(resume, "f"))
     assert not resume.parent.exists()
 
 
 def test_the_result_is_the_best_state(data: Path, tmp_path: Path) -> None:
     model = to_tables(network(), LAYOUT)
     wild = SETTINGS.model_copy(update={"learning_rate": 1.0, "final_learning_rate": 1.0})
-    start = fitting.validate(model, fitting.PackedImages(data / "validate"), PROTOCOL)
-    curve = fitting.fit(model, wild, data, PROTOCOL, tmp_path / "c.safetensors", "f", silent)
+    start = validate(model, PackedImages(data / "validate"), PROTOCOL.rank)
+    curve = fitted(model, wild, data, tmp_path / "c.safetensors", "f", silent)
     best = max(row["val_psnr"] for row in curve)
-    assert fitting.validate(model, fitting.PackedImages(data / "validate"), PROTOCOL) == best >= start
+    assert validate(model, PackedImages(data / "validate"), PROTOCOL.rank) == best >= start
 
 
 def blank_among(images: list[NDArray[np.uint8]], folder: Path) -> PackedImages:
@@ -209,13 +229,13 @@ def test_a_flat_image_among_the_held_out_ones_decides_nothing(tmp_path: Path) ->
         PROTOCOL.rank(model.restore_image(interleaved(alone.input(place))), interleaved(alone.target(place)))
         for place in range(2)
     ]
-    assert fitting.validate(model, alone, PROTOCOL) == float(np.mean(ranks))
-    assert fitting.validate(model, among, PROTOCOL) == fitting.validate(model, alone, PROTOCOL)
+    assert validate(model, alone, PROTOCOL.rank) == float(np.mean(ranks))
+    assert validate(model, among, PROTOCOL.rank) == validate(model, alone, PROTOCOL.rank)
 
 
 def test_where_all_held_out_images_are_flat_they_rank(tmp_path: Path) -> None:
     model = to_tables(network(), LAYOUT)
-    assert 0 < fitting.validate(model, blank_among([], tmp_path / "blank"), PROTOCOL) <= CEILING
+    assert 0 < validate(model, blank_among([], tmp_path / "blank"), PROTOCOL.rank) <= CEILING
 
 
 def test_flat_images_that_do_not_rank_are_named(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,7 +244,7 @@ def test_flat_images_that_do_not_rank_are_named(data: Path, tmp_path: Path, caps
     shutil.rmtree(folder / "validate")
     blank_among([noise(1)], folder / "validate")
     none = SETTINGS.model_copy(update={"steps": 0})
-    fitting.fit(to_tables(network(), LAYOUT), none, folder, PROTOCOL, tmp_path / "c.safetensors", "f", silent)
+    fitted(to_tables(network(), LAYOUT), none, folder, tmp_path / "c.safetensors", "f", silent)
     assert "1 of 2 held-out images is flat and ranks no state: 1.png" in capsys.readouterr().err
 
 
@@ -233,7 +253,7 @@ def test_a_training_that_gains_nothing_returns_its_start(data: Path, tmp_path: P
     model = to_tables(network(), LAYOUT)
     before = checkpoint.copy_state(model)
     still = SETTINGS.model_copy(update={"learning_rate": 1e-7, "final_learning_rate": 1e-7})
-    curve = fitting.fit(model, still, data, PROTOCOL, tmp_path / "c.safetensors", "f", silent)
+    curve = fitted(model, still, data, tmp_path / "c.safetensors", "f", silent)
     assert len({row["val_psnr"] for row in curve}) == 1 and len(curve) > 2
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
@@ -242,7 +262,7 @@ def test_without_steps_a_model_stays_as_it_is(data: Path, tmp_path: Path) -> Non
     model = to_tables(network(), LAYOUT)
     before = checkpoint.copy_state(model)
     none = SETTINGS.model_copy(update={"steps": 0})
-    (row,) = fitting.fit(model, none, data, PROTOCOL, tmp_path / "c.safetensors", "f", silent)
+    (row,) = fitted(model, none, data, tmp_path / "c.safetensors", "f", silent)
     assert row["step"] == 0 and row["val_psnr"] > 0
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
@@ -256,17 +276,15 @@ def test_what_is_validated_is_the_running_average(data: Path, tmp_path: Path) ->
     scores = []
     for settings in (noisy, plain):
         model = to_tables(network(), LAYOUT)
-        curve = fitting.fit(model, settings, data, PROTOCOL, tmp_path / "c.safetensors", "f", silent)
+        curve = fitted(model, settings, data, tmp_path / "c.safetensors", "f", silent)
         scores.append(curve[-1]["val_psnr"])
-        assert fitting.validate(model, fitting.PackedImages(data / "validate"), PROTOCOL) == max(
-            row["val_psnr"] for row in curve
-        )
+        assert validate(model, PackedImages(data / "validate"), PROTOCOL.rank) == max(row["val_psnr"] for row in curve)
     assert scores[0] > scores[1]
 
 
 def test_training_improves_on_interpolation(data: Path, tmp_path: Path) -> None:
     longer = SETTINGS.model_copy(update={"steps": 60, "validate_every": 20})
-    curve = fitting.fit(network(), longer, data, PROTOCOL, tmp_path / "c.safetensors", "f", silent)
+    curve = fitted(network(), longer, data, tmp_path / "c.safetensors", "f", silent)
     assert [row["step"] for row in curve] == [0, 20, 40, 60]
     assert curve[-1]["val_psnr"] > curve[0]["val_psnr"] + 0.5
     assert curve[-1]["loss"] < curve[1]["loss"]
@@ -281,15 +299,15 @@ def test_a_stop_request_leaves_a_checkpoint(data: Path, tmp_path: Path, number: 
             os.kill(os.getpid(), number)
 
     with pytest.raises(KeyboardInterrupt):
-        fitting.fit(network(), SETTINGS, data, PROTOCOL, resume, "f", stop)
-    kept = checkpoint.load(resume, "f")
+        fitted(network(), SETTINGS, data, resume, "f", stop)
+    kept = checkpoint.load(Kept(resume, "f"))
     assert kept is not None and kept.step == 3
 
 
 def test_accumulated_parts_give_the_whole_batch(data: Path, tmp_path: Path) -> None:
     parts = SETTINGS.model_copy(update={"accumulate": 2})
     one, two = network(), network()
-    fitting.fit(one, SETTINGS, data, PROTOCOL, tmp_path / "a.safetensors", "f", silent)
-    fitting.fit(two, parts, data, PROTOCOL, tmp_path / "b.safetensors", "f", silent)
+    fitted(one, SETTINGS, data, tmp_path / "a.safetensors", "f", silent)
+    fitted(two, parts, data, tmp_path / "b.safetensors", "f", silent)
     for name, tensor in one.state_dict().items():
         assert torch.allclose(tensor, two.state_dict()[name], atol=1e-4)  # the sum runs in another order

@@ -15,6 +15,7 @@ from lutra.imaging.resize import imresize
 from pipeline.data import packed
 from pipeline.data.packed import PackedImages
 from pipeline.params import Params
+from pipeline.running.job import Job
 from pipeline.stages import prepare
 from tests.golden.cases import image
 
@@ -56,7 +57,7 @@ def digests(folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
 @pytest.mark.parametrize("bicubic", ["uint8", "double"])
 def test_sides_are_multiples_of_the_scale_and_gray_has_one_plane(folder: Path, scale: int, bicubic: Any) -> None:
-    out = prepare.run(params(folder, [folder]), task=f"x{scale}-{bicubic}", root=folder.parent / "root")
+    out = prepare.run(Job.of("prepare", params(folder, [folder]), folder.parent / "root", task=f"x{scale}-{bicubic}"))
     assert out == folder.parent / "root" / "prepare" / f"x{scale}-{bicubic}"
     packed = PackedImages(out / "evaluate" / "images")
     for index in range(len(packed)):
@@ -68,7 +69,8 @@ def test_sides_are_multiples_of_the_scale_and_gray_has_one_plane(folder: Path, s
 
 def test_the_same_images_give_the_same_bytes_and_no_path(folder: Path, tmp_path: Path) -> None:
     first, second = (
-        prepare.run(params(folder, [folder]), task="x2", root=tmp_path / name) for name in ("first", "second")
+        prepare.run(Job.of("prepare", params(folder, [folder]), tmp_path / name, task="x2"))
+        for name in ("first", "second")
     )
     assert digests(first) == digests(second)
     assert not any(str(tmp_path) in path.read_text() for path in first.rglob("*.json"))
@@ -76,7 +78,7 @@ def test_the_same_images_give_the_same_bytes_and_no_path(folder: Path, tmp_path:
 
 @pytest.mark.parametrize("file", ["input.npy", "target.npy"])
 def test_values_that_prepare_did_not_write_are_told(folder: Path, tmp_path: Path, file: str) -> None:
-    out = prepare.run(params(folder, [folder]), task="x2", root=tmp_path)
+    out = prepare.run(Job.of("prepare", params(folder, [folder]), tmp_path, task="x2"))
     packed.check(out, "train", "validate", "evaluate/images")
     content = bytearray((out / "train" / file).read_bytes())
     content[-7] ^= 1
@@ -94,15 +96,15 @@ def test_an_image_too_small_to_score_is_named_before_training(
     small.mkdir()
     write_image(small / "tiny.png", image(side, 45))
     with pytest.raises(ValueError, match=rf"tiny\.png: too small: 45x{side} pixels, expected at least {side + 1} on"):
-        prepare.run(params(folder, [small]), task=task, root=tmp_path)
+        prepare.run(Job.of("prepare", params(folder, [small]), tmp_path, task=task))
 
 
 def test_a_new_preparation_replaces_the_old_one_whole(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     write_image(other / "a.png", image(50, 50))
-    prepare.run(params(folder, [folder, other]), task="x2", root=tmp_path)
-    out = prepare.run(params(folder, [other]), task="x2", root=tmp_path)
+    prepare.run(Job.of("prepare", params(folder, [folder, other]), tmp_path, task="x2"))
+    out = prepare.run(Job.of("prepare", params(folder, [other]), tmp_path, task="x2"))
     assert [path.name for path in (out / "evaluate").iterdir()] == ["other"]
     assert [path.name for path in out.parent.iterdir()] == ["x2"]
     index = json.loads((out / "index.json").read_text())
@@ -118,7 +120,7 @@ def test_two_sets_of_one_name_are_refused(folder: Path, tmp_path: Path) -> None:
     twin.mkdir(parents=True)
     write_image(twin / "a.png", image(50, 50))
     with pytest.raises(ValueError, match=r"data\.evaluate: found two sets called 'images'"):
-        prepare.run(params(folder, [folder, twin]), task="x2", root=tmp_path)
+        prepare.run(Job.of("prepare", params(folder, [folder, twin]), tmp_path, task="x2"))
 
 
 @pytest.mark.parametrize(("mode", "message"), [("RGBA", "transparent"), ("CMYK", "CMYK"), ("I;16", "more than 8 bits")])
@@ -126,7 +128,7 @@ def test_an_image_of_the_wrong_mode_is_named(folder: Path, tmp_path: Path, mode:
     name = "2.tif" if mode == "CMYK" else "2.png"
     Image.new(mode, (50, 50)).save(folder / name)
     with pytest.raises(ValueError, match=message) as caught:
-        prepare.run(params(folder, [folder]), task="x2", root=tmp_path)
+        prepare.run(Job.of("prepare", params(folder, [folder]), tmp_path, task="x2"))
     assert name in str(caught.value) and "\n" not in str(caught.value)
     assert list((tmp_path / "prepare").iterdir()) == []
 
@@ -137,13 +139,13 @@ def test_a_damaged_image_is_named_whatever_its_decoder_raises(folder: Path, tmp_
     start, end = content.index(b"PLTE") - 4, content.index(b"IDAT") - 4
     (folder / "2.png").write_bytes(content[:start] + content[end:])  # for Pillow an AssertionError
     with pytest.raises(ValueError, match=r"2\.png: found a damaged or unreadable file") as caught:
-        prepare.run(params(folder, [folder]), task="x2", root=tmp_path)
+        prepare.run(Job.of("prepare", params(folder, [folder]), tmp_path, task="x2"))
     assert "\n" not in str(caught.value) and list((tmp_path / "prepare").iterdir()) == []
 
 
 @pytest.mark.parametrize(("held", "names"), [(1, "2"), (2, "13"), (4, "0134")])
 def test_validation_images_are_spread_evenly(folder: Path, tmp_path: Path, held: int, names: str) -> None:
-    out = prepare.run(params(folder, [folder], validate=held), task="x2", root=tmp_path)
+    out = prepare.run(Job.of("prepare", params(folder, [folder], validate=held), tmp_path, task="x2"))
     assert PackedImages(out / "validate").names == [f"{name}.png" for name in names]
     assert len(PackedImages(out / "train")) == 5 - held
 
@@ -156,7 +158,7 @@ def test_other_tasks_are_degraded_by_their_protocol(tmp_path: Path, task: str) -
         planes = [image(40 + number, 45 + plane)[:, :45] for plane in range(3)]
         write_image(colour / f"{number}.png", np.stack(planes, -1))
     settings = params(colour, [colour])
-    out = prepare.run(settings, task=task, root=tmp_path)
+    out = prepare.run(Job.of("prepare", settings, tmp_path, task=task))
     protocol = settings.tasks[task].protocol()
     packed = PackedImages(out / "evaluate" / "colour")
     for number in range(3):
@@ -173,7 +175,7 @@ def test_other_tasks_are_degraded_by_their_protocol(tmp_path: Path, task: str) -
 
 def test_a_set_called_train_is_evaluated_by_the_protocols_seed(folder: Path, tmp_path: Path) -> None:
     named = folder.rename(tmp_path / "train")
-    out = prepare.run(params(named, [named]), task="denoise", root=tmp_path)
+    out = prepare.run(Job.of("prepare", params(named, [named]), tmp_path, task="denoise"))
     protocol = params(named, [named]).tasks["denoise"].protocol()
     packed = PackedImages(out / "evaluate" / "train")
     assert packed.drawn_anew is None
@@ -186,21 +188,25 @@ def test_pairs_are_packed_as_they_are(tmp_path: Path) -> None:
     for number in range(3):
         write_image(tmp_path / "pairs" / "sharp" / f"{number}.png", image(40, 45 + number))
         write_image(tmp_path / "pairs" / "blur" / f"{number}.png", 255 - image(40, 45 + number))
-    out = prepare.run(params(tmp_path / "pairs", [tmp_path / "pairs"]), task="pairs", root=tmp_path)
+    out = prepare.run(Job.of("prepare", params(tmp_path / "pairs", [tmp_path / "pairs"]), tmp_path, task="pairs"))
     for folder in ("train", "validate", "evaluate/pairs"):
         packed = PackedImages(out / folder)
         assert np.array_equal(packed.input(0), 255 - packed.target(0))
     (tmp_path / "pairs" / "blur" / "1.png").unlink()
     with pytest.raises(ValueError, match=r"1\.png"):
-        prepare.run(params(tmp_path / "pairs", [tmp_path / "pairs"]), task="pairs", root=tmp_path)
+        prepare.run(Job.of("prepare", params(tmp_path / "pairs", [tmp_path / "pairs"]), tmp_path, task="pairs"))
 
 
 def test_sets_are_mixed_and_the_first_gives_the_images_held_out(folder: Path, tmp_path: Path) -> None:
     leaves = {"images": 3, "size": 64, "colours": str(folder)}
-    out = prepare.run(params(folder, [folder], mix=["deadleaves"], deadleaves=leaves), task="x2", root=tmp_path)
+    out = prepare.run(
+        Job.of("prepare", params(folder, [folder], mix=["deadleaves"], deadleaves=leaves), tmp_path, task="x2")
+    )
     train, validate = PackedImages(out / "train"), PackedImages(out / "validate")
     assert train.names[-3:] == ["deadleaves-00000", "deadleaves-00001", "deadleaves-00002"] and len(train) == 7
     assert validate.names == ["2.png"]
-    alone = prepare.run(params("deadleaves", [folder], deadleaves=leaves), task="x2", root=tmp_path / "alone")  # type: ignore[arg-type]
+    alone = prepare.run(
+        Job.of("prepare", params("deadleaves", [folder], deadleaves=leaves), tmp_path / "alone", task="x2")
+    )  # type: ignore[arg-type]
     assert PackedImages(alone / "validate").names == ["deadleaves-00001"]
     assert np.array_equal(PackedImages(alone / "train").target(0), train.target(4))

@@ -16,7 +16,8 @@ from lutra.imaging.metrics import CEILING
 from pipeline import params
 from pipeline.params import Params
 from pipeline.reporting.page import read_curves
-from pipeline.reporting.rows import read_metrics
+from pipeline.reporting.results import Result
+from pipeline.running.job import Job
 from pipeline.stages import evaluate, export, finetune, prepare, report, train
 from tests.unit.pipeline.pages import noise
 
@@ -53,13 +54,22 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def job(stage: str, chosen: Params, root: Path) -> Job:
+    """The stage's job for the one experiment."""
+    return Job.of(stage, chosen, root, experiment="tiny")
+
+
+def write_report(images: Path, root: Path) -> None:
+    report.run(Job.of("report", settings(images), root, task="x2"))
+
+
 @pytest.fixture(scope="module")
 def evaluated(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with all stages but report; trained by no step on images smaller than a patch."""
     root, chosen = tmp_path_factory.mktemp("root"), settings(images)
-    prepare.run(chosen, task="x2", root=root)
-    for stage in (train, export, finetune, evaluate):
-        stage.run(chosen, "tiny", root)
+    prepare.run(Job.of("prepare", chosen, root, task="x2"))
+    for name, stage in {"train": train, "export": export, "finetune": finetune, "evaluate": evaluate}.items():
+        stage.run(job(name, chosen, root))
     return root
 
 
@@ -89,9 +99,22 @@ def test_a_white_image_leaves_scores_finite(root: Path, images: Path) -> None:
     mean = strictly(results(root) / "metrics.json")["bicubic"][images.name]["psnr_y"]
     assert mean == pytest.approx((CEILING + sum(others)) / 4, abs=1e-5)
     assert strictly(results(root) / "scores.json")[images.name]["psnr_y"] < CEILING
-    report.run(settings(images), root, "x2")
+    write_report(images, root)
     assert "inf" not in (root / "report/x2/report.md").read_text()
     assert "inf" not in (root / "report/x2/points.csv").read_text()
+
+
+def test_without_a_trained_network_none_is_scored(root: Path, images: Path) -> None:
+    scores = strictly(results(root) / "metrics.json")
+    assert [kind for kind in scores if isinstance(scores[kind], dict) and images.name in scores[kind]] == [
+        "bicubic",
+        "exported",
+        "finetuned",
+    ]
+    assert "network" not in (results(root) / "images.csv").read_text()
+    write_report(images, root)
+    assert "| network |" not in (root / "report/x2/report.md").read_text()
+    assert ">network<" not in (root / "report/x2/report.html").read_text()
 
 
 def test_images_of_one_stem_have_a_sheet_each(root: Path, images: Path) -> None:
@@ -122,16 +145,16 @@ def test_the_stages_report_is_the_same_every_time(
     root: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again = Path(shutil.copytree(root, tmp_path / "again"))
-    report.run(settings(images), root, "x2")
+    write_report(images, root)
     monkeypatch.setattr("pipeline.running.provenance.commit", lambda: ("f" * 40, True))
     monkeypatch.setattr("pipeline.reporting.speed.measure", lambda *arguments: pytest.fail("measured a time"))
-    report.run(settings(images), again, "x2")
+    write_report(images, again)
     assert digests(root / "report/x2") == digests(again / "report/x2")
     assert len(digests(root / "report/x2")) == 4
 
 
 def test_the_page_over_all_tasks_holds_times_date_and_machine(root: Path, images: Path) -> None:
-    report.run(settings(images), root, "x2")
+    write_report(images, root)
     alone = (root / "report/x2/report.html").read_text()
     whole = report.together(settings(images), root).read_text()
     for words in ("Fastest 1280x720 frame", "ms per<br>frame", "<dt>Machine</dt>", "Milliseconds:", " UTC"):
@@ -141,14 +164,14 @@ def test_the_page_over_all_tasks_holds_times_date_and_machine(root: Path, images
 def test_infinite_scores_of_older_files_are_read(root: Path, images: Path) -> None:
     file = results(root) / "metrics.json"
     content = json.loads(file.read_text())
-    for kind in ("bicubic", "network", "exported", "finetuned"):
+    for kind in ("bicubic", "exported", "finetuned"):
         content[kind][images.name]["psnr_y"] = float("inf")
     file.write_text(json.dumps(content))
     assert "Infinity" in file.read_text()
     curves = results(root) / "curves.csv"
     curves.write_text("stage,step,loss,val_psnr\nfinetune,0,,inf\nfinetune,1,0.1,38\n")
     assert read_curves(curves)["finetune"] == [(0, CEILING), (1, 38)]
-    report.run(settings(images), root, "x2")
+    write_report(images, root)
     assert "100.00 dB" in (root / "report/x2/report.md").read_text()
 
 
@@ -156,7 +179,7 @@ def test_infinite_scores_of_older_files_are_read(root: Path, images: Path) -> No
 def test_damaged_scores_are_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "metrics.json").write_text(content)
     with pytest.raises(ValueError, match=r"metrics\.json: .*expected"):
-        read_metrics(tmp_path / "metrics.json")
+        Result.read(tmp_path / "metrics.json")
 
 
 def test_a_patch_larger_than_an_image_is_named_with_its_key(root: Path, images: Path) -> None:
@@ -165,7 +188,7 @@ def test_a_patch_larger_than_an_image_is_named_with_its_key(root: Path, images: 
     steps = block.model_copy(update={"finetune": block.finetune.model_copy(update={"steps": 1})})
     wanted = r"experiments\.tiny\.finetune\.patch: a\.jpg: 20x24 pixels, expected at least the patch of 48x48"
     with pytest.raises(ValueError, match=wanted):
-        finetune.run(chosen.model_copy(update={"experiments": {"tiny": steps}}), "tiny", root)
+        finetune.run(job("finetune", chosen.model_copy(update={"experiments": {"tiny": steps}}), root))
 
 
 @pytest.mark.parametrize("stage", [train, finetune])
@@ -173,11 +196,11 @@ def test_a_stage_refuses_images_that_prepare_did_not_write(root: Path, images: P
     path = root / "prepare/x2/validate/target.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     with pytest.raises(ValueError, match=r"validate/target\.npy: sha256 is"):
-        stage.run(settings(images), "tiny", root)
+        stage.run(job(stage.__name__.rpartition(".")[2], settings(images), root))
 
 
 def test_evaluate_refuses_images_that_prepare_did_not_write(root: Path, images: Path) -> None:
     path = root / "prepare/x2/evaluate" / images.name / "input.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     with pytest.raises(ValueError, match=r"input\.npy: sha256 is"):
-        evaluate.run(settings(images), "tiny", root)
+        evaluate.run(job("evaluate", settings(images), root))

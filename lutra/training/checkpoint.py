@@ -21,15 +21,15 @@ from lutra.files import write_whole
 
 State = dict[str, Tensor]
 DAMAGED = "damaged"
-"""Ends the name of a damaged checkpoint that was set aside, as a fingerprint does that of another run's."""
+"""The end of the name of a damaged checkpoint that was set aside, in place of another run's fingerprint."""
 
 
 @dataclass
 class Checkpoint:
-    """Where a training stands after `step` optimiser steps.
+    """The state of a training after `step` optimiser steps.
 
     fingerprint: of everything the result depends on; a checkpoint of another run is not resumed.
-    optimizer: its `state`; the settings are those of the run that goes on.
+    optimizer: its `state`; the settings are those of the run that resumes.
     history: the rows of the curve so far. best: the validation score of `best_state`.
     loss_sum, loss_count: of the steps since the last row.
     average: the running average of the parameters, empty for none.
@@ -45,6 +45,17 @@ class Checkpoint:
     loss_sum: float = 0.0
     loss_count: int = 0
     average: State = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The .safetensors file that a run keeps its checkpoint in, and the fingerprint of all that its result depends on.
+
+    The checkpoint of a run with another fingerprint is never resumed.
+    """
+
+    path: Path
+    fingerprint: str
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -77,7 +88,7 @@ class _Row(BaseModel):
 
 
 class _Meta(BaseModel):
-    """What a checkpoint says about itself."""
+    """The description that a checkpoint holds of itself."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -89,21 +100,20 @@ class _Meta(BaseModel):
     tensors: list[str]
 
 
-def load(path: Path, fingerprint: str, model: Module | None = None) -> Checkpoint | None:
-    """Load the run's checkpoint: the one at `path`, or the one that another run has set aside.
+def load(kept: Kept, model: Module | None = None) -> Checkpoint | None:
+    """Load the run's checkpoint: the one at `kept.path`, or the one that another run has set aside.
 
     Args:
-        path: where the checkpoint is kept.
-        fingerprint: of the run.
+        kept: the run's.
         model: what is trained; a checkpoint that does not fit it counts as damaged.
 
     Returns:
         None if there is none, or if it is damaged.
     """
-    for place in (path, _aside(path, fingerprint)):
+    for place in (kept.path, _aside(kept.path, kept.fingerprint)):
         try:
             found = _read(place)
-            if found.fingerprint == fingerprint:
+            if found.fingerprint == kept.fingerprint:
                 if model is not None:
                     _check(found, model)
                 return found
@@ -112,39 +122,39 @@ def load(path: Path, fingerprint: str, model: Module | None = None) -> Checkpoin
     return None
 
 
-def set_aside(path: Path, fingerprint: str, model: Module) -> str | None:
+def set_aside(kept: Kept, model: Module) -> str | None:
     """Rename a checkpoint that is of no use to a run, so that the run does not write over it.
 
-    A later run with its fingerprint goes on from it (`load`).
+    A later run with its fingerprint resumes from it (`load`).
 
     Args:
-        path: where the run's checkpoint is kept.
-        fingerprint: of the run.
+        kept: the run's.
         model: what is trained.
 
     Returns:
         What was found and where it is now, in words; None if there is none, or if it is the run's own.
     """
+    path = kept.path
     if not path.is_file():
         return None
     try:
         found = _read(path)
-        if found.fingerprint == fingerprint:
+        if found.fingerprint == kept.fingerprint:
             _check(found, model)
             return None
-        kept, what = _aside(path, found.fingerprint), f"of step {found.step} of other parameters, images or code"
+        aside, what = _aside(path, found.fingerprint), f"of step {found.step} of other parameters, images or code"
     except (OSError, ValueError):
-        kept, what = _aside(path, DAMAGED), "that is damaged"
-    os.replace(path, kept)
-    return f"found a checkpoint {what}, kept as {kept}"
+        aside, what = _aside(path, DAMAGED), "that is damaged"
+    os.replace(path, aside)
+    return f"found a checkpoint {what}, kept as {aside}"
 
 
-def remove(path: Path, fingerprint: str) -> None:
+def remove(kept: Kept) -> None:
     """Remove the run's checkpoint and a damaged one once its result is written, and the folder if nothing is left."""
-    for place in (path, _aside(path, fingerprint), _aside(path, DAMAGED)):
+    for place in (kept.path, _aside(kept.path, kept.fingerprint), _aside(kept.path, DAMAGED)):
         place.unlink(missing_ok=True)
     with suppress(OSError):  # other runs' checkpoints are kept there, or there never was one
-        path.parent.rmdir()
+        kept.path.parent.rmdir()
 
 
 def _aside(path: Path, fingerprint: str) -> Path:
@@ -201,7 +211,7 @@ def _shapes(state: Mapping[str, Tensor]) -> dict[str, torch.Size]:
 
 
 def copy_state(module: Module) -> State:
-    """A copy of a module's parameters on the CPU."""
+    """Return a copy of a module's parameters on the CPU."""
     return {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
 
 

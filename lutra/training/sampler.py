@@ -1,0 +1,100 @@
+"""Random patches of training images: which ones a step sees depends on the seed and the step alone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lutra.imaging.degrade import generator_of
+from lutra.training import patches
+from lutra.training.images import Image, Images
+
+Integers = NDArray[np.int64]
+
+
+class _Places(NamedTuple):
+    """The places of patches: image, plane, row and column of the first pixel of the input, each (N,)."""
+
+    image: Integers
+    channel: Integers
+    row: Integers
+    column: Integers
+
+
+def check_sizes(images: Images, patch: int) -> None:
+    """Raise ValueError, with the image's name, if an input is smaller than a patch of that side."""
+    for name, (_, height, width) in zip(images.names, images.shapes, strict=True):
+        if min(height, width) < patch:
+            raise ValueError(f"{name}: {height}x{width} pixels, expected at least the patch of {patch}x{patch}")
+
+
+class PatchSampler:
+    """Random patches of one colour plane, flipped and rotated at random.
+
+    A batch is a function of the seed and the step alone: a resumed run, and any number of processes, see the same
+    global batches.
+    """
+
+    def __init__(self, images: Images, patch: int, batch: int, seed: int, threads: int = 1) -> None:
+        """Prepare to draw patches.
+
+        Args:
+            images: where they come from.
+            patch: side in pixels of the input.
+            batch: patches in a step, over all processes.
+            seed: of everything random.
+            threads: how many copy patches.
+
+        Raises:
+            ValueError: an image is smaller than a patch.
+        """
+        check_sizes(images, patch)
+        self.images, self.patch, self.batch, self.seed, self.threads = images, patch, batch, seed, threads
+        positions = images.shapes[:, 0] * (images.shapes[:, 1] - patch + 1) * (images.shapes[:, 2] - patch + 1)
+        self._ends = np.cumsum(positions)
+
+    def batch_at(self, step: int, rank: int = 0, world: int = 1) -> tuple[Image, Image]:
+        """Return the patches of one process at one step.
+
+        Returns:
+            input (batch / world, 1, patch, patch), target (batch / world, 1, patch * scale, patch * scale), uint8.
+
+        Raises:
+            ValueError: the batch cannot be shared out equally.
+        """
+        if self.batch % world:
+            raise ValueError(f"batch of {self.batch} patches, expected a multiple of the {world} processes")
+        generator = generator_of(self.seed, step)
+        place = generator.integers(self._ends[-1], size=self.batch)
+        turn = generator.integers(8, size=self.batch)
+        share = self.batch // world
+        first = rank * share
+        mine = slice(first, first + share)
+        located = self._locate(place[mine])
+        target = self._gather(self.images.target_data, self.images.scale, turn[mine], located)
+        anew = self.images.drawn_anew
+        if anew is None:
+            degraded = self._gather(self.images.input_data, 1, turn[mine], located)
+        else:  # streams from 1: the places are drawn from stream 0
+            numbered = enumerate(target, 1 + first)
+            degraded = np.stack([anew.apply(patch, step, self.seed, stream) for stream, patch in numbered])
+        return degraded[:, None], target[:, None]
+
+    def _locate(self, place: Integers) -> _Places:
+        """Return the places of positions counted over all images and planes: every one is as likely."""
+        index = np.searchsorted(self._ends, place, side="right")
+        rest = place - np.concatenate([[0], self._ends])[index]
+        _, height, width = self.images.shapes[index].T
+        rows, columns = height - self.patch + 1, width - self.patch + 1
+        channel, rest = np.divmod(rest, rows * columns)
+        row, column = np.divmod(rest, columns)
+        return _Places(index, channel, row, column)
+
+    def _gather(self, data: Image, scale: int, turn: Integers, at: _Places) -> Image:
+        _, heights, widths = self.images.shapes[at.image].T * scale
+        row = (at.channel * heights + at.row * scale) * widths
+        starts = self.images.offsets[at.image] * scale**2 + row + at.column * scale
+        flat = np.asarray(data)  # a memmap's own slicing is slow
+        return patches.gather(flat, starts, widths, turn, self.patch * scale, self.threads)

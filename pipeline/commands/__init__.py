@@ -1,0 +1,1 @@
+"""The commands of `python -m pipeline`, a module for each group of them."""

@@ -1,0 +1,67 @@
+"""The commands that bring image sets and list them, and the one that adds an experiment."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from lutra import terminal
+from pipeline.commands.options import DEFAULT_PARAMS, ParamsFile
+
+app = typer.Typer()
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the experiment: small letters, digits and dashes.")],
+    family: Annotated[str, typer.Option(help="srlut, mulut, spflut or autolut.")],
+    preset: Annotated[
+        Literal["quick", "published"],
+        typer.Option(help="quick trains in minutes on two cores; published is the papers' recipe."),
+    ] = "quick",
+    task: Annotated[str, typer.Option(help="Name of a block under `tasks:`.")] = "x4",
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A parameter, such as train.steps=100; may be repeated."),
+    ] = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+) -> None:
+    """Add an experiment's documented block to params.yaml."""
+    from pipeline.tools.new import add_experiment
+
+    add_experiment(params, name, family, preset, task, overrides or ())
+    print(f"added experiments.{name} to {params}; `dvc repro` or `snakemake --cores 2` runs it")
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="Name of a set in data/catalogue.yaml.")],
+    origin: Annotated[
+        Path | None, typer.Option("--from", metavar="DIR_OR_ARCHIVE", help="Your own copy [default: download it].")
+    ] = None,
+) -> None:
+    """Bring an image set to data/NAME: download it, or copy it from where you have it."""
+    from pipeline.data.fetch import fetch as bring
+
+    bring(name, origin, say=lambda text: print(terminal.printable(text), file=sys.stderr, flush=True))
+
+
+data = typer.Typer(help="The image sets.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+
+@data.command("list")
+def list_data(
+    decode: Annotated[bool, typer.Option(help="Decode every image to find broken ones.")] = True,
+) -> None:
+    """List the image sets with their counts, sizes, licences and broken files."""
+    from pipeline.data import inventory
+
+    rows = inventory.listing(decode=decode)
+    inventory.table(rows).show()
+    problems = [problem for row in rows for problem in row.problems]
+    for problem in problems:
+        terminal.say(problem)
+    if problems:
+        raise typer.Exit(1)

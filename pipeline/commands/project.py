@@ -1,0 +1,69 @@
+"""The commands that generate the project's files and show its runs in MLflow."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import DEFAULT_PARAMS, ParamsFile
+
+app = typer.Typer()
+
+Check = Annotated[bool, typer.Option("--check", help="Write nothing; fail when the file is stale.")]
+
+
+@app.command("dvc-yaml")
+def dvc_yaml(check: Check = False, params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Write dvc.yaml from the declaration of the stages."""
+    from pipeline import declaration
+    from pipeline.params import load
+    from pipeline.tools import dvcfile
+
+    text = dvcfile.text(declaration.source_folders(load(params).image_sets()))
+    _generate(Path("dvc.yaml"), text, "dvc-yaml", check)
+
+
+@app.command()
+def schema(check: Check = False) -> None:
+    """Write the JSON schema of params.yaml, for Snakemake and editors."""
+    from pipeline import params
+
+    _generate(Path("workflow/schemas/params.schema.json"), params.json_schema(), "schema", check)
+
+
+def _generate(path: Path, text: str, command: str, check: bool) -> None:
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    if check:
+        raise ValueError(f"{path}: is stale; run `python -m pipeline {command}`")
+    from lutra.files import write_whole
+
+    write_whole(path, text)
+    print(f"wrote {path}")
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000, params: ParamsFile = DEFAULT_PARAMS
+) -> None:
+    """Serve MLflow's pages of the runs on this machine."""
+    from pipeline import tracking
+    from pipeline.params import load
+
+    tracking.serve(load(params).tracking, port)
+
+
+track = typer.Typer(help="The runs in MLflow.", no_args_is_help=True)
+app.add_typer(track, name="track")
+
+
+@track.command("sync")
+def sync(params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Send the runs that wait since MLflow did not answer."""
+    from pipeline import tracking
+    from pipeline.params import load
+
+    sent, waiting = tracking.sync(load(params).tracking)
+    if waiting:
+        raise ValueError(f"{waiting} waiting: of stages that still run, for another server, or refused by this one")
+    print(f"sent {sent}, nothing waits")

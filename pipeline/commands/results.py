@@ -1,0 +1,82 @@
+"""The commands that record results and measure training."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import DEFAULT_PARAMS, DEFAULT_ROOT, Experiment, ParamsFile, Root
+
+app = typer.Typer()
+
+
+@app.command()
+def record(
+    experiment: Experiment,
+    command: Annotated[str, typer.Option(help="The command that made the result, so that a reader can run it again.")],
+    minutes: Annotated[float, typer.Option(help="Wall-clock of training and finetuning.")],
+    root: Root = DEFAULT_ROOT,
+    params: ParamsFile = DEFAULT_PARAMS,
+    zoo: Annotated[
+        str | None, typer.Option(help="Ship the model with the library, under this name [default: do not].")
+    ] = None,
+    licence: Annotated[str, typer.Option(help="With --zoo: the licence of the training data.")] = "",
+) -> None:
+    """Write an experiment's figures to results/, and the README's table of them."""
+    from lutra.files import write_whole
+    from pipeline.params import load
+    from pipeline.reporting import record as recording
+    from pipeline.running.job import Job
+
+    job = Job.of("evaluate", load(params), root, experiment=experiment)
+    result = recording.record(job, command, minutes)
+    print(f"wrote {result}")
+    if zoo is not None:
+        print(f"wrote {recording.ship(zoo, result, job.inputs['finetuned'], licence)}")
+    write_whole(recording.README, recording.readme_with_table(recording.README.read_text()))
+
+
+@app.command("bench-training")
+def bench_training(
+    family: Annotated[list[str] | None, typer.Option(help="Family to measure; may be repeated [default: all].")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the figures to this file too.")
+    ] = None,
+) -> None:
+    """Time whole training steps of every method: some minutes."""
+    from lutra.files import write_whole
+    from pipeline.params.reading import one_of
+    from pipeline.tools import bench_training as benching
+
+    for name in family or ():
+        if name not in benching.FAMILIES:
+            raise ValueError(f"--family {name}: expected {one_of(name, list(benching.FAMILIES))}")
+    found = benching.run(family, lambda text: print(text, file=sys.stderr))
+    benching.table(found).show()
+    if json_file is not None:
+        command = "python -m pipeline bench-training"
+        write_whole(json_file, json.dumps({"command": command, **found}, indent=2) + "\n")
+
+
+@app.command("bench-methods")
+def bench_methods(
+    task: Annotated[str, typer.Option(help="Task with prepared images under the root.")] = "x4",
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds of training for each method and system.")] = 120,
+    root: Root = DEFAULT_ROOT,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the scores to this file.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the curves as a PNG into this file.")] = None,
+) -> None:
+    """Train SR-LUT and MuLUT by every method for the same time."""
+    from lutra.files import write_whole
+    from pipeline.tools import bench_methods as benching
+
+    found = benching.run(root / "prepare" / task, seconds, lambda text: print(text, file=sys.stderr, flush=True))
+    if json_file is not None:
+        command = f"python -m pipeline bench-methods --seconds {seconds:g}"
+        write_whole(json_file, json.dumps({"command": command, **found}, indent=1) + "\n")
+    if plot is not None:
+        benching.plot(found, plot)
