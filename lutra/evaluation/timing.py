@@ -1,4 +1,4 @@
-"""The least time of calls that take turns, so that a busy moment of the machine hurts all alike."""
+"""The least time of calls that take turns, so that a busy moment of the machine hurts all of them."""
 
 from __future__ import annotations
 

@@ -20,11 +20,11 @@ _DEEP = "more than 8 bits a channel"
 _MOST_RATIO = 4096
 """Decoded bytes for each byte of a file: no format packs photographs or drawings tighter than about 1000."""
 _ALWAYS = 1 << 26
-"""Decoded bytes that any file may have."""
+"""Decoded bytes that every file may have."""
 _MOST_FRAMES = 9
-"""Frames of a TIFF that are counted: each may take as long to read as the whole file."""
+"""The most frames of a TIFF that are counted: each may take as long to read as the whole file."""
 _BITS, _SAMPLE_FORMAT, _UNSIGNED, _APART = 258, 339, (1, 4), 2
-"""TIFF's tags; of the formats of samples, those that are read (unsigned integers, undefined); planes stored apart."""
+"""TIFF's tags; the formats of samples that are read (unsigned integers, undefined); planes stored apart."""
 
 
 def encoded(image: Image.Image, suffix: str, options: dict[str, Any]) -> bytes:
@@ -34,8 +34,8 @@ def encoded(image: Image.Image, suffix: str, options: dict[str, Any]) -> bytes:
 
     Args:
         image: what to write.
-        suffix: of the format, in small letters.
-        options: of Pillow's `save`.
+        suffix: the format's suffix, in small letters.
+        options: arguments of Pillow's `save`.
     """
     content = io.BytesIO()
     image.save(content, Image.registered_extensions()[suffix], **options)
@@ -43,7 +43,7 @@ def encoded(image: Image.Image, suffix: str, options: dict[str, Any]) -> bytes:
 
 
 class Refused(Exception):
-    """An intact image of a kind that is not read; says which."""
+    """An intact image of a kind that is not read; the text names the kind."""
 
 
 def open_image(path: str | Path, decode: Callable[[ImageFile.ImageFile], T], expected: str) -> T:
@@ -52,7 +52,7 @@ def open_image(path: str | Path, decode: Callable[[ImageFile.ImageFile], T], exp
     Args:
         path: the file.
         decode: from the opened image, not yet decoded, to the result; may raise `Refused`.
-        expected: what the error says was expected.
+        expected: the end of the error: what was expected.
 
     Raises:
         FileNotFoundError, PermissionError, OSError: there is no such file, or it cannot be read.
@@ -68,7 +68,7 @@ def open_image(path: str | Path, decode: Callable[[ImageFile.ImageFile], T], exp
         size = path.stat().st_size
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # about metadata, which no pixel depends on
+                warnings.simplefilter("ignore", UserWarning)  # these are about metadata, which no pixel depends on
                 # Between one and two times its limit Pillow only warns.
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with Image.open(file, formats=_FORMATS) as image:
@@ -85,7 +85,7 @@ def open_image(path: str | Path, decode: Callable[[ImageFile.ImageFile], T], exp
         except MemoryError:
             raise ValueError(f"{path}: found more than this process's memory holds, {expected}") from None
         except Exception as error:  # damaged files make Pillow's decoders raise errors of any kind
-            # A place beyond what any file has is damage; whatever else the system says is not.
+            # A seek beyond the end of any file means damage; other errors of the system do not.
             if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL, errno.EOVERFLOW):
                 raise OSError(error.errno, error.strerror, str(path)) from None
             text = " ".join(str(error).split())[:200] or type(error).__name__
@@ -139,7 +139,7 @@ def load_whole(image: ImageFile.ImageFile, path: str | Path) -> None:
     if image.format != "PNG":
         return
     last_row = image.crop((0, image.height - 1, image.width, image.height)).tobytes()
-    # Missing rows are left at zero: only then, or where rows lie apart, the data is worth counting.
+    # Pillow leaves missing rows at zero. Counting the data takes time, so it is done only then, or for interlaced rows.
     if (interlaced or not any(last_row)) and not png.holds_all_rows(path):
         raise Refused("data for a part of the image only")
 

@@ -31,7 +31,7 @@ class Picture:
     """An upright picture.
 
     pixels: (H, W) gray, (H, W, 2) gray and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha, uint8; alpha is straight.
-    metadata: what else its file says.
+    metadata: what else its file holds.
     """
 
     pixels: Pixels
@@ -39,7 +39,7 @@ class Picture:
 
 
 def read_image(path: str | Path) -> Pixels:
-    """Read an image file, turned upright where it says how (EXIF orientation).
+    """Read an image file, turned upright by its EXIF orientation.
 
     Palette images are converted to RGB, 1-bit images to gray. An alpha channel is dropped if it is opaque
     everywhere. Nothing else is converted, because any conversion would change what is measured.
@@ -86,10 +86,10 @@ def write_image(path: str | Path, image: Pixels) -> None:
 
 
 def read_picture(path: str | Path, *, max_pixels: int | None = None) -> Picture:
-    """Read a picture, turned upright where it says how (EXIF orientation).
+    """Read a picture, turned upright by its EXIF orientation.
 
-    Palettes become RGB, 1-bit pictures gray, a colour that stands for transparency an alpha channel. Of the metadata
-    what `lutra.imaging.formats.metadata.Metadata` lists is kept, where it is well-formed.
+    Palettes become RGB, 1-bit pictures become gray, a colour that stands for transparency becomes an alpha channel.
+    Well-formed metadata are kept as far as `lutra.imaging.formats.metadata.Metadata` lists them.
 
     Args:
         path: PNG, JPEG, WebP, TIFF, BMP, PPM or PGM.
@@ -113,7 +113,7 @@ def write_picture(path: str | Path, picture: Picture, *, quality: int | None = N
     """Write a picture, whole or not at all; the path's suffix chooses the format.
 
     Each format keeps the metadata that it can hold (`lutra.imaging.formats.metadata.save_options`). WebP holds no gray:
-    gray becomes RGB there. A warning says where the colours of a PNG lose their meaning.
+    gray becomes RGB there. A warning reports when the colours of a PNG lose their meaning.
 
     Args:
         path: ends in one of `SUFFIXES`; the folder exists.
@@ -136,7 +136,7 @@ def picture_bytes(path: str | Path, picture: Picture, *, quality: int | None = N
     if suffix in _NO_ALPHA and _alpha(pixels) is not None:
         pixels = pixels[:, :, 0] if gray else pixels[:, :, :3]
     if metadata.loses_colours(picture.metadata, suffix):
-        found = "the colours (gAMA, cHRM or cICP) are not sRGB, which only PNG can say"
+        found = "the colours (gAMA, cHRM or cICP) are not sRGB, which only PNG can store"
         warnings.warn(f"{path}: {found}: they will look different", RuntimeWarning, stacklevel=2)
     options |= metadata.save_options(picture.metadata, suffix, gray=gray)
     return encoded(Image.fromarray(np.ascontiguousarray(pixels)), suffix, options)

@@ -14,7 +14,7 @@ Rounding = Literal["exact", "lookup", "branch"]
 Bound = Literal["clamp", "tanh"]
 
 ROUNDINGS: tuple[str, ...] = get_args(Rounding)
-"""In the order of the compiled core's numbers for them."""
+"""The roundings in the order of their numbers in the compiled core."""
 
 PATTERNS: dict[str, tuple[Offset, Offset, Offset, Offset]] = {
     "s": ((0, 0), (0, 1), (1, 0), (1, 1)),
@@ -57,7 +57,7 @@ class NetworkSpec:
             raise ValueError(f"{found}: expected 1..1024 and 0..32")
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON-ready data."""
+        """Return JSON-ready data."""
         return asdict(self)
 
     @staticmethod
@@ -86,7 +86,7 @@ float32 holds exactly, so that the reference and an integer engine agree to the 
 
 
 MOST_STEPS, MOST_UNITS, MOST_PLANES, MOST_DIVISOR = 64, 64, 256, 1 << 12
-"""What a model may have: steps, units in a step, planes, and the size of a divisor or offset."""
+"""Limits of a model: steps, units in a step, planes, and the size of a divisor or offset."""
 
 _NAME = re.compile(r"[\w-]{1,64}")
 
@@ -139,7 +139,7 @@ class Unit:
 
     reads: the plane its taps come from; four planes for `ChannelTaps`.
     previous: the plane that AdaRL mixes into the taps (AutoLUT, section 3.3), or None.
-    values: how many values one entry returns.
+    values: the number of values in an entry.
     """
 
     name: str
@@ -150,7 +150,7 @@ class Unit:
 
     @property
     def planes(self) -> tuple[str, ...]:
-        """Every plane the unit needs."""
+        """Every plane that the unit needs."""
         return self.reads + ((self.previous,) if self.previous else ())
 
 
@@ -171,20 +171,20 @@ class Step:
 
     @property
     def values(self) -> int:
-        """How many values each of its units returns."""
+        """The number of values that each of its units returns."""
         return len(self.writes) * self.upscale**2
 
 
 @dataclass(frozen=True)
 class Description:
-    """A whole model; every stage, exporter, importer and engine works from this alone.
+    """A whole model. Every stage, exporter, importer and engine works from this alone.
 
     rounding: "exact" rounds once per step; "lookup" rounds the running sum after each rotation of each unit;
-        "branch" does too, but restarts that sum for every unit (spec of MuLUT's finetuning and later systems).
+        "branch" does the same, but restarts that sum for every unit, as MuLUT's finetuning and later systems do.
     top_node: the value fed to a network for the last grid node: 255, or 256 where nothing is clipped.
     round_units: whether a network unit's output is rounded to a level in training, as its table will be.
     tap_bits: fractional bits of sampled taps in fixed point; None while they are real numbers, as published.
-    options: what the family was built from, for the reader.
+    options: the options that the family built it from.
     """
 
     family: str
@@ -202,12 +202,12 @@ class Description:
         _check(self)
 
     def units(self) -> Iterator[tuple[Step, Unit]]:
-        """Every unit with its step, in order."""
+        """Return every unit with its step, in order."""
         return ((step, unit) for step in self.steps for unit in step.units)
 
     @property
     def radius(self) -> int:
-        """How far, in input pixels, an output pixel can see in each direction."""
+        """The distance, in input pixels, that an output pixel can see in each direction."""
         return sum(max(unit.taps.window - 1 for unit in step.units) for step in self.steps)
 
     def to_json(self) -> dict[str, Any]:

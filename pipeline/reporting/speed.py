@@ -40,10 +40,8 @@ def measure(models: Mapping[str, Restorer], scale: int, width: int = WIDTH, heig
         name: partial(model.restore, frame, threads=THREADS, out=np.empty(result, np.uint8))
         for name, model in models.items()
     }
-    found = {
-        name: seconds * 1e3
-        for name, seconds in least_seconds(calls, ROUNDS, clock=time.process_time).items()  # not stretched by others
-    }
+    # In processor time, which a busy machine does not stretch.
+    found = {name: seconds * 1e3 for name, seconds in least_seconds(calls, ROUNDS, clock=time.process_time).items()}
     backends = sorted({model.backend for model in models.values()})
     names = {"engine": "the compiled engine", "torch": "torch"}
     text = (

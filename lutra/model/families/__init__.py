@@ -41,7 +41,7 @@ def describe(family: str, scale: int, options: Mapping[str, Any] | None = None) 
 
 
 def network_spec(family: str) -> NetworkSpec:
-    """The network that the family's paper trains."""
+    """Return the network that the family's paper trains."""
     network: NetworkSpec = _family(family).NETWORK
     return network
 

@@ -1,4 +1,4 @@
-"""The published networks' parameters, as safetensors of their published names, read as our networks."""
+"""Read the published networks' parameters, safetensors under their published names, as our networks."""
 
 from __future__ import annotations
 

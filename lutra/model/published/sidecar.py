@@ -1,4 +1,4 @@
-"""The .lutra.json next to exported tables: all of a model that the published .npy files do not hold."""
+"""The .lutra.json next to exported tables: all of a model that the published .npy files cannot hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The published .npy tables in and out. File names and shapes tell the model's units; a sidecar tells the rest.
+"""Read and write the published .npy tables. Names and shapes of files tell the units; a sidecar tells the rest.
 
 A table's file is called PREFIX_UNIT[_PART].npy; units are called as in our descriptions:
 
@@ -161,7 +161,7 @@ def _read(paths: Iterable[Path], family: str) -> tuple[list[_File], dict[Path, A
 
 
 def _layout(files: list[_File], directories: Mapping[Path, Array]) -> Layout:
-    """The layout that all tables share, from their numbers of entries and DFC's directory."""
+    """Return the layout that all tables share, from their numbers of entries and DFC's directory."""
     diagonal = next((file for file in files if file.part == "diagonal"), None)
     coarse = next((file for file in files if file.part == "coarse"), None)
     if diagonal is None or coarse is None:
@@ -196,7 +196,7 @@ def _interval(file: _File) -> int:
 
 
 def directory(layout: DiagonalLayout) -> NDArray[np.int64]:
-    """DFC's published directory: entry of the diagonal part by [a, b - a, c - a, d - a], negative ones wrapped."""
+    """Return DFC's published directory: entries of the diagonal part by [a, b - a, c - a, d - a], negative wrapped."""
     side, reach = (1 << (8 - layout.interval)) + 1, 2 * layout.width + 1
     axes = layout.bound_axes
     found = np.full((side,) + (reach,) * axes, -1, dtype=np.int64)
@@ -218,7 +218,7 @@ def _check_directory(path: Path, array: Array, layout: DiagonalLayout) -> None:
 
 
 def _describe(files: list[_File], family: str, scale: int, diagonal: bool) -> Description:
-    """The description whose units the files' names are, with the publication's padding and rounding."""
+    """Return the description with the units that the files name, and the publication's padding and rounding."""
     branches = {file.unit.split("_")[1] for file in files} - {"channel"}
     spf = any("c" in file.unit.split("_")[0] for file in files)
     options: dict[str, Any] = {}
@@ -237,7 +237,7 @@ def _describe(files: list[_File], family: str, scale: int, diagonal: bool) -> De
         return replace(description, padding="reflect")
     if family == "autolut":
         return replace(description, tap_bits=TAP_BITS)
-    if family == "mulut" and diagonal:  # published with SPF-LUT, whose scripts round per lookup
+    if family == "mulut" and diagonal:  # published with SPF-LUT; its scripts round per lookup
         return replace(description, rounding="lookup")
     return description
 

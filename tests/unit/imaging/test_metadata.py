@@ -151,5 +151,5 @@ def test_colours_that_only_a_png_can_tell_are_warned_of(tmp_path: Path) -> None:
         if known:
             again(tmp_path, f"{name}.png", f"{name}.jpg")
         else:
-            with pytest.warns(RuntimeWarning, match=rf"{name}\.jpg: .* not sRGB, which only PNG can say"):
+            with pytest.warns(RuntimeWarning, match=rf"{name}\.jpg: .* not sRGB, which only PNG can store"):
                 again(tmp_path, f"{name}.png", f"{name}.jpg")

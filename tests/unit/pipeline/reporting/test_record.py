@@ -23,8 +23,6 @@ def test_cards_and_scores_are_those_of_the_recorded_results(name: str) -> None:
 
 def test_recorded_commands_name_the_recipe() -> None:
     recipes = params.load(RECIPES)
-    for name, block in recipes.experiments.items():
+    for name in recipes.experiments:
         recorded = json.loads((record.RESULTS / f"{name}.json").read_text())
-        command = recorded["command"]
-        assert f"--experiment {name} " in command and f"prepare --task {block.task} " in command
-        assert command.count("--params results/recipes.yaml") == 2
+        assert f"--experiment {name} --params results/recipes.yaml" in recorded["command"]
