@@ -1,11 +1,13 @@
-"""Files appear whole: written to a temporary name in the same folder, then renamed."""
+"""Files and folders appear whole: they are written under a temporary name in the same folder, then renamed."""
 
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import re
 import secrets
+import shutil
 import socket
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,9 +20,9 @@ from typing import BinaryIO
 Action = Callable[[], object]
 
 _NAME_BYTES = 255
-"""The longest name of a file, where the file system does not say."""
+"""The longest name of a file, if the file system does not tell."""
 _END_BYTES = 50
-"""Room for what a temporary name has besides the beginning of the file's own."""
+"""Bytes that a temporary name needs besides the beginning of the file's own name."""
 
 _waiting: ContextVar[list[tuple[Action, Action]] | None] = ContextVar("waiting", default=None)
 _TEMPORARY = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,10})-[0-9a-f]{8}\.tmp", re.DOTALL)
@@ -29,7 +31,7 @@ _TEMPORARY = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,10}
 def temporary_name(path: Path) -> Path:
     """Return a new hidden name in the folder of `path`, which no thread, process or machine uses.
 
-    It begins as `path` does, so that `leftovers` finds it, and says which process on which machine chose it.
+    It begins like `path`, so that `leftovers` finds it, and tells which process on which machine chose it.
     """
     return path.with_name(f"{_beginning(path)}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
@@ -50,6 +52,12 @@ def remove_leftovers(folder: Path) -> None:
                         os.unlink(entry.path)
 
 
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal; the file is not held in memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write_whole(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -> None:
     """Write to `path`, whole or not at all; make the folder when it is missing.
 
@@ -57,7 +65,7 @@ def write_whole(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -
     The first write into a folder removes what ended processes of this machine left there.
 
     Args:
-        path: where the file appears, replacing what was there.
+        path: where the file appears; it replaces what was there.
         write: the content, or a function that writes it to the open file.
 
     Raises:
@@ -80,6 +88,34 @@ def write_whole(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -
 
 
 @contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Make a folder to fill, which takes the place of `path` at the end of the block, or of `all_at_once` around it.
+
+    Its files are on the disk before it gets its name. When the block raises, `path` stays as it was.
+    """
+    temporary, old = temporary_name(path), temporary_name(path)
+
+    def discard() -> None:
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def place() -> None:
+        if path.exists():
+            os.replace(path, old)  # a folder that is not empty cannot be replaced in one step
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            if old.exists():
+                os.replace(old, path)
+            raise
+
+    with placing(place, discard):
+        temporary.mkdir(parents=True)
+        yield temporary
+        _to_disk(temporary)
+
+
+@contextmanager
 def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """Make an OSError of the block name `path` where it names no file, or names the temporary one."""
     try:
@@ -92,7 +128,7 @@ def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def all_at_once() -> Iterator[None]:
-    """What this thread writes whole within the block appears at its end, all of it; nothing where the block raises."""
+    """Let everything that this thread writes whole in the block appear at its end, or nothing if the block raises."""
     waiting: list[tuple[Action, Action]] = []
     token = _waiting.set(waiting)
     try:
@@ -107,7 +143,7 @@ def all_at_once() -> Iterator[None]:
 
 @contextmanager
 def placing(place: Action, discard: Action) -> Iterator[None]:
-    """What the block writes under a temporary name comes to its place: now, or at the end of `all_at_once` around it.
+    """Move what the block wrote under a temporary name to its place: now, or at the end of `all_at_once` around it.
 
     Args:
         place: renames it.
@@ -123,10 +159,18 @@ def placing(place: Action, discard: Action) -> Iterator[None]:
             waiting.append((place, stack.pop_all().close))
 
 
+def _to_disk(folder: Path) -> None:
+    """Wait until the files are on the disk, so that one that is full is noticed before the folder gets its name."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("r+b") as file:
+                os.fsync(file.fileno())
+
+
 def _beginning(path: Path) -> str:
     try:
         most = min(os.pathconf(path.parent, "PC_NAME_MAX"), _NAME_BYTES)
-    except (AttributeError, OSError, ValueError):  # not on Windows, and not before the folder is there
+    except (AttributeError, OSError, ValueError):  # no such function on Windows; no such folder yet
         most = _NAME_BYTES
     name = path.name
     while len(os.fsencode(name)) > most - _END_BYTES:
@@ -141,7 +185,7 @@ def _remove_leftovers_once(folder: Path) -> None:
 
 @cache
 def _machine() -> str:
-    """Return what tells machines apart, and containers of one machine, which count their processes apart."""
+    """Return a name of this machine, or of this container of it, which numbers its processes on its own."""
     try:
         space = os.stat("/proc/self/ns/pid").st_ino
     except OSError:  # not on Linux
@@ -150,9 +194,9 @@ def _machine() -> str:
 
 
 def _is_running(process: int) -> bool:
-    if os.name != "posix":  # elsewhere asking might end it
+    if os.name != "posix":  # elsewhere the question might end the process
         return True
-    with suppress(PermissionError):  # it runs, and is somebody else's
+    with suppress(PermissionError):  # it runs, and belongs to somebody else
         try:
             os.kill(process, 0)
         except (ProcessLookupError, OverflowError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def wait_passively() -> None:
 
 
 def processors() -> int:
-    """Return how many processors this process may use: those of its affinity, or fewer where a quota is less.
+    """Return how many processors this process may use: those of its affinity, or fewer by quota.
 
     The quota of its control groups (a container's, a scheduler's) is read once.
     """
@@ -34,8 +34,14 @@ def processors() -> int:
     return min(allowed, _quota() or allowed)
 
 
+def threads(environment: Mapping[str, str] = os.environ) -> int:
+    """Return how many threads this process was given: OMP_NUM_THREADS, or one for each processor it may use."""
+    given = environment.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return max(1, int(given)) if given.isdigit() else processors()
+
+
 def processor_quota(groups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int | None:
-    """Return how many processors' time the control groups around this process grant it, rounded up; None for any."""
+    """Return the processors that this process's control groups grant by quota, rounded up; None without a quota."""
     found = []
     for folder, version in control_groups("cpu", groups, membership):
         try:

@@ -117,7 +117,7 @@ STAGES: tuple[Stage, ...] = (
         outputs={"data": Output("prepare/{task}", "folder")},
         parameters=("data", "tasks.{task}"),
         data=("data/catalogue.yaml",),
-        resources=Resources(threads=1, mem_mb=4000, runtime=120),
+        resources=Resources(threads=2, mem_mb=4000, runtime=120),
     ),
     Stage(
         name="train",

@@ -26,7 +26,7 @@ DAMAGED = "damaged"
 
 @dataclass
 class Checkpoint:
-    """Where a training stands after `step` optimiser steps.
+    """The state of a training after `step` optimiser steps.
 
     fingerprint: of everything the result depends on; a checkpoint of another run is not resumed.
     optimizer: its `state`; the settings are those of the run that resumes.
@@ -49,7 +49,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Kept:
-    """Where a run keeps its checkpoint (a .safetensors file), and the fingerprint of everything its result depends on.
+    """The .safetensors file that a run keeps its checkpoint in, and the fingerprint of all that its result depends on.
 
     The checkpoint of a run with another fingerprint is never resumed.
     """

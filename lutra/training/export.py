@@ -1,4 +1,4 @@
-"""Export: puts a table in place of the network in every unit of a model, and changes nothing else."""
+"""Put a table in place of the network in every unit of a model, and change nothing else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lutra.reference.units import PointwiseNet, Table, TabledNet
 
 
 def to_tables(model: LutModel, layout: Layout) -> LutModel:
-    """The same model with every network sampled on the layout's nodes.
+    """Return the model with every network sampled on the layout's nodes.
 
     A unit that is a table already is kept. Sampled taps (AutoLUT) go over to fixed point, as the engine has them.
     The channel unit is always stored dense: its four values are not neighbouring pixels, so the diagonal does not
@@ -31,12 +31,12 @@ def to_tables(model: LutModel, layout: Layout) -> LutModel:
 
 
 def through_tables(model: LutModel, layout: Layout) -> LutModel:
-    """The same model with every network seen through the table that `to_tables` would put in its place."""
+    """Return the model with every network seen through the table that `to_tables` would put in its place."""
     return _replaced(model, layout, lambda net: net)
 
 
 def to_networks(model: LutModel) -> LutModel:
-    """The networks behind the tables of `through_tables`."""
+    """Return the networks behind the tables of `through_tables`."""
     result = with_tap_bits(model, None)
     for unit in result.lut_units():
         if isinstance(unit.function, TabledNet):
@@ -45,7 +45,7 @@ def to_networks(model: LutModel) -> LutModel:
 
 
 def with_tap_bits(model: LutModel, tap_bits: int | None) -> LutModel:
-    """A copy whose sampled taps are in fixed point of so many fractional bits, or real numbers for None."""
+    """Return a copy with sampled taps in fixed point of that many fractional bits, or in real numbers for None."""
     units = {}
     for _, spec in model.description.units():
         units[spec.name] = unit = copy.deepcopy(model.unit(spec.name))

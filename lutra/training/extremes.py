@@ -1,7 +1,7 @@
-"""Black stays black and white stays white: a correction of a model's tables at the two ends of its range.
+"""Correct a model's tables at the two ends of its range, so that black stays black and white stays white.
 
-Training images rarely hold areas that are black or white all over, and a table's entries there may be some levels off,
-which a page or a logo shows at once. The entries that such an area reads are moved until it comes out as it went in.
+Training images rarely hold areas that are black or white all over. A table's entries there may be some levels off, and
+a page or a logo shows it at once. The entries that such an area reads are moved until it comes out as it went in.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lutra.model.description import Planes, planes_of
+from lutra.model.tasks import TASKS, Planes
 from lutra.reference.interpreter import LutModel
 from lutra.reference.units import LutUnit, Table
 
@@ -34,13 +34,13 @@ def keep_extremes(model: LutModel, task: str) -> LutModel:
 
     Args:
         model: of tables; it is not changed.
-        task: says which planes the model restores, and so what black and white are.
+        task: decides which planes the model restores, and so the levels of black and white.
     """
     result = copy.deepcopy(model).cpu()
     last = [result.unit(unit.name) for unit in result.description.steps[-1].units]
     if not all(isinstance(unit.function, Table) for unit in last):
         raise ValueError("model: found networks in its last step, expected tables")
-    for level in ENDS[planes_of(task)]:
+    for level in ENDS[TASKS[task].planes]:
         for _ in range(_ROUNDS):
             if not _move(result, last, level):
                 break

@@ -29,7 +29,7 @@ Score = Callable[[Image, Image], float]
 
 @dataclass(frozen=True)
 class Settings:
-    """How a model is trained; the defaults finetune tables.
+    """Settings of a training; the defaults finetune tables.
 
     steps: of the optimiser. batch: patches in a step, over all processes.
     patch: side of a patch of the input, in pixels.
@@ -68,7 +68,7 @@ class Settings:
 
 
 class Watcher:
-    """What `fit` calls while it trains; a subclass overrides what it needs. In every process of several."""
+    """The calls that `fit` makes while it trains, in every process; a subclass overrides those it needs."""
 
     def note(self, text: str) -> None:
         """Take a note for the user: about a checkpoint that was found, or images that rank no state."""
@@ -139,12 +139,7 @@ def fit(
         last = point.step == settings.steps
         if last or point.step % settings.validate_every == 0:
             watcher.validating()
-            with checkpoint.averaged(model, point.average):
-                value = measured()
-                if value > point.best:
-                    point.best, point.best_state = value, checkpoint.copy_state(model)
-            point.history.append({"step": point.step, "loss": point.loss_sum / point.loss_count, "val_psnr": value})
-            point.loss_sum, point.loss_count = 0.0, 0
+            _validate(point, model, measured)
             watcher.validated(point)
         stop = not last and run.any(watcher.stopped())
         if kept and not last and (stop or point.step % settings.checkpoint_every == 0):
@@ -153,6 +148,16 @@ def fit(
             raise KeyboardInterrupt
     model.load_state_dict(point.best_state)
     return point.history
+
+
+def _validate(point: Checkpoint, model: LutModel, measured: Callable[[], float]) -> None:
+    """Add a row to the point's curve, and keep the averaged state if it scores best."""
+    with checkpoint.averaged(model, point.average):
+        value = measured()
+        if value > point.best:
+            point.best, point.best_state = value, checkpoint.copy_state(model)
+    point.history.append({"step": point.step, "loss": point.loss_sum / point.loss_count, "val_psnr": value})
+    point.loss_sum, point.loss_count = 0.0, 0
 
 
 class _Run:

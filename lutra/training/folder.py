@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Protocol
 
 from lutra.imaging.degrade import Degradation
-from lutra.imaging.files import read_image
 from lutra.imaging.folders import find_images
+from lutra.imaging.images import read_image
 from lutra.training.images import Image, Images
 
 
 class Task(Protocol):
-    """What makes pairs of clean images: a protocol of `lutra.evaluation.protocols`, or an object like it."""
+    """A way to make pairs from clean images: a protocol of `lutra.evaluation.protocols`, or an object like it."""
 
     @property
     def scale(self) -> int:
@@ -34,7 +34,7 @@ def read_images(folder: str | Path, task: Task, seed: int = 1) -> Images:
 
     Args:
         folder: images, or one of the layouts that `lutra.imaging.folders` knows.
-        task: how an image is cropped and degraded, such as `protocols.super_resolution(scale=4)`.
+        task: how an image is cropped and degraded, such as `protocols.of("sr", {"scale": 4})`.
         seed: of the random numbers of the degradation; scores are measured with seed 0.
 
     Raises:

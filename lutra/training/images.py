@@ -136,7 +136,7 @@ class Stacked(Sequence[tuple[Image, Image]]):
     """
 
     def __init__(self, images: Images, pixels: int = 1 << 18) -> None:
-        """`pixels`: about how many values of inputs a batch holds at most; it holds at least one image."""
+        """Choose the batches; each holds at least one image, and at most about `pixels` values of inputs."""
         self._images = images
         self._chosen: list[NDArray[np.int64]] = []
         for shape in np.unique(images.shapes, axis=0):

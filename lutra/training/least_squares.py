@@ -29,7 +29,7 @@ PATIENCE = 3
 
 @dataclass(frozen=True)
 class Progress:
-    """After an iteration: mean squared errors, in squared levels, of the images and of those held out."""
+    """Mean squared errors after an iteration, in squared levels, of the images and of those held out."""
 
     iteration: int
     error: float
@@ -51,7 +51,7 @@ def solve(
         model: of tables; it is not changed. Its last step's tables are where the solution starts from.
         images: what to fit.
         held_out: what decides when to stop: the iterate with the least error on them is returned.
-        iterations: at most so many, each one pass over the images.
+        iterations: at most; each is one pass over the images.
         smoothness: weight of the squared differences of the change between neighbouring entries, against the
             squared errors of the images' pixels.
         report: called after every iteration.
@@ -129,7 +129,7 @@ class _Problem:
         self.planes = [self._planes(lr) for lr, _ in images]
 
     def _planes(self, lr: NDArray[np.uint8]) -> dict[str, Tensor]:
-        """What the earlier steps make of the images, kept in a byte a pixel."""
+        """Return the planes that the earlier steps make of the images, a byte a pixel."""
         image = torch.from_numpy(lr).to(self.device, torch.float32).unsqueeze(1)
         with torch.no_grad():
             planes = self.model.planes(image, self.number)
@@ -141,7 +141,7 @@ class _Problem:
         return self.linear.sums(self.number, planes)
 
     def _target(self, number: int) -> Tensor:
-        """The sums that would restore the HR images exactly."""
+        """Return the sums that would restore the HR images exactly."""
         hr = torch.from_numpy(np.ascontiguousarray(self.images[number][1])).to(self.device, torch.float32)
         count, height, width = hr.shape
         side = self.step.upscale
@@ -156,7 +156,7 @@ class _Problem:
             table.values.data.copy_(values)
 
     def _pass(self, weigh: Callable[[int, Tensor], Tensor]) -> list[Tensor]:
-        """The transposed operator on what `weigh` makes of each batch's sums, added up."""
+        """Apply the transposed operator to what `weigh` makes of each batch's sums, and return the total."""
         parameters = [table.values for table in self.tables]
         total = [torch.zeros_like(parameter) for parameter in parameters]
         for number in range(len(self.images)):
@@ -167,7 +167,7 @@ class _Problem:
         return total
 
     def gradient(self, tables: Sequence[Tensor]) -> tuple[list[Tensor], float]:
-        """The right-hand side of the normal equations of the change, and the mean squared error of `tables`."""
+        """Return the right-hand side of the normal equations of the change, and the mean squared error of `tables`."""
         self._set(tables)
         squares = 0.0
 
@@ -181,19 +181,19 @@ class _Problem:
         return found, squares / self.values / self.step.divisor**2
 
     def normal(self, tables: Sequence[Tensor], smoothness: float) -> list[Tensor]:
-        """The matrix of the normal equations times `tables`."""
+        """Return the matrix of the normal equations times `tables`."""
         self._set(tables)
         found = self._pass(lambda number, sums: sums)
         return [f + smoothness * e.laplacian(t) for f, e, t in zip(found, self.edges, tables, strict=True)]
 
     def diagonals(self) -> list[tuple[Tensor, _Edges]]:
-        """How much weight every entry has in all sums: about the diagonal of the normal equations."""
+        """Return the weight of every entry in all sums: about the diagonal of the normal equations."""
         weights = self._pass(lambda number, sums: torch.ones_like(sums))
         return list(zip(weights, self.edges, strict=True))
 
     @torch.no_grad()
     def error(self, tables: Sequence[Tensor]) -> float:
-        """Mean squared error of the images, in squared levels, before rounding and clipping."""
+        """Return the mean squared error of the images, in squared levels, before rounding and clipping."""
         self._set(tables)
         squares = 0.0
         for number in range(len(self.images)):
@@ -211,7 +211,7 @@ class _Problem:
 
 
 class _RealTable(Table):
-    """A table whose values are used as they are."""
+    """A table of real numbers, used without rounding."""
 
     def quantised(self) -> Tensor:
         return self.values

@@ -21,12 +21,12 @@ from lutra.reference.units import Table
 
 
 class MultigridTable(Table):
-    """A table whose values are its own plus those of coarser dense grids, interpolated at its nodes."""
+    """A table with values of its own plus those of coarser dense grids, interpolated at its nodes."""
 
     nodes: Tensor
 
     def __init__(self, table: Table, intervals: Sequence[int]) -> None:
-        """`intervals`: of the coarser grids, in bits; those that are not coarser than the table's are left out."""
+        """Add grids of these `intervals`, in bits, to a table; grids that are not coarser are left out."""
         super().__init__(table.layout, table.values.detach())
         device, values = table.values.device, table.values.shape[1]
         layouts = [DenseLayout(bits) for bits in intervals if bits > table.layout.interval]
@@ -37,7 +37,7 @@ class MultigridTable(Table):
         )
 
     def quantised(self) -> Tensor:
-        """The sum as it ships: rounded and limited to int8, with a straight-through gradient."""
+        """Return the sum as it ships: rounded and limited to int8, with a straight-through gradient."""
         total: Tensor = self.values
         for grid, layout in zip(self.coarse, self.layouts, strict=True):
             total = total + lookup(self.nodes, grid, layout)
@@ -45,7 +45,7 @@ class MultigridTable(Table):
 
 
 def spread(model: LutModel, intervals: Sequence[int]) -> LutModel:
-    """A copy of a model of tables with a `MultigridTable` for every table; the same function, to be trained."""
+    """Return a copy of a model of tables with a `MultigridTable` for every table: the same function, ready to train."""
     result = copy.deepcopy(model)
     for unit in result.lut_units():
         if isinstance(unit.function, Table):
@@ -54,7 +54,7 @@ def spread(model: LutModel, intervals: Sequence[int]) -> LutModel:
 
 
 def gather(model: LutModel) -> LutModel:
-    """A copy with an ordinary table, the sum, for every `MultigridTable`."""
+    """Return a copy with an ordinary table, the sum, for every `MultigridTable`."""
     result = copy.deepcopy(model)
     for unit in result.lut_units():
         if isinstance(unit.function, MultigridTable):

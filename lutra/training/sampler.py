@@ -15,7 +15,7 @@ Integers = NDArray[np.int64]
 
 
 class _Places(NamedTuple):
-    """Where patches lie: image, plane, row and column of the first pixel of the input, each (N,)."""
+    """The places of patches: image, plane, row and column of the first pixel of the input, each (N,)."""
 
     image: Integers
     channel: Integers

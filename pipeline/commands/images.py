@@ -14,14 +14,16 @@ app = typer.Typer()
 
 @app.command()
 def new(
-    name: Annotated[str, typer.Argument(help="Of the experiment: small letters, digits and dashes.")],
+    name: Annotated[str, typer.Argument(help="Name of the experiment: small letters, digits and dashes.")],
     family: Annotated[str, typer.Option(help="srlut, mulut, spflut or autolut.")],
     preset: Annotated[
-        Literal["quick", "published"], typer.Option(help="Minutes on two cores, or the papers' recipe.")
+        Literal["quick", "published"],
+        typer.Option(help="quick trains in minutes on two cores; published is the papers' recipe."),
     ] = "quick",
     task: Annotated[str, typer.Option(help="Name of a block under `tasks:`.")] = "x4",
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Such as train.steps=100; may be repeated.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A parameter, such as train.steps=100; may be repeated."),
     ] = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
@@ -34,9 +36,9 @@ def new(
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="Of a set in data/catalogue.yaml.")],
+    name: Annotated[str, typer.Argument(help="Name of a set in data/catalogue.yaml.")],
     origin: Annotated[
-        Path | None, typer.Option("--from", metavar="DIR_OR_ARCHIVE", help="Your own copy, in place of a download.")
+        Path | None, typer.Option("--from", metavar="DIR_OR_ARCHIVE", help="Your own copy [default: download it].")
     ] = None,
 ) -> None:
     """Bring an image set to data/NAME: download it, or copy it from where you have it."""
@@ -51,9 +53,9 @@ app.add_typer(data, name="data")
 
 @data.command("list")
 def list_data(
-    decode: Annotated[bool, typer.Option(help="Decode every image, to find broken ones.")] = True,
+    decode: Annotated[bool, typer.Option(help="Decode every image to find broken ones.")] = True,
 ) -> None:
-    """Say which image sets are here, with their counts, sizes, licences and broken files."""
+    """List the image sets with their counts, sizes, licences and broken files."""
     from pipeline.data import inventory
 
     rows = inventory.listing(decode=decode)

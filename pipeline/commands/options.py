@@ -1,4 +1,4 @@
-"""What the commands share: their options, and how errors end them."""
+"""The options that commands share, and the lines and exit codes of their errors."""
 
 import os
 import sys
@@ -41,7 +41,7 @@ def _root(text: str | Path) -> Path:
 Root = Annotated[
     Path, typer.Option(parser=_root, metavar="FOLDER", help="Folder that holds the outputs of all stages.")
 ]
-ParamsFile = Annotated[Path, typer.Option("--params", help="The parameters.")]
+ParamsFile = Annotated[Path, typer.Option("--params", help="File of parameters.")]
 Check = Annotated[bool, typer.Option("--check", help="Write nothing; fail when the file is stale.")]
 
 

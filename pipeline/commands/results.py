@@ -15,14 +15,16 @@ app = typer.Typer()
 @app.command()
 def record(
     experiment: Experiment,
-    command: Annotated[str, typer.Option(help="What was run, for the reader to run again.")],
+    command: Annotated[str, typer.Option(help="The command that made the result, so that a reader can run it again.")],
     minutes: Annotated[float, typer.Option(help="Wall-clock of training and finetuning.")],
     root: Root = DEFAULT_ROOT,
     params: ParamsFile = DEFAULT_PARAMS,
-    zoo: Annotated[str | None, typer.Option(help="Ship the model with the library under this name.")] = None,
-    licence: Annotated[str, typer.Option(help="With --zoo: the licence of its data.")] = "",
+    zoo: Annotated[
+        str | None, typer.Option(help="Ship the model with the library, under this name [default: do not].")
+    ] = None,
+    licence: Annotated[str, typer.Option(help="With --zoo: the licence of the training data.")] = "",
 ) -> None:
-    """Keep an experiment's figures under results/, and the README's table of them."""
+    """Write an experiment's figures to results/, and the README's table of them."""
     from lutra.files import write_whole
     from pipeline.params import load
     from pipeline.reporting import record as recording
@@ -38,9 +40,9 @@ def record(
 
 @app.command("bench-training")
 def bench_training(
-    family: Annotated[list[str] | None, typer.Option(help="Only these; may be repeated.")] = None,
+    family: Annotated[list[str] | None, typer.Option(help="Family to measure; may be repeated [default: all].")] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the figures there too.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the figures to this file too.")
     ] = None,
 ) -> None:
     """Time whole training steps of every method: some minutes."""
@@ -60,11 +62,13 @@ def bench_training(
 
 @app.command("bench-methods")
 def bench_methods(
-    task: Annotated[str, typer.Option(help="Of the prepared images under the root.")] = "x4",
-    seconds: Annotated[float, typer.Option(min=1, help="Of training, for every method and system.")] = 120,
+    task: Annotated[str, typer.Option(help="Task with prepared images under the root.")] = "x4",
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds of training for each method and system.")] = 120,
     root: Root = DEFAULT_ROOT,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the scores there.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the curves there, as PNG.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the scores to this file.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the curves as a PNG into this file.")] = None,
 ) -> None:
     """Train SR-LUT and MuLUT by every method for the same time."""
     from lutra.files import write_whole

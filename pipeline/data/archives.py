@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import stat
 import struct
 import tarfile
@@ -18,7 +17,7 @@ from lzma import LZMAError
 from pathlib import Path
 from typing import IO, TypeVar
 
-from lutra.files import naming, temporary_name
+from lutra.files import naming, whole_folder
 
 T = TypeVar("T")
 
@@ -79,13 +78,8 @@ def extract(
     """
     if folder.exists():
         raise ValueError(f"{folder}: found something there, expected a new name to unpack {archive.name} to")
-    temporary = temporary_name(folder)
-    temporary.mkdir(parents=True)
-    try:
+    with whole_folder(folder) as temporary:
         names = _unpack(archive, temporary, wanted, limits or Limits())
-        os.replace(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return [folder / name for name in names]
 
 

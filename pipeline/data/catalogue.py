@@ -42,7 +42,7 @@ class Download(_Entry):
 
     @property
     def checksum(self) -> str | None:
-        """As pooch takes it, `sha256:...` or `md5:...`; None where none is known."""
+        """Its checksum as `sha256:...` or `md5:...`; None where none is known."""
         return f"sha256:{self.sha256}" if self.sha256 else f"md5:{self.md5}" if self.md5 else None
 
 

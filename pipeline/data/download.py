@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import logging
 import os
 import re
 import sys
@@ -15,7 +15,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import pooch
 import requests
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -67,16 +66,26 @@ def download(
         ValueError: the file has another checksum; it is deleted.
         OSError: the server cannot be reached, has no such file or stopped; names the address.
     """
-    pooch.get_logger().setLevel(logging.WARNING)
-    downloader = _Resuming(path.with_name(f"{path.name}.part"), room, patience or Patience())
-    try:
-        pooch.retrieve(url, checksum, fname=path.name, path=path.parent, downloader=downloader)
-    except ValueError as error:
-        downloader.forget()
-        reason = str(error).split(" The downloaded file", 1)[0]  # what follows are guesses
-        raise ValueError(f"{url}: {reason}") from None
-    downloader.forget()
+    if path.is_file() and (checksum is None or _checksum_of(path, checksum) == checksum):
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    download = _Resuming(path.with_name(f"{path.name}.part"), room, patience or Patience())
+    download.finish(url)
+    if checksum is not None and (found := _checksum_of(download.part, checksum)) != checksum:
+        download.forget()
+        algorithm, found = found.split(":")
+        reason = f"{algorithm.upper()} hash of the downloaded file: expected {checksum} but got {found}. Deleted it."
+        raise ValueError(f"{url}: {reason}")
+    os.replace(download.part, path)
+    download.forget()
     return path
+
+
+def _checksum_of(path: Path, like: str) -> str:
+    """Return a file's checksum as `sha256:...` or `md5:...`, by the algorithm of another one."""
+    algorithm = like.partition(":")[0]
+    with path.open("rb") as file:
+        return f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
 
 
 class _Stopped(Exception):
@@ -88,18 +97,19 @@ class _TooSlow(_Stopped):
 
 
 class _Resuming:
-    """What pooch calls to download; keeps the bytes that came in `part`, and what they belong to beside it."""
+    """A download that keeps the bytes that came in `part`, and what they belong to in a file next to it."""
 
     def __init__(self, part: Path, room: Callable[[int, int], None], patience: Patience) -> None:
         self.part, self.room, self.patience = part, room, patience
         self.about = part.with_name(f"{part.name}.json")
 
-    def __call__(self, url: str, output_file: str, pooch: object, check_only: bool = False) -> None:
+    def finish(self, url: str) -> None:
+        """Receive the bytes that are missing in `part`."""
         best, failures = self._have(), 0
         while True:
             try:
                 self._attempt(url)
-                break
+                return
             except (requests.RequestException, HTTPError, _Stopped) as error:
                 have = self._have()
                 failures = 0 if have > best and not isinstance(error, _TooSlow) else failures + 1
@@ -108,11 +118,6 @@ class _Resuming:
                     kept = f"; {have} bytes are kept, the next call goes on from there" if have else ""
                     raise OSError(f"{url}: {_reason(error)}{kept}") from None
                 time.sleep(self.patience.pause * 2 ** max(0, failures - 1))
-        Path(output_file).unlink(missing_ok=True)
-        try:
-            os.link(self.part, output_file)  # so that an interrupted check does not cost the download
-        except OSError:
-            os.replace(self.part, output_file)
 
     def forget(self) -> None:
         """Delete what is kept for resuming."""

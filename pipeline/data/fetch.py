@@ -6,23 +6,23 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from filelock import FileLock, Timeout
-
-from lutra.files import leftovers, temporary_name, write_whole
+from lutra.files import leftovers, whole_folder, write_whole
 from pipeline.data.archives import extract, is_archive
 from pipeline.data.catalogue import DATA, Download, Downloaded, Packaged, catalogue
 from pipeline.data.download import Patience, download
 from pipeline.data.inventory import count
+from pipeline.data.locking import alone
 from pipeline.data.selection import choose, is_image, is_of, place
 from pipeline.params import reading
 
 MARK = ".fetched.json"
 """In a folder that fetch made, and may therefore replace: where its images came from."""
+_UNPACKED = ".unpacked"  # folder beside the images, until they are in their places
 Say = Callable[[str], None]
 
 
@@ -65,15 +65,12 @@ def fetch(
         if origin is None and not entry.downloads:
             raise ValueError(f"{name}: found no address to download it from: {entry.note} (--from), see {entry.home}")
         _tell_terms(downloads / f"{name}.terms", name, entry, say)
-        staging = temporary_name(target)
-        try:
+        with whole_folder(target) as images:
             if origin is None:
-                _bring_downloads(name, entry, staging, folder, say, patience)
+                _bring_downloads(name, entry, images, folder, say, patience)
             else:
-                _bring_copy(name, entry, staging, origin, say)
-            _put_in_place(staging / "images", target, staging / "before")
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+                _bring_copy(name, entry, images, origin, say)
+            shutil.rmtree(images / _UNPACKED, ignore_errors=True)
         say(f"{name}: {count(target, entry.pairs)} images in {target}")
         if origin is None:
             _forget_archives(name, entry, folder, say)
@@ -104,9 +101,9 @@ def _tell_terms(told: Path, name: str, entry: Downloaded, say: Say) -> None:
 
 
 def _bring_downloads(
-    name: str, entry: Downloaded, staging: Path, folder: Path, say: Say, patience: Patience | None
+    name: str, entry: Downloaded, images: Path, folder: Path, say: Say, patience: Patience | None
 ) -> None:
-    unpacked, where = staging / "unpacked", ", ".join(source.url for source in entry.downloads)
+    unpacked, where = images / _UNPACKED, ", ".join(source.url for source in entry.downloads)
     try:
         for number, source in enumerate(entry.downloads):
             archive = _archive(folder, source)
@@ -116,13 +113,13 @@ def _bring_downloads(
         entries = choose(entry, unpacked, where)
         if len(entries) != entry.count:
             raise ValueError(f"{where}: found {len(entries)} images of {name}, expected {entry.count}")
-        place(entries, staging / "images", entry.pairs, os.replace)
+        place(entries, images, entry.pairs, os.replace)
     except ValueError:
         for source in entry.downloads:  # without a checksum, the download may be to blame
             if source.checksum is None:
                 _archive(folder, source).unlink(missing_ok=True)
         raise
-    _mark(staging / "images", where)
+    _mark(images, where)
 
 
 def _download(source: Download, archive: Path, folder: Path, say: Say, patience: Patience | None) -> None:
@@ -141,39 +138,28 @@ def _download(source: Download, archive: Path, folder: Path, say: Say, patience:
         raise OSError(f"{error}; --from takes a copy that you have") from None
 
 
-def _bring_copy(name: str, entry: Downloaded, staging: Path, origin: Path, say: Say) -> None:
+def _bring_copy(name: str, entry: Downloaded, images: Path, origin: Path, say: Say) -> None:
     if not origin.exists():
         raise FileNotFoundError(f"{origin}: no such file or folder, expected a folder or an archive of {name}")
     if origin.is_dir():
         entries = choose(entry, origin, str(origin))
         files = [path for item in entries for path in (item.target, item.input) if path]
-        _check_room(staging.parent, sum(path.stat().st_size for path in files))
-        place(entries, staging / "images", entry.pairs, shutil.copyfile)
+        _check_room(images.parent, sum(path.stat().st_size for path in files))
+        place(entries, images, entry.pairs, shutil.copyfile)
     elif is_archive(origin):
-        _check_room(staging.parent, origin.stat().st_size)
-        extract(origin, staging / "unpacked", wanted=is_image)
-        entries = choose(entry, staging / "unpacked", str(origin))
-        place(entries, staging / "images", entry.pairs, os.replace)
+        _check_room(images.parent, origin.stat().st_size)
+        extract(origin, images / _UNPACKED, wanted=is_image)
+        entries = choose(entry, images / _UNPACKED, str(origin))
+        place(entries, images, entry.pairs, os.replace)
     else:
         raise ValueError(f"{origin}: found neither a folder nor a zip or tar archive, expected one with {name}")
     if len(entries) != entry.count:
         say(f"{name}: found {len(entries)} images in {origin}, expected {entry.count}: taken as they are")
-    _mark(staging / "images", str(origin.absolute()))
+    _mark(images, str(origin.absolute()))
 
 
 def _mark(images: Path, origin: str) -> None:
     write_whole(images / MARK, json.dumps({"from": origin}, indent=1) + "\n")
-
-
-def _put_in_place(images: Path, target: Path, before: Path) -> None:
-    if target.exists():
-        os.replace(target, before)
-    try:
-        os.replace(images, target)
-    except OSError:
-        if before.exists():
-            os.replace(before, target)
-        raise
 
 
 def _archive(folder: Path, source: Download) -> Path:
@@ -212,16 +198,5 @@ def _size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
 
 
-@contextmanager
-def _alone(lock: Path, say: Say) -> Iterator[None]:
-    """Hold a lock; says so before it waits for another process."""
-    held = FileLock(lock)
-    with suppress(Timeout):
-        held.acquire(timeout=0)
-    if not held.is_locked:
-        say(f"waiting for another fetch, which holds {lock}")
-        held.acquire()
-    try:
-        yield
-    finally:
-        held.release()
+def _alone(lock: Path, say: Say) -> AbstractContextManager[None]:
+    return alone(lock, lambda: say(f"waiting for another fetch, which holds {lock}"))

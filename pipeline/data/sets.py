@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,18 +10,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lutra.imaging.colour import to_three_channels
-from lutra.imaging.files import open_image, read_image
+from lutra.files import sha256_of
+from lutra.imaging.decoding import open_image
 from lutra.imaging.folders import Entry, find_images
+from lutra.imaging.images import read_image
 from lutra.imaging.resize import imresize
 from lutra.training.images import evenly_spaced
 from pipeline import PROJECT
-from pipeline.data import deadleaves
+from pipeline.data import drawn
 from pipeline.data.catalogue import Downloaded, File, Packaged, Synthetic, catalogue
 from pipeline.params import DeadLeavesParams, Params, reading, set_name
 
 Image = NDArray[np.uint8]
-_OF_LEAVES = {"least_radius", "most_radius", "exponent"}
 
 
 @dataclass(frozen=True)
@@ -33,11 +32,19 @@ class Source:
     read: Callable[[], Image]
     shape: Callable[[], tuple[int, int, int]]
     """Its sides and how many channels it has, 1 or 3, without decoding the image."""
+    identity: Callable[[], str]
+    """Text that differs where the pixels do, without decoding the image."""
     read_input: Callable[[], Image] | None = None
 
 
 def resolve(
-    name: str, scale: int = 1, *, pairs: bool = False, leaves: DeadLeavesParams | None = None, project: Path = PROJECT
+    name: str,
+    scale: int = 1,
+    *,
+    pairs: bool = False,
+    leaves: DeadLeavesParams | None = None,
+    cache: Path | None = None,
+    project: Path = PROJECT,
 ) -> list[Source]:
     """The images of a set of the catalogue, or of a folder (absolute, or relative to the project).
 
@@ -45,7 +52,9 @@ def resolve(
         name: of the set or folder.
         scale: which degraded images to look for, where the set has some for several.
         pairs: whether every image must have its degraded version.
-        leaves: what the synthetic set is made of.
+        leaves: the parameters of the synthetic set.
+        cache: the folder that keeps the synthetic images, which are drawn now if it does not; None to draw each image
+            when it is read.
         project: holds `data/`, where sets that were fetched lie.
 
     Raises:
@@ -59,7 +68,7 @@ def resolve(
     if isinstance(found, Packaged):
         return _packaged(found)
     if isinstance(found, Synthetic):
-        return _synthetic(name, leaves or DeadLeavesParams())
+        return _synthetic(name, leaves or DeadLeavesParams(), cache)
     folder = project / name if found is None else project / "data" / name
     if folder.is_dir():
         return [_of_entry(entry) for entry in find_images(folder, scale, pairs=pairs)]
@@ -69,17 +78,18 @@ def resolve(
     raise ValueError(f"image set {name!r}: no such folder, nor a set of data/catalogue.yaml: expected {known}")
 
 
-def image_sources(params: Params, task: str) -> dict[str, list[Source]]:
-    """The images of a task by the folder they are prepared into.
+def image_sources(params: Params, task: str, cache: Path | None = None) -> dict[str, list[Source]]:
+    """Return the images of a task by the folder they are prepared into.
 
-    Training and validation share one set; every evaluation set has a folder of its own.
+    Training and validation share one set; every evaluation set has a folder of its own. `cache` is the folder that
+    keeps synthetic images, as `resolve` takes it.
 
     Raises ValueError as `resolve` does, and when too few images or two sets of one name are given.
     """
     protocol = params.task(task).protocol()
 
     def sources(name: str) -> list[Source]:
-        return resolve(name, protocol.scale, pairs=protocol.pairs, leaves=params.data.deadleaves)
+        return resolve(name, protocol.scale, pairs=protocol.pairs, leaves=params.data.deadleaves, cache=cache)
 
     first, *others = params.train_sets(task)
     images = sources(first)
@@ -106,20 +116,21 @@ def _of_entry(entry: Entry) -> Source:
         entry.name,
         lambda: read_image(entry.target),
         lambda: _shape(entry.target),
+        lambda: sha256_of(entry.target),
         (lambda: read_image(degraded)) if degraded is not None else None,
     )
 
 
-def _synthetic(name: str, settings: DeadLeavesParams) -> list[Source]:
-    photographs = resolve(settings.colours)
-    leaves = deadleaves.Leaves(settings.size, **settings.model_dump(include=_OF_LEAVES))
+def _synthetic(name: str, settings: DeadLeavesParams, cache: Path | None) -> list[Source]:
+    photographs = [drawn.Photograph(source.identity, source.read) for source in resolve(settings.colours)]
+    kept = None if cache is None else drawn.images(settings, photographs, cache)
 
-    def draw(number: int) -> Image:
-        palette = to_three_channels(photographs[number % len(photographs)].read())
-        return deadleaves.draw(leaves, palette, number, settings.seed)
+    def image(number: int) -> Image:
+        return drawn.image(settings, photographs, number) if kept is None else np.array(kept[number])
 
+    shape = (settings.size, settings.size, 3)
     return [
-        Source(f"{name}-{number:05}", lambda number=number: draw(number), lambda: (settings.size, settings.size, 3))  # type: ignore[misc]
+        Source(f"{name}-{number:05}", lambda number=number: image(number), lambda: shape, lambda: name)  # type: ignore[misc]
         for number in range(settings.images)
     ]
 
@@ -130,7 +141,12 @@ def _packaged(images: Packaged) -> list[Source]:
         raise ValueError(f"package {images.package} is version {package.version}, expected {images.version}")
     folder = Path(str(package.locate_file(images.folder)))
     return [
-        Source(file.name, lambda file=file: _pinned(folder, file), lambda file=file: _pinned_shape(folder, file))  # type: ignore[misc]
+        Source(
+            file.name,
+            lambda file=file: _pinned(folder, file),  # type: ignore[misc]
+            lambda file=file: _pinned_shape(folder, file),  # type: ignore[misc]
+            lambda file=file: f"{file.sha256} halve={file.halve}",  # type: ignore[misc]
+        )
         for file in images.files
     ]
 
@@ -151,7 +167,7 @@ def _pinned(folder: Path, file: File) -> Image:
     path = folder / file.name
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file in the installed package")
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = sha256_of(path)
     if found != file.sha256:
         raise ValueError(f"{path}: sha256 is {found}, expected {file.sha256}")
     image = read_image(path)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from lutra.model.description import NetworkSpec
-from lutra.model.families.registry import FAMILIES, describe, network_spec
+from lutra.model.families import FAMILIES, describe, network_spec
 from pipeline import PROJECT
 from pipeline.params import reading
 from pipeline.params.images import DataParams, DeadLeavesParams, TaskParams
@@ -52,7 +52,7 @@ class ParamsError(ValueError):
 
 
 class TrackingParams(Section):
-    """Where the stages log their runs."""
+    """Logging to MLflow."""
 
     enabled: Annotated[bool, Field(description="log every stage to MLflow")] = True
     uri: Annotated[Text | None, Field(description="null: $MLFLOW_TRACKING_URI, else sqlite in runs/mlflow.db")] = None
@@ -60,7 +60,7 @@ class TrackingParams(Section):
 
 
 class EvaluateParams(Section):
-    """What the stage evaluate draws."""
+    """Settings of the stage evaluate."""
 
     sheets: Annotated[int, Field(ge=0, le=10**6, description="images of each set that get a comparison sheet")] = 3
 
@@ -90,7 +90,7 @@ class Experiment(Section):
 
 
 class Params(Section):
-    """All of params.yaml."""
+    """The content of params.yaml."""
 
     data: Annotated[DataParams, Field(description="the images")]
     tasks: Annotated[dict[Name, TaskParams], Field(description="the tasks, by name")]

@@ -1,12 +1,13 @@
 """The sections `data` and `tasks` of params.yaml: images, and what is restored of them."""
 
 import warnings
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, Strict, model_validator
+from pydantic import Field, Strict, create_model, model_validator
 
 from lutra.evaluation import protocols
-from lutra.model.description import TASKS
+from lutra.model.tasks import TASKS, Option, options
 from pipeline.params.section import Count, Range, Scale, Section, Text
 
 
@@ -63,28 +64,38 @@ with warnings.catch_warnings():
             return self
 
 
-class TaskParams(Section):
+class _TaskName(Section):
+    task: Annotated[Literal[tuple(TASKS)], Field(description=", ".join(TASKS))]  # type: ignore[valid-type]
+
+
+def _option(of: Mapping[str, Option]) -> Any:
+    """Return the field of an option: its type, and its meaning for each of the tasks that have it."""
+    texts: dict[str, list[str]] = {}
+    for task, option in of.items():
+        texts.setdefault(option.text, []).append(task)
+    description = "; ".join(f"{', '.join(tasks)}: {text}" for text, tasks in texts.items())
+    kinds = {option.kind for option in of.values()}
+    choices = tuple(choice for option in of.values() for choice in option.choices)
+    kind = next((kind for kind in ("whole range", "range") if kind in kinds), next(iter(kinds)))
+    types: dict[str, Any] = {
+        "scale": Scale,
+        "number": float,
+        "choice": Literal[choices],
+        "range": Range,
+        "whole range": Range,
+    }
+    return Annotated[types[kind] | None, Field(description=description)], None
+
+
+if TYPE_CHECKING:
+    _TaskOptions = _TaskName
+else:
+    _TaskOptions = create_model("_TaskOptions", __base__=_TaskName, **{k: _option(of) for k, of in options().items()})
+
+
+class TaskParams(_TaskOptions):
     """A task: a degradation, image sets and the protocol that follows. Options of other tasks are refused."""
 
-    task: Annotated[Literal[TASKS], Field(description=", ".join(TASKS))]  # type: ignore[valid-type]
-    scale: Annotated[Scale | None, Field(description="sr: upscaling factor")] = None
-    bicubic: Annotated[
-        Literal["uint8", "double"] | None,
-        Field(description="sr: rounding of MATLAB's bicubic that makes LR: uint8 (default) or double"),
-    ] = None
-    sigma: Annotated[
-        Range | None,
-        Field(description="denoise, deblur: standard deviation of the noise, levels; denoise: or [least, most]"),
-    ] = None
-    quality: Annotated[Range | None, Field(description="deblock: JPEG quality, 1 to 100, or [least, most]")] = None
-    length: Annotated[
-        Range | None,
-        Field(description="deblur: length of the camera's path, pixels, or [least, most]; default [5, 10]"),
-    ] = None
-    inertia: Annotated[
-        float | None,
-        Field(description="deblur: how long the camera keeps its velocity, as a share of the exposure; default 0.05"),
-    ] = None
     pairs: Annotated[bool, Field(description="true: take the sets' own degraded images as inputs")] = False
     train: Annotated[Text | None, Field(description="replaces data.train for this task")] = None
     evaluate: Annotated[

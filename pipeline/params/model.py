@@ -40,7 +40,7 @@ class DfcParams(Section):
 
 
 class TableParams(Section):
-    """How a table is stored."""
+    """Layout of the tables."""
 
     interval: Annotated[int, Field(ge=3, le=8, description="distance between nodes, bits (4: every 16 levels)")] = 4
     dfc: Annotated[

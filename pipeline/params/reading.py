@@ -1,4 +1,4 @@
-"""Says in one line what is wrong with a YAML file: where, what was found, what was expected."""
+"""Read YAML strictly, and explain a mistake in one line: where, what was found, what was expected."""
 
 import difflib
 import re
@@ -45,7 +45,7 @@ _LONGEST = 60  # characters of a wrong value that are shown
 
 
 def read_yaml(content: bytes) -> Any:
-    """The plain data in a YAML document.
+    """Return the plain data in a YAML document.
 
     Raises:
         ValueError: it is no YAML in UTF-8, has tags of its own or a key twice, or writes a number as 1e-3: YAML 1.1
@@ -69,21 +69,21 @@ def read_yaml(content: bytes) -> Any:
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first mistake in data for `model`, unknown keys before all others, and how many more there are."""
+    """Return the first mistake in data for `model`, unknown keys before all others, and how many more there are."""
     mistakes = sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden")
     more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
     return _line(mistakes[0], model) + more
 
 
 def one_of(found: str, known: Sequence[str]) -> str:
-    """What was expected in place of `found`: the known names, and the nearest of them."""
+    """Return what was expected in place of `found`: the known names, and the nearest of them."""
     near = difflib.get_close_matches(found, known, n=1, cutoff=0.5)
     hint = f": did you mean {near[0]!r}?" if near else ""
     return (f"one of {', '.join(known)}" if known else "none, because none is known") + hint
 
 
 def shown(value: Any) -> str:
-    """A wrong value, short enough for a line."""
+    """Return a wrong value as text that is short enough for a line."""
     if value is None:
         return "nothing"
     if isinstance(value, dict):
@@ -116,7 +116,7 @@ def _path(location: Sequence[str | int]) -> str:
 
 
 def _keys_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """The keys that the section at `location` knows."""
+    """Return the keys of the section at `location`."""
     parts = iter(location)
     for part in parts:
         annotation = model.model_fields[str(part)].annotation

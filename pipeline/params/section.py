@@ -1,4 +1,4 @@
-"""What the sections of params.yaml share: their base class, and the types of their values."""
+"""The base class of the sections of params.yaml, and the types of their values."""
 
 from typing import Annotated, Any
 

@@ -1,1 +1,1 @@
-"""What is shown of results: the page, its charts, results/ and the README."""
+"""Results for readers: the page, its charts, results/ and the table in the README."""

@@ -22,14 +22,14 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Mark:
-    """How an experiment is told apart everywhere on the page."""
+    """The colour and shape that stand for an experiment everywhere on the page."""
 
     colour: int
     shape: str
 
     @classmethod
     def of(cls, number: int) -> Mark:
-        """Of the experiment with that number, from 0: 32 differ."""
+        """Return the mark of the experiment with that number, from 0; 32 differ."""
         return cls(number % COLOURS, SHAPES[(number + number // COLOURS) % len(SHAPES)])
 
 
@@ -54,7 +54,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Tick:
-    """Where an axis is marked, on the canvas, and with which text."""
+    """A mark on an axis: its place on the canvas, and its text."""
 
     at: float
     text: str
@@ -67,7 +67,7 @@ class Drawn:
     x: float
     y: float
     name: str
-    said: str
+    tip: str
     mark: Mark | None
     label: tuple[float, float, str] | None
 
@@ -84,7 +84,7 @@ class Stroke:
 
 @dataclass(frozen=True)
 class Chart:
-    """What the template draws."""
+    """A chart as the template draws it."""
 
     title: str
     x_title: str
@@ -121,10 +121,10 @@ def scatter(
     places = [(across(point.x), down(point.y)) for point in points]
     labels = place_labels(places, [point.name for point in points])
     unit = x_title.partition(", ")[0]
-    said = [f"{point.name}: {point.y:.2f} {y_title.rpartition(', ')[2]}, {point.x:.3g} {unit}" for point in points]
+    tips = [f"{point.name}: {point.y:.2f} {y_title.rpartition(', ')[2]}, {point.x:.3g} {unit}" for point in points]
     drawn = [
         Drawn(*place, point.name, text, point.mark, label)
-        for point, place, text, label in zip(points, places, said, labels, strict=True)
+        for point, place, text, label in zip(points, places, tips, labels, strict=True)
     ]
     return Chart(
         title,
@@ -179,7 +179,7 @@ def log_range(values: Sequence[float]) -> tuple[float, float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten between the ends; powers of ten alone where those are many."""
+    """Return 1, 2 and 5 times powers of ten between the ends; powers of ten alone if those are many."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     fine = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
     shown = [value for value in fine if low <= value <= high]
@@ -198,7 +198,7 @@ def linear_range(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def place_labels(places: Sequence[tuple[float, float]], names: Sequence[str]) -> list[tuple[float, float, str] | None]:
-    """Where each point's label starts, ends or is centred (x, y of its baseline, text-anchor); None without room.
+    """Return the place of each point's label (x, y of its baseline, text-anchor), or None for lack of room.
 
     Labels are placed one after the other, where they cover no point, no earlier label and no edge.
     """

@@ -1,6 +1,6 @@
-"""What runs are compared by: the few parameters, the scores and the registered name that MLflow's tables show.
+"""What MLflow compares runs by: the few parameters that decide, the scores, and the name of the registered model.
 
-Parameters are called as in params.yaml; all of them are in the run's file params.json.
+Parameters have their names from params.yaml; all of them are in the run's file params.json.
 """
 
 from __future__ import annotations

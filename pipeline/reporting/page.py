@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: what is on it; templates/report.html.j2 says how it looks."""
+"""The report as one HTML page that needs nothing else: its content; templates/report.html.j2 is its form."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from lutra.evaluation.protocols import LABELS, Protocol
 from lutra.imaging.metrics import CEILING
 from pipeline.reporting import charts, rows
 from pipeline.reporting.charts import Chart, Line, Mark, Point
+from pipeline.reporting.papers import Published, order
 from pipeline.reporting.pictures import Picture
-from pipeline.reporting.published import Published, order
 from pipeline.reporting.rows import Shown
 from pipeline.reporting.speed import Speed
 from pipeline.running import provenance
@@ -37,7 +37,7 @@ class Made:
 
     @classmethod
     def now(cls) -> Made:
-        """Of this moment and this machine, which is named by its processor alone."""
+        """Return this moment and this machine, described by its processor and without its name."""
         found = provenance.commit()
         commit = f"{found[0][:12]}{', with uncommitted changes' if found[1] else ''}" if found else "not under git"
         here = bench.machine()
@@ -52,7 +52,7 @@ class Section:
     task: its name in params.yaml.
     protocol: of the task.
     experiments: in the order shown.
-    published: what may stand beside them.
+    published: the published systems that may be compared with them.
     speed: of every experiment's finetuned tables; None for a page without times.
     pictures: for the before-and-after view.
     """
@@ -66,7 +66,7 @@ class Section:
 
 
 def html(sections: Sequence[Section], made: Made | None = None) -> str:
-    """The page of one task, or of several below each other.
+    """Return the page of one task, or of several below each other.
 
     Args:
         sections: one a task.
@@ -85,7 +85,7 @@ def html(sections: Sequence[Section], made: Made | None = None) -> str:
 
 
 def _drawn(section: Section) -> dict[str, Any]:
-    """What the template shows of a section."""
+    """Return what the template shows of a section."""
     protocol, experiments, speed, pictures = section.protocol, section.experiments, section.speed, section.pictures
     sets = sorted({name for shown in experiments for name in shown.result.baseline}, key=order)
     table = rows.Table(protocol, experiments, sets, speed)
@@ -138,7 +138,7 @@ def scatters(data: str, section: Section, marks: Mapping[str, Mark]) -> list[Cha
 
 
 def curves(stage: str, experiments: Sequence[Shown], marks: Mapping[str, Mark]) -> Chart | None:
-    """The curves of a stage, overlaid; None where no experiment took a step in it."""
+    """Return the curves of a stage, overlaid; None if no experiment took a step in it."""
     lines = [Line(shown.name, marks[shown.name], shown.curves[stage]) for shown in experiments]
     lines = [line for line in lines if len(line.points) > 1]
     names = {"train": "Training", "finetune": "Finetuning of the tables"}
@@ -159,7 +159,7 @@ def read_curves(path: Path) -> dict[str, list[tuple[float, float]]]:
 
 
 def _versions(experiments: Sequence[Shown]) -> dict[str, list[str]]:
-    """Of what trained the models: package -> its versions."""
+    """Return the versions of each package that the models were trained with."""
     packages = sorted({package for shown in experiments for package in shown.versions})
     return {
         name: sorted({shown.versions[name] for shown in experiments if name in shown.versions}) for name in packages
@@ -167,12 +167,12 @@ def _versions(experiments: Sequence[Shown]) -> dict[str, list[str]]:
 
 
 def _first_versions(protocol: Protocol, pictures: Sequence[Picture], best: str) -> tuple[int, int]:
-    """What the view starts with: the baseline beside the best experiment."""
+    """Return the places of the two versions that the view starts with: the baseline and the best experiment."""
     labels = [version.label for version in pictures[0].versions] if pictures else [protocol.baseline_name, best]
     return labels.index(protocol.baseline_name), labels.index(best)
 
 
 def _plain(picture: Picture) -> dict[str, Any]:
-    """What the page's script needs of a picture."""
+    """Return the data of a picture that the page's script needs."""
     versions = [{"label": version.label, "score": version.score, "uri": version.uri} for version in picture.versions]
     return {"width": picture.crop.width, "height": picture.crop.height, "versions": versions}

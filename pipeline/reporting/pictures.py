@@ -1,4 +1,4 @@
-"""Evaluation images for the report's before-and-after view: the telling part of each, without loss, as data URIs."""
+"""Evaluation images for the report's before-and-after view: the most telling part of each, lossless, as data URIs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lutra.imaging.sheet import Crop, choose_crop
 from lutra.restore.restorer import Restorer
 from lutra.training.images import interleaved
 from pipeline.data.packed import PackedImages
-from pipeline.reporting.published import order
+from pipeline.reporting.papers import order
 
 Image = NDArray[np.uint8]
 WIDTH, HEIGHT = 384, 288  # of what is shown, pixels of the clean image at most: its double fits a page
@@ -50,14 +50,14 @@ class Picture:
 
     @property
     def characters(self) -> int:
-        """What it adds to the page."""
+        """How many characters it adds to the page."""
         return len(self.thumbnail) + sum(len(version.uri) for version in self.versions)
 
 
 def pictures(
     folder: Path, models: Mapping[str, Restorer], protocol: Protocol, budget: int = BUDGET
 ) -> tuple[Picture, ...]:
-    """The first images of every set, taken in turns until the budget is spent.
+    """Return the first images of every set, taken in turns until the budget is spent.
 
     Args:
         folder: of the prepared evaluation sets, a folder each.
@@ -102,7 +102,7 @@ def _picture(
 
 
 def window(methods: list[Image], target: Image, scale: int, width: int = WIDTH, height: int = HEIGHT) -> Crop:
-    """The part that is shown, around the detail where the methods differ most; all of a small image.
+    """Return the part that is shown, around the detail where the methods differ most; all of a small image.
 
     Its place and sides are multiples of the scale, so that it cuts no pixel of the input.
     """
@@ -113,21 +113,21 @@ def window(methods: list[Image], target: Image, scale: int, width: int = WIDTH, 
 
 
 def _span(centre: int, length: int, whole: int, step: int) -> tuple[int, int]:
-    """Start and length, multiples of `step`, of about `length` around `centre` within 0..whole."""
+    """Return start and length, multiples of `step`, of about `length` around `centre` within 0..whole."""
     length = min(length, whole) // step * step
     start = min(max(centre - length // 2, 0), whole - length)
     return start // step * step, length
 
 
 def lossless(image: Image) -> str:
-    """A data URI that shows exactly the pixels of (H, W) or (H, W, 3): lossless WebP."""
+    """Return an image (H, W) or (H, W, 3) as a data URI: lossless WebP."""
     buffer = io.BytesIO()
     PillowImage.fromarray(np.ascontiguousarray(image)).save(buffer, format="WEBP", lossless=True, method=4)
     return _uri(buffer, "webp")
 
 
 def _thumbnail(target: Image, crop: Crop) -> str:
-    """The whole image, small, with a frame around the part that is shown."""
+    """Return the whole image, small, with a frame around the part that is shown."""
     whole = PillowImage.fromarray(np.ascontiguousarray(target)).convert("RGB")
     share = THUMBNAIL / max(whole.size)
     small = whole.resize((max(1, round(whole.width * share)), max(1, round(whole.height * share))))

@@ -15,9 +15,9 @@ from lutra.evaluation.protocols import Protocol
 from lutra.files import write_whole
 from lutra.model import artifact
 from lutra.model.artifact import Artifact
-from lutra.model.description import TASKS
+from lutra.model.tasks import TASKS
 from pipeline import PROJECT
-from pipeline.reporting.published import order, title
+from pipeline.reporting.papers import order, title
 from pipeline.reporting.results import Result
 from pipeline.running.job import Job
 from pipeline.running.provenance import train_name
@@ -30,7 +30,7 @@ MARKS = ("<!-- results: written by `python -m pipeline record` -->\n", "<!-- end
 
 @dataclass(frozen=True)
 class Record:
-    """What results/EXPERIMENT.json holds: a result, and all that it takes to make it again.
+    """The content of results/EXPERIMENT.json: a result, and all that it takes to make it again.
 
     trained_on: the images, in words; held_out: how many of them. minutes: wall-clock of training and finetuning.
     command: what was run. parameters, machine, versions: as they were then.
@@ -148,7 +148,7 @@ def card(name: str, recorded: Record, model: Artifact, licence: str) -> str:
         "",
         f"Protocol: {result.protocol}.",
         "",
-        f"Command: {recorded.command}. Parameters and versions: `results/{recorded.experiment}.json`.",
+        f"Command: `{recorded.command}`. Parameters and versions: `results/{recorded.experiment}.json`.",
         "",
         f"Licence: the tables are under the project's licence; {licence}.",
     ]
@@ -172,7 +172,7 @@ def table(results: Path = RESULTS) -> str:
     contents = (json.loads(path.read_text()) for path in sorted(results.glob("*.json")))
     records = [Record.from_json(content) for content in contents if "experiment" in content]
     groups: dict[str, list[Record]] = {}
-    for one in sorted(records, key=lambda one: TASKS.index(one.result.task)):
+    for one in sorted(records, key=lambda one: list(TASKS).index(one.result.task)):
         groups.setdefault(one.result.protocol, []).append(one)
     return "\n".join(_table(group) for group in groups.values())
 

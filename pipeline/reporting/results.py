@@ -14,7 +14,7 @@ Scores = Mapping[str, Mapping[str, float]]
 """Means over the images of each set: {set: {measure: value}}."""
 
 KINDS = ("finetuned", "exported", "network")
-"""What an experiment scores, besides the baseline; the first is what is shipped, not all have a network."""
+"""The kinds of results that are scored, besides the baseline; the first one ships, the last one may be missing."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from lutra.evaluation.protocols import LABELS, Protocol
 from pipeline.reporting.charts import Mark
-from pipeline.reporting.published import Published, title
+from pipeline.reporting.papers import Published, title
 from pipeline.reporting.results import KINDS, Result, Scores
 from pipeline.reporting.speed import Speed
 
@@ -49,7 +49,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The experiments of a task, and the image sets whose scores are shown; without times where `speed` is None."""
+    """The experiments of a task, with their scores on the given image sets; without times if `speed` is None."""
 
     protocol: Protocol
     experiments: Sequence[Shown]

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lutra.limits import processors
+from lutra.limits import threads
 from pipeline.params import FitParams
 
 PORT = 29500
@@ -96,9 +96,7 @@ def nodes_of(environment: Mapping[str, str]) -> Nodes:
 
 def threads_of(environment: Mapping[str, str], processes: int) -> dict[str, str]:
     """The variables that share the stage's threads, or else the processors it may use, out between its processes."""
-    given = environment.get(_THREADS[0], "").partition(",")[0]
-    threads = int(given) if given.isdigit() else processors()
-    return dict.fromkeys(_THREADS, str(max(1, threads // processes)))
+    return dict.fromkeys(_THREADS, str(max(1, threads(environment) // processes)))
 
 
 def _options(settings: FitParams, nodes: Nodes) -> list[str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from lutra.evaluation.protocols import Protocol
+from pipeline.data import drawn
 from pipeline.data.sets import image_sources
 from pipeline.params import Experiment, FitParams, Params, TrainParams
 from pipeline.running import footprint, launch, machine
@@ -25,11 +26,8 @@ ANYWAY = "LUTRA_TRY_ANYWAY"
 
 PYTHON = 150 << 20  # bytes: Python with NumPy, Pillow, MLflow
 TORCH = 350 << 20  # bytes: the same with torch, its buffers and its threads
-IMAGE = {
-    "sr": 60,
-    "deblock": 60,
-}  # bytes for every pixel of the largest image while a task's images are prepared; else:
-IMAGE_ELSE = 160
+IMAGE = 60  # bytes for every pixel of the largest image while a task's images are prepared
+IMAGE_IN_FLOATS = 160  # the same where they are degraded in floating point
 SCORED = 60  # bytes for every value of an image that is evaluated
 SHEET = 3  # bytes for every value of an image on a comparison sheet
 
@@ -105,12 +103,16 @@ def of_prepare(params: Params, task: str) -> Needs:
     shapes = [source.shape() for part in image_sources(params, task).values() for source in part]
     pixels = [(width - width % scale) * (height - height % scale) for width, height, _ in shapes]
     values = sum(count * (1 if protocol.luma else shape[2]) for count, shape in zip(pixels, shapes, strict=True))
-    return Needs(
-        f"{len(shapes)} images of {sum(pixels) / 1e6:.1f} megapixels",
-        PYTHON + IMAGE.get(params.task(task).task, IMAGE_ELSE) * max(pixels),
-        values + values // scale**2,
-        "leave out the largest images, or make them smaller",
-    )
+    disk = values + values // scale**2
+    memory = (IMAGE_IN_FLOATS if protocol.degradation.in_floats else IMAGE) * max(pixels)
+    smaller = "leave out the largest images, or make them smaller"
+    if "deadleaves" in (*params.train_sets(task), *params.evaluate_sets(task)):
+        leaves = params.data.deadleaves
+        disk += drawn.disk(leaves)
+        if drawn.memory(leaves) > memory:
+            memory = drawn.memory(leaves)
+            smaller = f"set OMP_NUM_THREADS to less than {drawn.processes(leaves)}, or lower data.deadleaves.size"
+    return Needs(f"{len(shapes)} images of {sum(pixels) / 1e6:.1f} megapixels", PYTHON + memory, disk, smaller)
 
 
 def of_fit(block: Experiment, settings: FitParams, data: Path, protocol: Protocol, key: str) -> Needs:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import lutra
+from lutra.files import sha256_of
 from pipeline import PROJECT, declaration
 from pipeline.params import Params, set_name
 
@@ -71,4 +72,4 @@ def commit() -> tuple[str, bool] | None:
 def _hash(path: Path) -> str:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: not found; run the stage that writes it first")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256_of(path)

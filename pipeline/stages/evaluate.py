@@ -1,4 +1,4 @@
-"""Stage evaluate: score the input, network, exported and finetuned table by the task's protocol, and draw sheets."""
+"""Stage evaluate: score the input, the network if there is one, and the tables by the task's protocol; draw sheets."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lutra.evaluation.protocols import Protocol
-from lutra.evaluation.scoring import sheet
-from lutra.files import all_at_once, write_whole
+from lutra.evaluation.scoring import Sample, Scored, score, sheet
+from lutra.files import all_at_once, whole_folder, write_whole
 from lutra.model import artifact
 from lutra.restore.restorer import Restorer
 from lutra.training.images import interleaved
@@ -26,22 +23,9 @@ from pipeline.params import set_name
 from pipeline.reporting import compared, speed
 from pipeline.reporting.results import Result
 from pipeline.running.job import Job
-from pipeline.running.whole import whole_folder
 
-Image = NDArray[np.uint8]
 Scores = dict[str, dict[str, float]]
-"""Of one image: {kind: {measure: value}}; the kinds are the protocol's baseline, network, exported and finetuned."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One evaluation image with its restorations by every kind, and their scores."""
-
-    name: str
-    input: Image
-    target: Image
-    restored: dict[str, Image]
-    scores: Scores
+"""Scores of one image: {kind: {measure: value}}; a kind is the baseline, network, exported or finetuned."""
 
 
 def run(job: Job) -> None:
@@ -52,15 +36,17 @@ def run(job: Job) -> None:
     """
     protocol, data, out = job.task_params.protocol(), job.inputs["data"] / "evaluate", job.outputs
     artifacts = {kind: artifact.load(job.inputs[kind]) for kind in ("network", "exported", "finetuned")}
+    if not artifacts["network"].has_networks:
+        del artifacts["network"]  # no network was trained: the stage train made tables
     models = {kind: Restorer(loaded) for kind, loaded in artifacts.items()}
     with tracking.stage_run(
         job.params.tracking,
         stage="evaluate",
         experiment=job.name,
         root=job.root,
-        note=f"Protocol: {protocol.text}.",
         **compared.settings(job.params, job.name),
     ) as log:
+        log.note(f"Protocol: {protocol.text}.")
         packed.check(data, *(folder.name for folder in _folders(data)))
         with all_at_once():
             with whole_folder(out["sheets"]) as sheets:
@@ -126,7 +112,7 @@ def sheet_names(sets: Mapping[str, Sequence[str]]) -> dict[tuple[str, int], str]
 
 @dataclass(frozen=True)
 class _Sheets:
-    """Where comparison sheets are drawn, and which images get one: `names` by set and place in it."""
+    """The folder of the comparison sheets, and the names of those to draw, by image set and place in it."""
 
     folder: Path
     names: Mapping[tuple[str, int], str]
@@ -141,9 +127,13 @@ class _Sheets:
     def _png(self, scored: Scored) -> bytes:
         protocol = self.protocol
         kinds = {protocol.baseline_name: protocol.baseline_name, f"{self.experiment} (table)": "finetuned"}
-        shown = {label: (scored.restored[kind], scored.scores[kind]) for label, kind in kinds.items()}
+        shown = Scored(
+            scored.sample,
+            {label: scored.restored[kind] for label, kind in kinds.items()},
+            {label: scored.scores[kind] for label, kind in kinds.items()},
+        )
         buffer = io.BytesIO()
-        drawn = sheet(scored.input, scored.target, shown, protocol, title=protocol.titled(scored.name))
+        drawn = sheet(shown, protocol, title=protocol.titled(scored.sample.name))
         drawn.save(buffer, format="PNG", optimize=True)
         return buffer.getvalue()
 
@@ -152,21 +142,19 @@ def _score_set(name: str, images: PackedImages, models: Mapping[str, Restorer], 
     """Return the scores of a set's images by name, and draw their sheets."""
     rows = {}
     for number, scored in enumerate(_score(images, models, sheets.protocol)):
-        rows[scored.name] = scored.scores
+        rows[scored.sample.name] = scored.scores
         sheets.draw(name, number, scored)
     return rows
 
 
 def _score(images: PackedImages, models: Mapping[str, Restorer], protocol: Protocol) -> Iterator[Scored]:
+    methods = {protocol.baseline_name: protocol.baseline} | {name: one.restore_planes for name, one in models.items()}
     for index, name in enumerate(images.names):
-        degraded, target = interleaved(images.input(index)), interleaved(images.target(index))
-        restored = {protocol.baseline_name: protocol.baseline(degraded)}
-        restored |= {kind: model.restore_planes(degraded) for kind, model in models.items()}
+        sample = Sample(name, interleaved(images.input(index)), interleaved(images.target(index)))
         try:
-            scores = {kind: protocol.score(image, target) for kind, image in restored.items()}
+            yield score(sample, methods, protocol)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
-        yield Scored(name, degraded, target, restored, scores)
 
 
 def _kinds(rows: dict[str, dict[str, Scores]]) -> list[str]:

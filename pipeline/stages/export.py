@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from lutra.model import artifact
-from lutra.reference.convert import from_artifact, to_artifact
-from lutra.training.export import to_tables
 from pipeline import tracking
 from pipeline.reporting import compared
 from pipeline.running.job import Job
+
+if TYPE_CHECKING:
+    from lutra.model.artifact import Artifact
+    from lutra.model.layouts import Layout
 
 
 def run(job: Job) -> None:
@@ -21,8 +26,16 @@ def run(job: Job) -> None:
         **compared.settings(job.params, job.name),
     ) as log:
         trained = artifact.load(job.inputs["network"])
-        model = to_tables(from_artifact(trained), job.block.table.layout())
-        tables = to_artifact(model, task=trained.task, options=trained.options, provenance=origin)
+        tables = _exported(trained, job.block.table.layout()) if trained.has_networks else trained
+        tables = replace(tables, provenance=origin)
         artifact.save(out, tables)
         log.metrics({"table_bytes": tables.table_bytes})
         log.artifact(out, "model")
+
+
+def _exported(trained: Artifact, layout: Layout) -> Artifact:
+    """Return the model with tables in place of its networks."""
+    from lutra.reference.convert import from_artifact, to_artifact  # imports torch, which tables do without
+    from lutra.training.export import to_tables
+
+    return to_artifact(to_tables(from_artifact(trained), layout), task=trained.task, options=trained.options)

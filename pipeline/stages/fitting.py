@@ -1,4 +1,4 @@
-"""What the stages train and finetune share: processes, progress, checkpoint, and the outputs of a training."""
+"""The common part of the stages train and finetune: processes, progress, checkpoint, outputs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(
     """Train a model and write it, with the curve, to the job's outputs.
 
     Args:
-        job: of the stage train or finetune, whose outputs are the model and "curve".
+        job: of the stage train or finetune; it writes the model and "curve".
         settings: the stage's section of the experiment.
         start: returns the model to train; gets the checkpoint's place and the tracked run.
         finish: returns the model to write, from the trained one on the CPU.

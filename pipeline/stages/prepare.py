@@ -18,19 +18,21 @@ from rich.markup import escape
 from rich.progress import track
 
 from lutra.evaluation.protocols import Protocol
+from lutra.files import whole_folder
 from lutra.imaging.degrade import SEED
 from lutra.terminal import printable
 from pipeline import tracking
 from pipeline.data.sets import Source, image_sources
 from pipeline.params import TaskParams
 from pipeline.running.job import Job
-from pipeline.running.whole import whole_folder
 
 Image = NDArray[np.uint8]
+CACHE = "cache"
+"""Folder under a root that keeps what several preparations need; it may be deleted at any time."""
 LEAST = 8
 """Smallest side of an input image, in pixels, that is accepted."""
 TRAIN_SEED = 1
-"""Of the degradations of training images; protocols use another."""
+"""The seed of the degradations of training images; protocols use another."""
 
 
 def run(job: Job) -> Path:
@@ -44,7 +46,6 @@ def run(job: Job) -> Path:
     """
     params, task, block = job.params, job.task, job.task_params
     protocol, out = block.protocol(), job.outputs["data"]
-    sets = image_sources(params, task)
     settings = {"data": params.data.model_dump(mode="json"), "task": block.model_dump(mode="json")}
     names = {"train": " + ".join(params.train_sets(task)), "evaluate": " ".join(params.evaluate_sets(task))}
     with tracking.stage_run(
@@ -55,6 +56,7 @@ def run(job: Job) -> Path:
         params=names | block.options,
         settings=settings,
     ) as log:
+        sets = image_sources(params, task, job.root / CACHE)
         with whole_folder(out) as folder:
             parts = {
                 name: _pack(sources, protocol, folder / name, block if name == "train" else None)
@@ -148,7 +150,7 @@ class _Npy:
 
     @property
     def sha256(self) -> str:
-        """Of the bytes, without the header."""
+        """The SHA-256 of the bytes, without the header."""
         return self._digest.hexdigest()
 
     def __enter__(self) -> _Npy:

@@ -1,1 +1,1 @@
-"""Commands besides the stages: new experiments, dvc.yaml, benchmarks of training."""
+"""Tools: new experiments, dvc.yaml, benchmarks of training."""

@@ -34,7 +34,7 @@ _TARGET = {
 
 
 def text(folders: Sequence[str] = ()) -> str:
-    """The content of dvc.yaml; `folders` are the user's image folders that the prepare stage reads."""
+    """Return the content of dvc.yaml; `folders` are the user's image folders that the prepare stage reads."""
     yaml = YAML()
     yaml.width = 200
     yaml.indent(mapping=2, sequence=4, offset=2)

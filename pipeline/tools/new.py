@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from lutra.files import write_whole
+from lutra.model.tasks import TASKS
 from pipeline.params import Experiment, Params, ParamsError, parse, reading
 
 Preset = Literal["quick", "published"]
@@ -115,18 +116,19 @@ def _values(family: str, preset: Preset, task: str, overrides: Sequence[str]) ->
 
 
 def usual_task(name: str) -> dict[str, Any]:
-    """What a task of that name usually is, as params.yaml has it; nothing for a name that says nothing."""
-    if name == "deblur":
-        return {"task": "deblur"}
-    match = re.fullmatch(r"(x|denoise|deblock)([1-9][0-9]*)", name)
-    option = {"x": "scale", "denoise": "sigma", "deblock": "quality"}
-    return {"task": "sr" if match[1] == "x" else match[1], option[match[1]]: int(match[2])} if match else {}
+    """Return the options that the name of a task stands for, such as x4 or denoise25; none for other names."""
+    for task in TASKS.values():
+        if task.strength is None and name == task.short:
+            return {"task": task.name}
+        if task.strength and (match := re.fullmatch(f"{task.short}([1-9][0-9]*)", name)):
+            return {"task": task.name, task.strength: int(match[1])}
+    return {}
 
 
 def _checked(
     known: Params, name: str, values: dict[str, Any], tasks: dict[str, dict[str, Any]], path: Path
 ) -> Experiment:
-    """The block with its defaults filled in, checked as part of the whole file with the tasks that it adds."""
+    """Return the block with its defaults, checked as part of the whole file with the tasks that it adds."""
     whole = known.model_dump(mode="json")
     whole["tasks"] |= tasks
     whole["experiments"][name] = values
@@ -149,7 +151,7 @@ def _lines(name: str, block: Experiment) -> Iterator[str]:
 
 
 def _section(section: BaseModel, indent: str) -> Iterator[str]:
-    """A section's keys, each with its meaning as a comment; keys that are null are left to their default."""
+    """Return a section's keys, each with its meaning as a comment, without those that are null."""
     for key, field in type(section).model_fields.items():
         value = getattr(section, key)
         if isinstance(value, BaseModel):
@@ -169,7 +171,7 @@ def _scalar(value: Any) -> str:
 
 
 def _with_block(text: str, key: str, block: str) -> str:
-    """The text with the block at the end of `key:`, after an empty line where blocks there are of several lines."""
+    """Return the text with the block at the end of `key:`, after an empty line if blocks there have several lines."""
     lines = text.splitlines(keepends=True)
     start = next((number for number, line in enumerate(lines) if re.match(rf"{key}\s*:", line)), len(lines) - 1)
     end = next((number for number in range(start + 1, len(lines)) if re.match(r"[^\s#]", lines[number])), len(lines))

@@ -1,5 +1,6 @@
 """What the documents claim."""
 
+import re
 from pathlib import Path
 
 from pipeline.reporting import record
@@ -15,3 +16,16 @@ def test_the_readmes_table_is_that_of_the_results() -> None:
 def test_results_name_no_path() -> None:
     for path in (ROOT / "results").glob("*.json"):
         assert "/home/" not in path.read_text() and "../" not in path.read_text(), path.name
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_index_lists_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"} == set(
+        re.findall(r"\]\((\w+\.md)\)", index)
+    )

@@ -12,8 +12,7 @@ from typing import BinaryIO
 import pytest
 
 from lutra import files
-from lutra.files import all_at_once, leftovers, remove_leftovers, temporary_name, write_whole
-from pipeline.running.whole import whole_folder
+from lutra.files import all_at_once, leftovers, remove_leftovers, temporary_name, whole_folder, write_whole
 
 
 def test_a_file_is_written_whole_and_replaced(tmp_path: Path) -> None:

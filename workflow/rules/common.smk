@@ -1,5 +1,6 @@
 # What the rules share: how they read the declaration of the stages.
 
+import dataclasses
 import hashlib
 import re
 import sys
@@ -111,4 +112,11 @@ def resources_of(name):
 
 
 def _resources(name, wildcards):
-    return declaration.find(name).resources_of(SETTINGS, **_target(wildcards))
+    declared = declaration.find(name).resources_of(SETTINGS, **_target(wildcards))
+    if workflow.non_local_exec:
+        return declared
+    # On this machine the experiments share the cores, because two stages with one thread each end sooner than one after
+    # the other with two. A training on a GPU keeps its threads. Results are the same for any number of threads.
+    gpu = min(declared.gpu, len(list(Path("/dev").glob("nvidia[0-9]*"))))
+    share = max(1, workflow.cores // max(1, len(SETTINGS.experiments)))
+    return dataclasses.replace(declared, threads=declared.threads if gpu else min(declared.threads, share), gpu=gpu)

@@ -1,8 +1,7 @@
-"""The .lutra.json next to exported tables: all of a model that the published .npy files do not hold."""
+"""The .lutra.json next to exported tables: all of a model that the published .npy files cannot hold."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -12,14 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lutra.files import write_whole
+from lutra.files import sha256_of, write_whole
 from lutra.model.artifact import Artifact, expected_tensors, fields_of, header_of
-from lutra.model.fixedpoint import adarl_shares, sampling_weights
+from lutra.model.fixedpoint import FIXED, with_fixed
 from lutra.model.published.arrays import DIRECTORY, load_array
 
 FORMAT = 1
 SUFFIX = ".lutra.json"
-_FIXED = {"sampler": sampling_weights, "adarl": adarl_shares}
 
 
 def sidecar_of(paths: Sequence[Path]) -> Path:
@@ -35,7 +33,7 @@ def write(artifact: Artifact, arrays: Mapping[Path, str]) -> None:
         artifact: the model.
         arrays: its tables' files, with the names of the arrays in them.
     """
-    files = {path.name: {"array": array, "sha256": _sha256(path)} for path, array in arrays.items()}
+    files = {path.name: {"array": array, "sha256": sha256_of(path)} for path, array in arrays.items()}
     content = {"format": FORMAT, "files": files, "model": header_of(artifact)}
     write_whole(sidecar_of(list(arrays)), json.dumps(content, indent=2, sort_keys=True) + "\n")
 
@@ -82,7 +80,7 @@ def _read(content: Any, paths: Sequence[Path], family: str, scale: int) -> Artif
         array = entry.get("array") if isinstance(entry, dict) else None
         if entry is None or array not in (*expected, DIRECTORY):
             raise ValueError(f"{name!r} holds {array!r}, expected an array of the model")
-        if entry.get("sha256") != _sha256(names[name]):
+        if entry.get("sha256") != sha256_of(names[name]):
             raise ValueError(f"{name!r} was changed since it was described")
         if array != DIRECTORY:
             tensors |= _tensors(array, load_array(names[name]), *expected[array])
@@ -96,9 +94,4 @@ def _tensors(name: str, found: NDArray[Any], dtype: str, shape: tuple[int, ...])
     array = np.asarray(found).reshape(shape).astype(dtype)
     if not np.array_equal(array, np.asarray(found).reshape(shape)):
         raise ValueError(f"array {name!r} holds other values than {dtype} can")
-    fixed = _FIXED.get(name.rpartition(".")[2])
-    return {name: array} | ({f"{name}_fixed": fixed(array)} if fixed else {})
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return with_fixed(name, array) if name.rpartition(".")[2] in FIXED else {name: array}

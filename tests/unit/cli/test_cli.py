@@ -16,8 +16,9 @@ import pytest
 
 from lutra import engine
 from lutra.files import temporary_name
-from lutra.imaging.files import read_image, write_image
+from lutra.imaging.images import read_image, write_image
 from lutra.model import artifact
+from lutra.model.tasks import options
 from lutra.reference.convert import from_artifact
 from lutra.restore.done import RECORD
 from tests.golden import cases
@@ -180,6 +181,21 @@ def test_mistakes_get_one_line(model: Path, tmp_path: Path) -> None:
     assert "x.npy" in unknown or "lutnet" in unknown
 
 
+def test_help_states_the_options_of_every_task_and_defaults_in_brackets() -> None:
+    for command, default in (("evaluate", "[default: the model's]"), ("import", "[default: 5 to 10]")):
+        shown = " ".join(lutra(command, "--help", COLUMNS="200").replace("│", " ").split())
+        for name, tasks in options().items():
+            meaning = f"{', '.join(tasks)}: {next(iter(tasks.values())).meaning}"
+            assert name == "scale" or (f"--{name} " in shown and meaning in shown)
+        assert default in shown
+    assert "[default: 268435456]" in " ".join(lutra("restore", "--help", COLUMNS="200").replace("│", " ").split())
+
+
+def test_help_needs_neither_torch_nor_numpy() -> None:
+    before = "sys.modules.update(torch=None, numpy=None, PIL=None)"
+    assert run("--help", before=before).returncode == run("evaluate", "--help", before=before).returncode == 0
+
+
 def test_wrong_usage_gets_one_line() -> None:
     assert "'--threads'" in lutra("restore", "--threads", 0, code=2)
     assert "No such command 'nothing'" in lutra("nothing", code=2)
@@ -250,7 +266,8 @@ def test_evaluate_takes_pairs_and_names_what_does_not_fit(denoiser: Path, tmp_pa
 
 
 def test_info_says_what_a_model_was_trained_for(denoiser: Path) -> None:
-    assert "task denoise sigma 25" in lutra("info", denoiser)
+    shown = lutra("info", denoiser)
+    assert "task denoise sigma 25" in shown and "receptive field: 21x21 pixels" in shown
 
 
 def published(reference: Folder, folder: str, pattern: str) -> list[Path]:
@@ -260,7 +277,7 @@ def published(reference: Folder, folder: str, pattern: str) -> list[Path]:
 @pytest.mark.reference
 @pytest.mark.parametrize(
     ("family", "folder", "pattern", "megabytes"),
-    [("mulut", "mulut", "LUT_ft*.npy", "4.062 MB"), ("spflut", "spflut/dfc", "*.npy", "2.018 MB")],
+    [("mulut", "mulut", "LUT_ft*.npy", "4.062 MiB"), ("spflut", "spflut/dfc", "*.npy", "2.018 MiB")],
 )
 def test_import_info_export(
     reference: Folder, tmp_path: Path, family: str, folder: str, pattern: str, megabytes: str
@@ -290,13 +307,13 @@ def test_published_mulut_scores(
 
 def test_storage_of_the_published_systems() -> None:
     """The published storage figures, from the descriptions alone (MB of 2^20 bytes; one byte a value)."""
+    from lutra.model import families
     from lutra.model.description import ChannelTaps
-    from lutra.model.families import registry
     from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 
     def megabytes(family: str, layout: Layout) -> float:
         total = 0
-        for _, unit in registry.describe(family, 4).units():
+        for _, unit in families.describe(family, 4).units():
             own = DenseLayout(4) if isinstance(unit.taps, ChannelTaps) else layout
             total += own.entries * unit.values
         return round(total / 2**20, 3)

@@ -1,6 +1,7 @@
 """Protocols: what they make, what they score, and that both are the field's."""
 
 from collections.abc import Callable
+from dataclasses import MISSING, fields
 from math import log2, log10
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from skimage import metrics
 
 from lutra.evaluation import protocols
 from lutra.imaging.colour import rgb_to_y
-from lutra.imaging.files import read_image
+from lutra.imaging.degrade import DEGRADATIONS
 from lutra.imaging.folders import find_images
+from lutra.imaging.images import read_image
 from lutra.imaging.metrics import psnr_b
+from lutra.model.tasks import TASKS, Task
 from tests.golden.cases import image
 
 COLOUR = np.stack([image(49, 60 + shift)[:, :60] for shift in range(3)], -1)
@@ -41,6 +44,18 @@ def test_every_task_degrades_scores_and_says_how(task: str) -> None:
     assert tuple(scores) == protocol.measures and scores[protocol.main] == protocol.rank(restored, target)
     assert protocol.caption(scores).count("/") == protocol.legend.count("/") == len(scores) - 1
     assert "mean over images" in protocol.text and "PSNR" in protocol.text and "SSIM" in protocol.text
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_a_tasks_options_are_the_fields_of_its_degradation(task: Task) -> None:
+    kind = DEGRADATIONS[task.degradation]
+    assert {option.name for option in task.options} == {field.name for field in fields(kind)}
+    needed = protocols.of(task.name, OPTIONS[task.name])
+    defaults = {option.name: option.default for option in task.options if option.default is not None}
+    assert protocols.of(task.name, defaults | OPTIONS[task.name]) == needed
+    for field in fields(kind):
+        if field.default is not MISSING:
+            assert getattr(needed.degradation, field.name) == field.default
 
 
 def test_super_resolution_is_scored_on_luma_without_borders() -> None:
@@ -106,7 +121,7 @@ def test_pairs_are_taken_as_they_are() -> None:
     own = np.ascontiguousarray(target[::2, ::2])
     assert np.array_equal(protocol.input(target, 0, own), own)
     assert "the set's own" in protocol.text
-    with pytest.raises(ValueError, match="expected one beside every clean image"):
+    with pytest.raises(ValueError, match="expected one for every clean image"):
         protocol.input(target, 0)
     with pytest.raises(ValueError, match=r"found 60x48 \(3 axes\) for 60x48, expected 1/2"):
         protocol.input(target, 0, target)

@@ -1,5 +1,7 @@
 """The command line: what reaches the stages, and how a mistake ends."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -8,12 +10,15 @@ from typing import Any
 import pytest
 import typer
 import typer.main
+from lutra.imaging.files import write_image
 from typer.testing import CliRunner
 
+from pipeline import PROJECT
 from pipeline.__main__ import app
 from pipeline.declaration import STAGES
 from pipeline.params import load
 from pipeline.running import needs
+from tests.golden.cases import image
 
 PARAMS = """
 data: {train: photos, evaluate: [samples], validate: 1}
@@ -152,3 +157,38 @@ def test_new_adds_an_experiment_with_its_changes(project: Path) -> None:
 def test_every_stage_is_a_command() -> None:
     commands = typer.main.get_command(app)
     assert {stage.name for stage in STAGES} <= set(commands.list_commands(typer.Context(commands)))
+
+
+_RUN = """
+import sys
+from pipeline.__main__ import app
+
+heavy, *arguments = sys.argv[1:]
+try:
+    app(arguments, prog_name="pipeline")
+except SystemExit as ended:
+    assert not ended.code, ended.code
+sys.exit(", ".join(sorted({name.partition(".")[0] for name in sys.modules} & set(heavy.split()))) or 0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "heavy"),
+    [
+        (["--help"], "torch mlflow numpy"),
+        (["prepare", "--help"], "torch mlflow numpy"),
+        (["prepare", "--task", "x2", "--root", "runs"], "torch mlflow matplotlib skimage"),
+    ],
+)
+def test_what_takes_seconds_to_import_is_imported_where_it_is_needed(
+    arguments: list[str], heavy: str, tmp_path: Path
+) -> None:
+    for number in range(3):
+        write_image(tmp_path / "images" / f"{number}.png", image(40, 45))
+    folder = str(tmp_path / "images")
+    text = PARAMS.replace("photos", folder).replace("[samples]", f"[{folder}]") + "tracking: {enabled: false}\n"
+    (tmp_path / "params.yaml").write_text(text)
+    command = [sys.executable, "-c", _RUN, heavy, *arguments]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

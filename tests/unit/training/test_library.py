@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 import lutra
-from lutra.evaluation.protocols import denoising, super_resolution
-from lutra.imaging.files import write_image
+from lutra.evaluation import protocols
+from lutra.imaging.images import write_image
 from lutra.imaging.resize import imresize
 from lutra.training import Images, Settings, Watcher, fit, new_tables, read_images, save
 from lutra.training.checkpoint import Checkpoint
 
 DOCS = Path(__file__).parents[3] / "docs" / "library.md"
-TASK = super_resolution(scale=4)
+TASK = protocols.of("sr", {"scale": 4})
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_images_of_a_folder_are_degraded_by_the_task(photographs: Path) -> None:
     target = images.target(3).transpose(1, 2, 0)
     assert target.shape == (196, 200, 3)  # cropped to a multiple of 4
     assert np.array_equal(images.input(3).transpose(1, 2, 0), imresize(target, 1 / 4))
-    noisy = read_images(photographs, denoising(25))
+    noisy = read_images(photographs, protocols.of("denoise", {"sigma": 25}))
     assert noisy.drawn_anew is not None and noisy.split(1)[0].drawn_anew is not None
     assert noisy.split(1)[1].drawn_anew is None  # held-out images stay the same from validation to validation
 

@@ -134,7 +134,7 @@ def test_an_interrupted_download_is_continued(server: Served, tmp_path: Path) ->
     assert sum(line.startswith("licence: ") for line in said) == 1, "told once"
 
 
-@pytest.mark.parametrize("step", ["extract", "choose", "place", "_put_in_place", "download"])
+@pytest.mark.parametrize("step", ["extract", "choose", "place", "_mark", "download"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("no room")])
 def test_an_interruption_anywhere_leaves_nothing_half_done(
     server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: Any
@@ -143,8 +143,7 @@ def test_an_interruption_anywhere_leaves_nothing_half_done(
     genuine: Callable[..., Any] = getattr(fetching, step)
 
     def interrupted(*arguments: Any, **options: Any) -> None:
-        if step != "_put_in_place":
-            genuine(*arguments, **options)
+        genuine(*arguments, **options)
         raise error
 
     with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, OSError)):

@@ -38,7 +38,7 @@ def test_a_factor_is_the_same_distance_everywhere_on_a_logarithmic_axis() -> Non
     a, b, c = chart.points
     assert b.x - a.x == pytest.approx(c.x - b.x)
     assert a.y > b.y > c.y
-    assert a.said == "a: 30.00 dB, 10 KiB"
+    assert a.tip == "a: 30.00 dB, 10 KiB"
     for point in chart.points:
         assert PLOT["left"] < point.x < PLOT["right"] and PLOT["top"] <= point.y <= PLOT["bottom"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from lutra.files import whole_folder
 from pipeline.running import guard
-from pipeline.running.whole import whole_folder
 
 PROJECT = Path(__file__).resolve().parents[4]
 HOLD = """

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from lutra.evaluation import protocols
-from lutra.imaging.files import write_image
+from lutra.imaging.images import write_image
 from pipeline import params
+from pipeline.data import drawn
 from pipeline.params import Params
 from pipeline.running import footprint, machine, needs
 from tests.golden.cases import image
@@ -171,6 +172,26 @@ def test_prepare_says_what_it_will_write_and_is_refused_without_room(
     monkeypatch.setattr(machine, "free_disk", lambda path: 100)
     with pytest.raises(ValueError, match=r"^prepare x2: .*: found 100 bytes free on its disk, expected about 18\.0 kB"):
         needs.check(needs.of_prepare(loaded, "x2"), "prepare x2", tmp_path)
+
+
+def test_prepare_counts_the_images_that_it_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_image(tmp_path / "images" / "a.png", image(40, 45))
+    write_image(tmp_path / "images" / "b.png", image(40, 45))
+
+    def needed(size: int, *mix: str) -> needs.Needs:
+        leaves = {"images": 3, "size": size, "colours": str(tmp_path / "images")}
+        folder = str(tmp_path / "images")
+        data = {"train": folder, "evaluate": [folder], "validate": 1, "mix": mix, "deadleaves": leaves}
+        content = {"data": data, "tasks": {"x2": {"task": "sr", "scale": 2}}, "experiments": {}}
+        return needs.of_prepare(Params.model_validate(content), "x2")
+
+    monkeypatch.setattr(drawn, "threads", lambda: 64)
+    monkeypatch.setattr(drawn, "processors", lambda: 2)
+    mixed, alone = needed(256, "deadleaves"), needed(256)
+    packed = 3 * (256**2 + 128**2) * 3  # of three images: target and input
+    assert mixed.disk == alone.disk + packed + 3 * 256**2 * 3
+    assert "OMP_NUM_THREADS to less than 2" in mixed.smaller and "OMP" not in alone.smaller
+    assert needed(1024, "deadleaves").memory - mixed.memory > 2 * 100 * 4 * (1024**2 - 256**2)
 
 
 def test_a_missing_input_is_left_to_the_stage(tmp_path: Path) -> None:

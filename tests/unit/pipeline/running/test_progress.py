@@ -94,6 +94,43 @@ def test_an_estimate_waits_until_steps_are_alike_and_is_right_then(pace_of: Call
     assert len(said) == 1
 
 
+@pytest.mark.parametrize(
+    "times",
+    [
+        [5.2] + [0.1] * 58,  # the second step loads code
+        [9.0, 5.0] + [0.1] * 57,
+        [0.1] * 3 + [5.0] + [0.1] * 55,  # another process takes the machine for a while
+        [0.4, 0.6] * 29,
+        [7.0] * 59,
+        [1.0, 4.0, 4.0] + [8.0] * 56,
+    ],
+)
+def test_an_estimate_is_right_within_half_or_there_is_none_yet(times: list[float]) -> None:
+    clock = Clock()
+    pace = Pace(0, len(times) + 1, clock)
+    pace.started(1)
+    for done, seconds in enumerate(times, 2):
+        clock.now += seconds
+        if text := pace.first_estimate(done):
+            number, unit = text.split()[1:3]
+            rest = sum(times[done - 1 :])
+            assert rest / 1.5 <= float(number) * {"s": 1, "min": 60}[unit] <= rest * 1.5
+            left = pace.left(done)
+            assert left is not None and rest / 1.5 <= left <= rest * 1.5
+            return
+    assert max(times) >= 5  # steps that differ less are told about
+
+
+def test_a_slow_start_does_not_count_for_the_time_left() -> None:
+    clock = Clock()
+    pace = Pace(0, 61, clock)
+    pace.started(1)
+    for done, seconds in enumerate([9.0] + [0.1] * 19, 2):
+        clock.now += seconds
+        pace.first_estimate(done)
+    assert pace.left(21) == pytest.approx(40 * 0.1)
+
+
 def test_a_training_that_is_done_needs_no_estimate() -> None:
     clock = Clock()
     pace = Pace(0, 3, clock)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lutra.imaging.files import write_image
+from lutra.imaging.images import write_image
 from lutra.imaging.metrics import CEILING
 from pipeline import params
 from pipeline.params import Params
@@ -104,6 +104,19 @@ def test_a_white_image_leaves_scores_finite(root: Path, images: Path) -> None:
     assert "inf" not in (root / "report/x2/points.csv").read_text()
 
 
+def test_without_a_trained_network_none_is_scored(root: Path, images: Path) -> None:
+    scores = strictly(results(root) / "metrics.json")
+    assert [kind for kind in scores if isinstance(scores[kind], dict) and images.name in scores[kind]] == [
+        "bicubic",
+        "exported",
+        "finetuned",
+    ]
+    assert "network" not in (results(root) / "images.csv").read_text()
+    write_report(images, root)
+    assert "| network |" not in (root / "report/x2/report.md").read_text()
+    assert ">network<" not in (root / "report/x2/report.html").read_text()
+
+
 def test_images_of_one_stem_have_a_sheet_each(root: Path, images: Path) -> None:
     found = {path.name for path in (results(root) / "sheets").iterdir()}
     assert found == {f"{images.name}-{name}.png" for name in ("a.png", "a.jpg", "blank.png", "c.png")}
@@ -151,7 +164,7 @@ def test_the_page_over_all_tasks_holds_times_date_and_machine(root: Path, images
 def test_infinite_scores_of_older_files_are_read(root: Path, images: Path) -> None:
     file = results(root) / "metrics.json"
     content = json.loads(file.read_text())
-    for kind in ("bicubic", "network", "exported", "finetuned"):
+    for kind in ("bicubic", "exported", "finetuned"):
         content[kind][images.name]["psnr_y"] = float("inf")
     file.write_text(json.dumps(content))
     assert "Infinity" in file.read_text()

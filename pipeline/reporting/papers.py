@@ -1,4 +1,4 @@
-"""The published systems' figures, where they may stand beside ours; how papers name tasks and order image sets."""
+"""The published systems' figures that may be compared with ours; how papers name tasks and order image sets."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 from lutra.evaluation import protocols
 from lutra.evaluation.protocols import Protocol, Scores
+from lutra.model.tasks import TASKS
 from pipeline import PROJECT
 
 FILE = PROJECT / "results" / "published.json"
 SETS = ("Set5", "Set14", "B100", "Urban100", "Manga109")
-_TITLES = {"sr": "Super-resolution", "denoise": "Denoising", "deblock": "JPEG deblocking", "deblur": "Deblurring"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class System:
 
 @dataclass(frozen=True)
 class Published:
-    """What may stand beside our results of a task; `systems` is empty where nothing may."""
+    """The published results of a task that ours may be compared with; `systems` may be empty."""
 
     source: str
     address: str
@@ -43,7 +43,7 @@ class Published:
 
 
 def beside(protocol: Protocol, sets: Collection[str], file: Path = FILE) -> Published:
-    """The published systems that were scored by this protocol on any of these image sets, with those sets' scores."""
+    """Return the systems that were scored by this protocol on any of these image sets, with those sets' scores."""
     content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     shared = [name for name in SETS if name in sets]
     applies = protocols.of(content["task"], content["options"]).text == protocol.text
@@ -62,10 +62,10 @@ def _system(row: dict[str, Any], measures: list[str], sets: list[str]) -> System
 
 
 def title(protocol: Protocol) -> str:
-    """A task in words, such as "Super-resolution x4"; the protocol's text says the rest."""
-    return _TITLES.get(protocol.task, protocol.task) + (f" x{protocol.scale}" if protocol.scale > 1 else "")
+    """Return a task in words, such as "Super-resolution x4"; the protocol's text has the details."""
+    return TASKS[protocol.task].title + (f" x{protocol.scale}" if protocol.scale > 1 else "")
 
 
 def order(name: str) -> tuple[int, str]:
-    """Sorts image sets as papers do; others come after the benchmark's."""
+    """Return the key that sorts image sets as papers do, others after them."""
     return SETS.index(name) if name in SETS else len(SETS), name

@@ -1,0 +1,105 @@
+"""What the commands share: the application, how a model is named, and the options of the tasks."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+import lutra
+from lutra.model.tasks import Option, options
+
+if TYPE_CHECKING:
+    from lutra.model.artifact import Artifact
+
+app = typer.Typer(
+    name="lutra",
+    help="Image restoration with lookup tables.",
+    epilog="Set LUTRA_TRACE=1 to see the stack trace of an error.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # else brackets, such as those of defaults, are taken for styles
+)
+
+# Typer brings its own copy of Click or uses the one installed, so this class has no fixed address.
+UsageError: Any = typer.BadParameter.__base__
+
+MODEL = "A model file, a name that `lutra models` lists, or an https: or file: address with #sha256=..."
+Model = Annotated[str, typer.Argument(help=MODEL)]
+
+_Command = Callable[..., None]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"lutra {lutra.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def application(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Image restoration with lookup tables."""
+
+
+def with_task_options(default: str | None = None) -> Callable[[_Command], _Command]:
+    """Give a command an option for each option of a task, in the place of its parameter `options`.
+
+    The scale is left out, because a model has one of its own. The command gets the values that were given, by name.
+
+    Args:
+        default: what the help texts state as the default; None for the task's own.
+    """
+
+    def extended(command: _Command) -> _Command:
+        known = {name: list(of.items()) for name, of in options().items() if name != "scale"}
+
+        @wraps(command)
+        def run(**given: Any) -> None:
+            values = {name: given.pop(name) for name in known}
+            command(**given, options={name: value for name, value in values.items() if value is not None})
+
+        added = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_typed(of, default))
+            for name, of in known.items()
+        ]
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command, eval_str=True).parameters.values():
+            keyword = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            parameters += added if parameter.name == "options" else [keyword]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    return extended
+
+
+def _typed(of: list[tuple[str, Option]], default: str | None) -> Any:
+    """Return the annotation of an option that the tasks in `of` have: its type and its help text."""
+    _, option = of[0]
+    kinds = {option.kind for _, option in of}
+    values: Any = Literal[option.choices] if option.choices else int if kinds == {"whole range"} else float
+    own = {_shown(option.default) for _, option in of}
+    stated = default or (own.pop() if len(own) == 1 else "")
+    text = f"{', '.join(task for task, _ in of)}: {option.meaning}" + (f" [default: {stated}]" if stated else "")
+    return Annotated[values | None, typer.Option(help=f"{text}.")]
+
+
+def _shown(default: Any) -> str:
+    return " to ".join(map(str, default)) if isinstance(default, list) else "" if default is None else str(default)
+
+
+def load(model: str | Path) -> Artifact:
+    """Load a model by its file, its name or its address."""
+    from lutra.model import artifact
+    from lutra.restore import sources
+
+    return artifact.load(sources.find(model))

@@ -1,0 +1,137 @@
+"""`lutra evaluate | bench | compare`: scores, times and sheets of models."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lutra.cli.common import MODEL, Model, app, load, with_task_options
+from lutra.terminal import Table, printable, say
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lutra.evaluation.protocols import Scores
+
+
+@app.command()
+@with_task_options("the model's")
+def evaluate(
+    model: Model,
+    data: Annotated[str, typer.Option(help="A folder of clean images, or the name of a set in $LUTRA_DATA or data/.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The folder for scores.csv, scores.json and sheets.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="A file to write the scores to as well.")] = None,
+    sheets: Annotated[
+        int, typer.Option(min=0, help="The number of best and of worst images that -o draws a sheet of.")
+    ] = 2,
+    pairs: Annotated[bool, typer.Option(help="Restore the set's own degraded images instead of making some.")] = False,
+    options: dict[str, Any] | None = None,
+    lpips: Annotated[bool, typer.Option(help="Measure LPIPS as well (pip install 'lutra[lpips]').")] = False,
+) -> None:
+    """Degrade clean images as the model's task does, restore them, and score the results by the field's protocol."""
+    from lutra.evaluation import protocols, scoring
+    from lutra.files import write_whole
+    from lutra.imaging.folders import find_images
+    from lutra.imaging.perceptual import lpips_measure
+    from lutra.restore.restorer import Restorer
+
+    loaded = load(model)
+    protocol = scoring.protocol_of(loaded, options, pairs=pairs)
+    folder, label = scoring.find_folder(data), Path(model.partition("#")[0]).name
+    try:
+        methods = {label: Restorer(loaded).restore_planes}
+    except ValueError as error:
+        raise ValueError(f"{model}: {error}") from None
+    more = {"lpips": lpips_measure()} if lpips else {}
+    entries = find_images(folder, protocol.scale, pairs=pairs)
+    scored = scoring.evaluate(methods, entries, protocol, more)
+    scores = {one.sample.name: one.scores[label] for one in scored}
+    means = protocols.mean(scores)
+    result = {"model": label, "data": folder.resolve().name, "mean": means, "images": scores, "protocol": protocol.text}
+    text = json.dumps(result, indent=2, allow_nan=False) + "\n"
+    if json_file is not None:
+        write_whole(json_file, text)
+    drawn: list[Path] = []
+    if output is not None:
+        write_whole(output / "scores.json", text)
+        write_whole(output / "scores.csv", scoring.csv_of(scores))
+        drawn = list(scoring.draw_extremes(methods, entries, protocol, scores, output, sheets))
+    _show_scores({**scores, "mean": means})
+    say(f"Protocol: {protocol.text}.")
+    for path in drawn:
+        say(path)
+
+
+def _show_scores(scores: Mapping[str, Scores]) -> None:
+    from lutra.evaluation.protocols import LABELS
+
+    table = Table("image", *(LABELS[measure] for measure in scores["mean"]))
+    for name, row in scores.items():
+        table.add_row(
+            name, *(f"{value:.4f}" if "psnr" in measure else f"{value:.5f}" for measure, value in row.items())
+        )
+    table.show()
+
+
+@app.command()
+def bench(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(help="Models, named as for `restore` [default: four published systems with synthetic tables]."),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="The size of the frame to enlarge [default: 320x180, or that of --image].")
+    ] = None,
+    image: Annotated[Path | None, typer.Option(help="The frame [default: a synthetic photograph].")] = None,
+    threads: Annotated[int, typer.Option(help="The number of threads; Pillow always uses one.")] = 1,
+    level: Annotated[
+        str | None,
+        typer.Option(help="The engine's vector level: portable, avx2 or avx512 [default: the best of this machine]."),
+    ] = None,
+    reference: Annotated[bool, typer.Option(help="Measure the torch reference as well.")] = True,
+    rounds: Annotated[int, typer.Option(help="The number of turns that each gets; the least time counts.")] = 20,
+    output: Annotated[Path | None, typer.Option("--json", help="A file to write the figures to as well.")] = None,
+) -> None:
+    """Measure the engine next to bicubic interpolation, the torch reference and FSRCNN, on one frame in one run."""
+    from lutra.evaluation import bench as benchmark
+    from lutra.evaluation.compare import load_labelled
+    from lutra.files import write_whole
+
+    frame = benchmark.frame(size, image)
+    loaded = load_labelled(models or [])
+    record = benchmark.run(loaded, frame, threads=threads, level=level, reference=reference, rounds=rounds)
+    benchmark.results_table(record).show()
+    if output is not None:
+        write_whole(output, json.dumps({"command": shlex.join(["lutra", *sys.argv[1:]]), **record}, indent=2) + "\n")
+
+
+@app.command()
+def compare(
+    image: Annotated[Path, typer.Argument(help="A clean (HR) image.")],
+    models: Annotated[list[str], typer.Option("--model", "-m", help=f"{MODEL}. Repeat the option for several.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The sheet to write, such as sheet.png.")],
+    crop: Annotated[
+        str | None,
+        typer.Option(
+            help="The region to zoom in on, in pixels of the image: TOP,LEFT,HEIGHT,WIDTH "
+            "[default: where the results differ most]."
+        ),
+    ] = None,
+) -> None:
+    """Degrade a clean image as the models' task does, restore it with every model, and draw a labelled sheet."""
+    import numpy as np
+
+    from lutra.evaluation import compare as comparison
+    from lutra.imaging.images import read_image, write_image
+
+    region = comparison.parse_crop(crop) if crop else None
+    loaded = comparison.load_labelled(models)
+    sheet = comparison.draw(read_image(image), loaded, title=printable(image.name), crop=region)
+    write_image(output, np.asarray(sheet))

@@ -1,0 +1,130 @@
+"""`lutra models | info | import | export`: models as files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from lutra.cli.common import Model, app, load, with_task_options
+from lutra.model.tasks import TASKS
+from lutra.terminal import Table, say
+
+if TYPE_CHECKING:
+    from lutra.model.artifact import Artifact
+
+
+@app.command()
+def models() -> None:
+    """List the models that come with the library."""
+    from lutra import zoo
+
+    table = Table("name", "task", "scale", "bytes", "score", "licence")
+    for name, path in zoo.models().items():
+        table.add_row(name, *zoo.facts(path))
+    table.show()
+    if not table.row_count:
+        print("this installation has no models", file=sys.stderr)
+
+
+@app.command()
+def info(model: Model) -> None:
+    """Describe a model, and list its tables with their sizes."""
+    loaded = load(model)
+    description = loaded.description
+    options = ", ".join(f"{key} {value}" for key, value in description.options.items())
+    task = " ".join([loaded.task, *(f"{key} {value}" for key, value in loaded.options.items())])
+    say(f"{description.family} x{description.scale} ({options}), task {task}")
+    side = 1 + 2 * description.radius
+    print(f"padding {description.padding}, rounding {description.rounding}, receptive field: {side}x{side} pixels")
+    if description.tap_bits is not None:
+        print(f"sampled taps: fixed point with {description.tap_bits} fractional bits")
+    _units(loaded).show()
+
+
+@app.command(name="import")
+@with_task_options()
+def import_(
+    files: Annotated[
+        list[Path], typer.Argument(help="All .npy tables of one model, or the .safetensors file of its network.")
+    ],
+    family: Annotated[str, typer.Option(help="The family: srlut, mulut, spflut or autolut.")],
+    scale: Annotated[int, typer.Option(help="The upscaling factor, 1 to 4.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")],
+    task: Annotated[
+        Literal[tuple(TASKS)] | None,  # type: ignore[valid-type]
+        typer.Option(help="The task that the model was trained for [default: sr]."),
+    ] = None,
+    options: dict[str, Any] | None = None,
+    padding: Annotated[
+        Literal["replicate", "reflect"] | None,
+        typer.Option(help="How the model continues an image at its border [default: as published]."),
+    ] = None,
+    rounding: Annotated[
+        Literal["exact", "lookup", "branch"] | None,
+        typer.Option(help="When the model rounds its sums [default: as published]."),
+    ] = None,
+) -> None:
+    """Read a published model, or tables that `lutra export` wrote.
+
+    The files' names and shapes tell everything but family, scale, task, padding and rounding. Tables that
+    `lutra export` wrote come with a .lutra.json file, which holds the rest; the options given here override it.
+    """
+    from dataclasses import replace
+
+    from lutra.evaluation import scoring
+    from lutra.model import artifact
+    from lutra.model.published import networks, tables
+
+    if len(files) == 1 and files[0].suffix == ".safetensors":
+        imported = networks.read_network(files[0], family, scale)
+    else:
+        imported = tables.read_tables(files, family, scale)
+    own = imported.options if task in (None, imported.task) else {}
+    how = {key: value for key, value in (("padding", padding), ("rounding", rounding)) if value is not None}
+    description = replace(imported.description, **how)  # type: ignore[arg-type]
+    imported = replace(
+        imported, description=description, task=task or imported.task, options={**own, **(options or {})}
+    )
+    scoring.protocol_of(imported)  # refuses options that are not the task's
+    artifact.save(output, imported)
+    say(f"{output}: {family} x{scale}, {imported.table_bytes} bytes of tables")
+
+
+@app.command()
+def export(
+    model: Model,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")],
+    format: Annotated[Literal["npy"], typer.Option(help="The form: npy, that of the published tables.")] = "npy",
+) -> None:
+    """Write a model's tables in another form, and what that form cannot hold in a .lutra.json file."""
+    from lutra.model.published import tables
+
+    written = tables.write_tables(load(model), output)
+    for path in [*written, tables.sidecar_of(written)]:
+        say(path)
+
+
+def _units(loaded: Artifact) -> Table:
+    """Return a table of the model's units, with the sizes of theirs."""
+    from lutra.model.description import NetworkSpec
+
+    table = Table("unit", "taps", "layout", "entries", "values", "bytes")
+    for _, unit in loaded.description.units():
+        function = loaded.functions[unit.name]
+        taps = str(getattr(unit.taps, "pattern", None) or getattr(unit.taps, "kernel", None) or "channel")
+        if isinstance(function, NetworkSpec):
+            table.add_row(unit.name, taps, f"network, width {function.width}", "", str(unit.values), "")
+            continue
+        layout = ", ".join(f"{key} {value}" for key, value in function.to_json().items())
+        numbers = (function.entries, unit.values, function.entries * unit.values)
+        table.add_row(unit.name, taps, layout.removeprefix("kind "), *map(str, numbers))
+    others = sum(array.nbytes for name, array in loaded.tensors.items() if name.endswith((".sampler", ".adarl")))
+    if others:
+        table.add_row("samplers, AdaRL", "", "float32", "", "", str(others))
+    total = loaded.table_bytes + others
+    table.add_section()
+    table.add_row("sum", "", "", "", "", f"{total} = {total / 2**20:.3f} MiB")
+    return table

@@ -1,0 +1,131 @@
+"""`lutra restore`: pictures and folders of pictures."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from lutra import terminal
+from lutra.cli.common import MODEL, app
+from lutra.terminal import printable
+
+if TYPE_CHECKING:
+    from lutra.restore.batch import Job
+    from lutra.restore.done import Done
+
+_SUFFIXES = {"jpeg": ".jpg", "tiff": ".tif"}
+
+
+_Threads = Annotated[int | None, typer.Option(min=1, help="The number of threads [default: one for each processor].")]
+_Pixels = Annotated[
+    int | None, typer.Option(min=1, help="The most pixels that a result may have [default: 268435456].")
+]
+_Quality = Annotated[
+    int | None,
+    typer.Option(min=1, max=100, help="The quality of JPEG and WebP [default: 95 for JPEG, lossless for WebP]."),
+]
+_Overwrite = Annotated[
+    bool | None,
+    typer.Option(
+        help="Restore again what was restored before; or keep every file that exists "
+        "[default: keep what this model made of the same input]."
+    ),
+]
+
+
+@app.command("upscale", help="Do the same as `restore`.")
+@app.command("restore")
+def restore(
+    model: Annotated[str, typer.Option("--model", "-m", help=MODEL)],
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Option("--input", "-i", help="An image, a folder with its subfolders, or - for standard input."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A file for one image, a folder for several, or - for standard output."),
+    ] = None,
+    more: Annotated[list[Path] | None, typer.Argument(metavar="[INPUT]...", help="The same as --input.")] = None,
+    format: Annotated[
+        Literal["png", "jpeg", "webp", "tiff", "bmp"] | None,
+        typer.Option(help="The format of the results [default: that of each input]."),
+    ] = None,
+    quality: _Quality = None,
+    threads: _Threads = None,
+    device: Annotated[str, typer.Option(help="Where to compute: cpu, or cuda, which needs torch.")] = "cpu",
+    overwrite: _Overwrite = None,
+    max_pixels: _Pixels = None,
+) -> None:
+    """Restore images. Of several files, skip those that this model has restored before."""
+    from PIL import Image
+
+    from lutra.restore import batch, sources, streams
+    from lutra.restore.done import Done, Making
+    from lutra.restore.restorer import load
+
+    everything = [*(inputs or []), *(more or [])]
+    if not everything or output is None:
+        wanted = "'--output' / '-o'" if everything else "'--input' / '-i', or a file or folder as an argument"
+        raise typer.BadParameter(f"missing option {wanted}")
+    suffix = _SUFFIXES.get(format, f".{format}") if format else None
+    Image.MAX_IMAGE_PIXELS = sys.maxsize  # `batch.run` has its own limit, which --max-pixels raises
+    file = sources.find(model)
+    standard = streams.concern(everything, output)
+    jobs = [] if standard else batch.plan(everything, output, suffix)
+    restorer = load(file, device=device)
+    work = partial(batch.run, restorer, threads=threads, quality=quality, max_pixels=max_pixels)
+    if standard:
+        streams.restore(work, everything, output, suffix)
+    elif len(jobs) == 1 and jobs[0].source in everything:
+        _restore_one(jobs[0], work, overwrite)
+    else:
+        _restore_several(jobs, work, Done(output, Making.of(file, quality)), file, overwrite)
+
+
+def _restore_one(job: Job, work: Callable[[Job], None], overwrite: bool | None) -> None:
+    if overwrite is False and os.path.lexists(job.target):
+        raise ValueError(f"{job.target}: found a file, which --no-overwrite keeps")
+    work(job)
+
+
+def _restore_several(
+    jobs: Sequence[Job], work: Callable[[Job], None], done: Done, model: Path, overwrite: bool | None
+) -> None:
+    """Restore what is not restored yet, and print how many files were restored, skipped and failed."""
+    kept = [job for job in jobs if overwrite is False and os.path.lexists(job.target)]
+    skipped = kept or [job for job in jobs if not overwrite and job.is_done(done, model)]
+
+    def recorded(job: Job) -> None:
+        with done.adding(job.source, job.target):
+            work(job)
+
+    skipped_jobs = set(skipped)
+    failures = _restore_all([job for job in jobs if job not in skipped_jobs], recorded)
+    why = "there already; --no-overwrite" if kept else "done already; --overwrite"
+    skips = f", {len(skipped)} skipped ({why})" if skipped else ""
+    print(f"{len(jobs) - len(skipped) - failures} restored{skips}" + (f", {failures} failed" if failures else ""))
+    if failures:
+        raise typer.Exit(1)
+
+
+def _restore_all(jobs: Sequence[Job], work: Callable[[Job], None]) -> int:
+    """Do the jobs behind a progress bar, print what fails, and return how many failed."""
+    from lutra.restore import batch
+
+    failures = []
+
+    def failed(text: str) -> None:
+        failures.append(text)
+        terminal.error(text)
+
+    with terminal.progress() as progress:
+        task = progress.add_task("restoring", total=len(jobs))
+        for job in batch.run_all(jobs, work, failed):
+            progress.update(task, advance=1, description=printable(job.source.name))
+    return len(failures)

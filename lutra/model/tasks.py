@@ -1,0 +1,152 @@
+"""The tasks: one record for each. Plain data, which needs neither torch nor images.
+
+`lutra.evaluation.protocols` makes a task's protocol of its record; the commands, params.yaml, the report and the zoo
+take names, titles and options from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Planes = Literal["each", "luma"]
+"""What a model was trained on: "each" colour plane by itself, 0..255, or the "luma" Y of BT.601, 16..235."""
+
+Measure = Literal["psnr_y", "ssim_y", "psnr", "psnr_b", "ssim"]
+Kind = Literal["scale", "choice", "number", "range", "whole range"]
+
+_SSIM = "SSIM by an 11x11 Gaussian, sigma 1.5, valid region"
+_PLANES = f"PSNR over all planes, no border cut; {_SSIM}, mean over planes"
+_SEED = "Philox, seed 0, counted by the image's place in its set"
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a task.
+
+    name: the field of the degradation that it sets.
+    kind: a scale (1 to 4), one of `choices`, a number, or a range: a number, or [least, most].
+    meaning: what it is, with its unit.
+    default: its value where none is given; None where the task needs one.
+    choices: the values of the kind "choice".
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    default: Any = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The meaning, the other form of a range, and what null stands for, as the schema of params.yaml has it."""
+        either = ", or [least, most]" if self.kind.endswith("range") else ""
+        return f"{self.meaning}{either}" + ("" if self.default is None else f"; null: {self.default}")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task.
+
+    name: its name in files and on the command line.
+    title: its name in reports and on cards.
+    short: what a number is put after to name a variant, as in x4 and denoise25.
+    strength: the option that this number is; None where the variants differ in more than one number.
+    options: what it needs and knows, the needed ones first.
+    degradation: the name of the class in `lutra.imaging.degrade` that makes its inputs; its fields are the options.
+    measures: what a restored image is scored by; the first one ranks.
+    made: how inputs are made, in words; braces hold fields of the degradation.
+    scored: what is measured, in words, likewise.
+    planes: what its models are trained on.
+    labels: what the input and the clean image are called on pictures.
+    """
+
+    name: str
+    title: str
+    short: str
+    strength: str | None
+    options: tuple[Option, ...]
+    degradation: str
+    measures: tuple[Measure, ...]
+    made: str
+    scored: str
+    planes: Planes = "each"
+    labels: tuple[str, str] = ("input", "clean")
+
+    @property
+    def enlarges(self) -> bool:
+        """Whether restored images may be larger than their inputs."""
+        return any(option.kind == "scale" for option in self.options)
+
+
+_NOISE = "standard deviation of the noise, in levels"
+
+_ALL = (
+    Task(
+        name="sr",
+        title="Super-resolution",
+        short="x",
+        strength="scale",
+        options=(
+            Option("scale", "scale", "upscaling factor"),
+            Option("bicubic", "choice", "which of MATLAB's two roundings makes LR", "uint8", ("uint8", "double")),
+        ),
+        degradation="Bicubic",
+        measures=("psnr_y", "ssim_y"),
+        made="LR: MATLAB bicubic x1/{scale} ({bicubic} variant) of HR cropped to a multiple of {scale}",
+        scored="PSNR and SSIM on Y (BT.601, 16..235) of uint8 RGB, {scale} border pixels cut for PSNR, none for SSIM "
+        "(11x11 Gaussian, sigma 1.5, valid region)",
+        labels=("LR", "HR"),
+    ),
+    Task(
+        name="denoise",
+        title="Denoising",
+        short="denoise",
+        strength="sigma",
+        options=(Option("sigma", "range", _NOISE),),
+        degradation="Noise",
+        measures=("psnr", "ssim"),
+        made=f"input: Gaussian noise of sigma {{sigma}} ({_SEED}), rounded and clipped to uint8",
+        scored=_PLANES,
+    ),
+    Task(
+        name="deblock",
+        title="JPEG deblocking",
+        short="deblock",
+        strength="quality",
+        options=(Option("quality", "whole range", "quality of JPEG, 1 to 100"),),
+        degradation="Jpeg",
+        measures=("psnr", "psnr_b", "ssim"),
+        made="input: JPEG of quality {quality} (libjpeg) of Y (BT.601, 16..235, rounded) or of the gray image",
+        scored=f"PSNR and PSNR-B (8x8 blocks) of Y, no border cut; {_SSIM}",
+        planes="luma",
+    ),
+    Task(
+        name="deblur",
+        title="Deblurring",
+        short="deblur",
+        strength=None,
+        options=(
+            Option("length", "range", "length of the camera's path, in pixels", [5, 10]),
+            Option("sigma", "number", _NOISE, 1),
+            Option("inertia", "number", "time in which the camera forgets its velocity, in exposures", 0.05),
+        ),
+        degradation="MotionBlur",
+        measures=("psnr", "ssim"),
+        made="input: blur of a random camera path of {length} pixels, inertia {inertia}, then Gaussian noise of sigma "
+        f"{{sigma}} ({_SEED}), rounded",
+        scored=_PLANES,
+    ),
+)
+
+TASKS: dict[str, Task] = {task.name: task for task in _ALL}
+"""Every task by its name, in the order of tables."""
+
+
+def options() -> dict[str, dict[str, Option]]:
+    """Return the options of all tasks: {option: {task that has it: the option there}}."""
+    found: dict[str, dict[str, Option]] = {}
+    for task in TASKS.values():
+        for option in task.options:
+            found.setdefault(option.name, {})[task.name] = option
+    return found

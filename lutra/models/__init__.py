@@ -1,1 +1,0 @@
-"""The families of restoration models, and the torch interpreter that runs any of them."""
