@@ -33,7 +33,7 @@ OTHERS = {
 TASKS: dict[str, Any] = SR | OTHERS | {"x2": {"task": "sr", "scale": 2}}
 
 
-def params(train: Path, evaluate: list[Path], **data: Any) -> Params:
+def params(train: Path | str, evaluate: list[Path], **data: Any) -> Params:
     content = {"train": str(train), "evaluate": [str(path) for path in evaluate], "validate": 1}
     return Params.model_validate(
         {"data": content | data, "tasks": TASKS, "tracking": {"enabled": False}, "experiments": {}}
@@ -207,6 +207,6 @@ def test_sets_are_mixed_and_the_first_gives_the_images_held_out(folder: Path, tm
     assert validate.names == ["2.png"]
     alone = prepare.run(
         Job.of("prepare", params("deadleaves", [folder], deadleaves=leaves), tmp_path / "alone", task="x2")
-    )  # type: ignore[arg-type]
+    )
     assert PackedImages(alone / "validate").names == ["deadleaves-00001"]
     assert np.array_equal(PackedImages(alone / "train").target(0), train.target(4))

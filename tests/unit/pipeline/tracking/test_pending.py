@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline import tracking
-from pipeline.declaration import PROJECT
+from pipeline import PROJECT, tracking
 from pipeline.params import TrackingParams
 from pipeline.tracking import record, sending, store
 from tests.servers import free_port, mlflow_server, stop

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline import tracking
-from pipeline.declaration import PROJECT
+from pipeline import PROJECT, tracking
 from pipeline.params import TrackingParams
 from tests.unit.pipeline.runs import wait_until_sent
 
