@@ -1,4 +1,4 @@
-"""From a description to a model to train: networks in its units, started from interpolation or at random."""
+"""Make a model to train from a description: networks in its units, started from interpolation or at random."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lutra.reference.units import LutUnit, PointwiseNet
 
 
 def build(description: Description, network: NetworkSpec) -> LutModel:
-    """A model with a `PointwiseNet` in every unit, its weights drawn from torch's generator.
+    """Return a model with a `PointwiseNet` in every unit, its weights drawn from torch's generator.
 
     With `network.linear` every unit starts as the linear map of its taps that makes the whole model bilinear
     interpolation; without, from the usual random start of the published systems.
@@ -33,7 +33,7 @@ def untrained(description: Description, network: NetworkSpec, seed: int = 0) -> 
 
 
 def _interpolation(step: Step, unit: Unit) -> tuple[Tensor, float]:
-    """Weights (values, 4) and constant, in levels, with which the step hands its plane on or enlarges it.
+    """Return weights (values, 4) and a constant, in levels, with which the step copies or enlarges its plane.
 
     Each value estimates its sub-pixel as the pixel itself plus the least-squares gradient of the four taps times
     the sub-pixel's distance; that is exact where the image is linear, and the identity at distance zero.

@@ -28,7 +28,7 @@ class PointwiseNet(nn.Module):
         self.activation = nn.ReLU() if spec.activation == "relu" else nn.GELU()
 
     def forward(self, taps: Tensor) -> Tensor:
-        """Taps (..., 4) in 0..255 to values (..., V) in levels, -127..127, not rounded."""
+        """Return the values (..., V) of taps (..., 4) in 0..255: in levels, -127..127, not rounded."""
         if torch.is_grad_enabled():
             return self._values(taps)
         flat = taps.reshape(-1, 4)  # inference on whole images: bounded memory
@@ -62,17 +62,17 @@ class Table(nn.Module):
     """A table of int8 values: what a network becomes, and what finetuning trains."""
 
     def __init__(self, layout: Layout, values: Tensor) -> None:
-        """`values`: (layout.entries, V), in levels."""
+        """Take values (layout.entries, V), in levels."""
         super().__init__()
         self.layout = layout
         self.values = nn.Parameter(values.to(torch.float32).clone())
 
     def forward(self, taps: Tensor) -> Tensor:
-        """Taps (..., 4) in 0..255 to interpolated values (..., V) in levels."""
+        """Return the interpolated values (..., V), in levels, of taps (..., 4) in 0..255."""
         return lookup(taps, self.quantised().to(taps.dtype), self.layout)
 
     def quantised(self) -> Tensor:
-        """The values as they ship: rounded and limited to int8, with a straight-through gradient."""
+        """Return the values as they ship: rounded and limited to int8, with a straight-through gradient."""
         return round_through(self.values.clamp(-128, 127))
 
 
@@ -86,7 +86,7 @@ class TabledNet(nn.Module):
     nodes: Tensor
 
     def __init__(self, network: PointwiseNet, layout: Layout, top_node: int) -> None:
-        """`top_node`: the value fed for the last grid node, 255 or 256."""
+        """Take the network; `top_node` is the value that it gets for the last grid node, 255 or 256."""
         super().__init__()
         self.network = network
         self.layout = layout
@@ -94,11 +94,11 @@ class TabledNet(nn.Module):
         self.register_buffer("nodes", nodes, persistent=False)
 
     def forward(self, taps: Tensor) -> Tensor:
-        """Taps (..., 4) in 0..255 to interpolated values (..., V) in levels."""
+        """Return the interpolated values (..., V), in levels, of taps (..., 4) in 0..255."""
         return lookup(taps, self.quantised().to(taps.dtype), self.layout)
 
     def quantised(self) -> Tensor:
-        """The values of the table that the network is now, with a straight-through gradient: (entries, V)."""
+        """Return the values of the table that the network is now, with a straight-through gradient: (entries, V)."""
         return round_through(self.network(self.nodes))
 
 
@@ -117,7 +117,7 @@ class LutUnit(nn.Module):
         self.adarl = AdaRL(tap_bits) if spec.previous else None
 
     def forward(self, planes: dict[str, Tensor], rotations: int, padding: Padding) -> Tensor:
-        """Values of every pixel under every rotation.
+        """Return the values of every pixel under every rotation.
 
         Args:
             planes: name -> (N, H, W) float, 0..255.

@@ -1,4 +1,4 @@
-"""Differentiable lookup: taps and a table in, interpolated values out; chosen among implementations of one meaning."""
+"""Differentiable lookup: taps and a table in, interpolated values out. Several implementations compute the same."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def lookup(taps: Tensor, table: Tensor, layout: Layout) -> Tensor:
 
 
 def chosen(tensor: Tensor) -> Implementation:
-    """The implementation for the device and type of a tensor: the fastest there is, or the one that `using` names."""
+    """Return the implementation for a tensor's device and type: the fastest one, or the one that `using` names."""
     if _forced is not None:
         return _forced
     if tensor.device.type == "cpu" and available():
@@ -65,7 +65,7 @@ def _has_triton() -> bool:
 
 @contextmanager
 def using(implementation: Implementation) -> Iterator[None]:
-    """Lookups within the block, in the whole process, are of one implementation."""
+    """Use one implementation for all lookups of the process within the block."""
     global _forced
     before, _forced = _forced, implementation
     try:

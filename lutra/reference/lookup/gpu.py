@@ -52,7 +52,7 @@ def _locate(
     taps, point, inside, directory, entries,
     interval: tl.constexpr, coarse: tl.constexpr, width: tl.constexpr, axes: tl.constexpr,
 ):  # fmt: skip
-    """Five entries, five weights, the axis that the walk takes from each of the first four, and cells a level."""
+    """Return five entries, five weights, the axis that leads from each of the first four, and cells a level."""
     a = tl.load(taps + point * 4, mask=inside, other=0.0)
     b = tl.load(taps + point * 4 + 1, mask=inside, other=0.0)
     c = tl.load(taps + point * 4 + 2, mask=inside, other=0.0)
@@ -228,6 +228,6 @@ _lookup.register_autograd(_gradients, setup_context=_setup_context)
 
 
 def lookup(taps: Tensor, table: Tensor, layout: Layout) -> Tensor:
-    """As `lutra.reference.lookup.lookup`, in single precision, on a GPU."""
+    """Do what `lutra.reference.lookup.lookup` does, in single precision, on a GPU."""
     found: Tensor = _lookup(taps.reshape(-1, 4), table, layout.numbers())
     return found.reshape(*taps.shape[:-1], table.shape[1])
