@@ -78,7 +78,7 @@ def find_folder(data: str) -> Path:
     home = Path(os.environ.get("LUTRA_DATA") or "data")
     if not (home / data).is_dir():
         raise FileNotFoundError(
-            f"{data}: no such folder, nor {home / data}; `python -m pipeline fetch` brings sets there"
+            f"{data}: found no such folder, nor {home / data}; expected a folder of clean images"
         )
     return home / data
 
