@@ -257,6 +257,7 @@ def test_a_killed_training_keeps_its_curve_though_mlflow_was_down(
         killed.add("metrics", entries=[["loss", 1.0 / (step + 1), 1000 + step, step]])
     killed.close()
     file.write_bytes(file.read_bytes() + b'{"kind": "metrics", "content": {"entr')
+    assert record.unsent(file.parent) == 1
     assert tracking.sync(TrackingParams(uri=uri)) == (1, 0)
     assert waiting(tmp_path) == []
     (logged,) = runs(uri)
