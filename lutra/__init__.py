@@ -15,7 +15,7 @@ __all__ = ["Restorer", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """`load` and `Restorer`, imported when they are first used: the rest of the library needs neither."""
+    """Import `load` and `Restorer` when they are first used: the rest of the library needs neither."""
     if name in ("load", "Restorer"):
         from lutra.restore import restorer
 

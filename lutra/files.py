@@ -20,9 +20,9 @@ from typing import BinaryIO
 Action = Callable[[], object]
 
 _NAME_BYTES = 255
-"""The longest name of a file, where the file system does not say."""
+"""The longest name of a file, if the file system does not tell."""
 _END_BYTES = 50
-"""Room for what a temporary name has besides the beginning of the file's own."""
+"""Bytes that a temporary name needs besides the beginning of the file's own name."""
 
 _waiting: ContextVar[list[tuple[Action, Action]] | None] = ContextVar("waiting", default=None)
 _TEMPORARY = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,10})-[0-9a-f]{8}\.tmp", re.DOTALL)
@@ -31,7 +31,7 @@ _TEMPORARY = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,10}
 def temporary_name(path: Path) -> Path:
     """Return a new hidden name in the folder of `path`, which no thread, process or machine uses.
 
-    It begins as `path` does, so that `leftovers` finds it, and says which process on which machine chose it.
+    It begins like `path`, so that `leftovers` finds it, and tells which process on which machine chose it.
     """
     return path.with_name(f"{_beginning(path)}{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
@@ -65,7 +65,7 @@ def write_whole(path: Path, write: bytes | str | Callable[[BinaryIO], object]) -
     The first write into a folder removes what ended processes of this machine left there.
 
     Args:
-        path: where the file appears, replacing what was there.
+        path: where the file appears; it replaces what was there.
         write: the content, or a function that writes it to the open file.
 
     Raises:
@@ -128,7 +128,7 @@ def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def all_at_once() -> Iterator[None]:
-    """What this thread writes whole within the block appears at its end, all of it; nothing where the block raises."""
+    """Let everything that this thread writes whole in the block appear at its end, or nothing if the block raises."""
     waiting: list[tuple[Action, Action]] = []
     token = _waiting.set(waiting)
     try:
@@ -143,7 +143,7 @@ def all_at_once() -> Iterator[None]:
 
 @contextmanager
 def placing(place: Action, discard: Action) -> Iterator[None]:
-    """What the block writes under a temporary name comes to its place: now, or at the end of `all_at_once` around it.
+    """Move what the block wrote under a temporary name to its place: now, or at the end of `all_at_once` around it.
 
     Args:
         place: renames it.
@@ -170,7 +170,7 @@ def _to_disk(folder: Path) -> None:
 def _beginning(path: Path) -> str:
     try:
         most = min(os.pathconf(path.parent, "PC_NAME_MAX"), _NAME_BYTES)
-    except (AttributeError, OSError, ValueError):  # not on Windows, and not before the folder is there
+    except (AttributeError, OSError, ValueError):  # no such function on Windows; no such folder yet
         most = _NAME_BYTES
     name = path.name
     while len(os.fsencode(name)) > most - _END_BYTES:
@@ -185,7 +185,7 @@ def _remove_leftovers_once(folder: Path) -> None:
 
 @cache
 def _machine() -> str:
-    """Return what tells machines apart, and containers of one machine, which count their processes apart."""
+    """Return a name of this machine, or of this container of it, which numbers its processes on its own."""
     try:
         space = os.stat("/proc/self/ns/pid").st_ino
     except OSError:  # not on Linux
@@ -194,9 +194,9 @@ def _machine() -> str:
 
 
 def _is_running(process: int) -> bool:
-    if os.name != "posix":  # elsewhere asking might end it
+    if os.name != "posix":  # elsewhere the question might end the process
         return True
-    with suppress(PermissionError):  # it runs, and is somebody else's
+    with suppress(PermissionError):  # it runs, and belongs to somebody else
         try:
             os.kill(process, 0)
         except (ProcessLookupError, OverflowError):

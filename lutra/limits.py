@@ -26,7 +26,7 @@ def wait_passively() -> None:
 
 
 def processors() -> int:
-    """Return how many processors this process may use: those of its affinity, or fewer where a quota is less.
+    """Return how many processors this process may use: those of its affinity, or fewer by quota.
 
     The quota of its control groups (a container's, a scheduler's) is read once.
     """
@@ -41,7 +41,7 @@ def threads(environment: Mapping[str, str] = os.environ) -> int:
 
 
 def processor_quota(groups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int | None:
-    """Return how many processors' time the control groups around this process grant it, rounded up; None for any."""
+    """Return the processors that this process's control groups grant by quota, rounded up; None without a quota."""
     found = []
     for folder, version in control_groups("cpu", groups, membership):
         try:

@@ -1,4 +1,4 @@
-"""What the commands print. Text from files, servers and names goes through `printable` before it reaches a terminal."""
+"""Print what commands report. Text from files, servers and names goes through `printable` first."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 _LONGEST = 1000
-"""Characters of a line that are shown."""
+"""The most characters of a line that are shown."""
 
 
 def prepare() -> None:
-    """Make every character printable in any encoding, as an escape where it lacks one, and warnings one line."""
+    """Print characters that an encoding lacks as escapes, and warnings as one line."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -24,7 +24,7 @@ def prepare() -> None:
 
 
 def printable(text: object) -> str:
-    """Return text as one line in which escapes stand for what could change a terminal, such as \\x1b."""
+    """Return text as one line, with escapes for characters that could change a terminal, such as \\x1b."""
     line = " ".join(str(text)[:_LONGEST].split())
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in line)
 
@@ -40,7 +40,7 @@ def error(text: object) -> None:
 
 
 class Table(rich_table.Table):
-    """A table whose cells are shown as they are: brackets are no markup, colons no emoji."""
+    """A table that shows its cells unchanged: brackets are no markup, colons are no emoji."""
 
     def add_row(self, *cells: object, **options: Any) -> None:
         """Add a row of texts."""
@@ -53,7 +53,7 @@ class Table(rich_table.Table):
 
 
 def progress() -> Progress:
-    """Return a bar on standard error with a plain description; nothing where standard error is no terminal."""
+    """Return a progress bar on standard error, which shows nothing if that is no terminal."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

@@ -44,15 +44,16 @@ def evaluate(
 
     loaded = load(model)
     protocol = scoring.protocol_of(loaded, options, pairs=pairs)
-    folder = scoring.find_folder(data)
+    folder, label = scoring.find_folder(data), Path(model.partition("#")[0]).name
     try:
-        restore = Restorer(loaded).restore_planes
+        methods = {label: Restorer(loaded).restore_planes}
     except ValueError as error:
         raise ValueError(f"{model}: {error}") from None
     more = {"lpips": lpips_measure()} if lpips else {}
     entries = find_images(folder, protocol.scale, pairs=pairs)
-    scores = {found.name: found.scores for found in scoring.evaluate(restore, entries, protocol, more)}
-    means, label = protocols.mean(scores), Path(model.partition("#")[0]).name
+    scored = scoring.evaluate(methods, entries, protocol, more)
+    scores = {one.sample.name: one.scores[label] for one in scored}
+    means = protocols.mean(scores)
     result = {"model": label, "data": folder.resolve().name, "mean": means, "images": scores, "protocol": protocol.text}
     text = json.dumps(result, indent=2, allow_nan=False) + "\n"
     if json_file is not None:
@@ -60,8 +61,8 @@ def evaluate(
     drawn: list[Path] = []
     if output is not None:
         write_whole(output / "scores.json", text)
-        write_whole(output / "scores.csv", scoring.table(scores))
-        drawn = list(scoring.draw_extremes(restore, entries, protocol, scores, label, output, sheets))
+        write_whole(output / "scores.csv", scoring.csv_of(scores))
+        drawn = list(scoring.draw_extremes(methods, entries, protocol, scores, output, sheets))
     _show_scores({**scores, "mean": means})
     say(f"Protocol: {protocol.text}.")
     for path in drawn:
@@ -106,7 +107,7 @@ def bench(
     frame = benchmark.frame(size, image)
     loaded = load_labelled(models or [])
     record = benchmark.run(loaded, frame, threads=threads, level=level, reference=reference, rounds=rounds)
-    benchmark.table(record).show()
+    benchmark.results_table(record).show()
     if output is not None:
         write_whole(output, json.dumps({"command": shlex.join(["lutra", *sys.argv[1:]]), **record}, indent=2) + "\n")
 
@@ -128,7 +129,7 @@ def compare(
     import numpy as np
 
     from lutra.evaluation import compare as comparison
-    from lutra.imaging.files import read_image, write_image
+    from lutra.imaging.images import read_image, write_image
 
     region = comparison.parse_crop(crop) if crop else None
     loaded = comparison.load_labelled(models)

@@ -20,7 +20,7 @@ LEVEL_VARIABLE = "LUTRA_SIMD"
 
 
 def levels() -> list[str]:
-    """The levels of vector instructions that this processor runs, slowest first."""
+    """Return the levels of vector instructions that this processor runs, slowest first."""
     _require_core()
     return core.levels()
 
@@ -29,7 +29,7 @@ def compile(artifact: Artifact, *, level: str | None = None) -> Engine:
     """Make a model of tables ready to run.
 
     Args:
-        artifact: a model whose units are all tables; sampled taps in fixed point.
+        artifact: a model whose units are all tables, with sampled taps in fixed point.
         level: "portable", "avx2" or "avx512"; None for $LUTRA_SIMD, or else the best that this processor runs.
 
     Raises:
@@ -45,12 +45,12 @@ class Engine:
     """A model ready to run. It may be used from several threads at once, and keeps its buffers between calls."""
 
     def __init__(self, core: Any) -> None:
-        """Use `compile`."""
+        """Take a compiled plan; `compile` makes one of a model."""
         self._core = core
 
     @property
     def scale(self) -> int:
-        """How many times larger the output is, per side."""
+        """The factor by which each side of an image grows."""
         return int(self._core.scale)
 
     @property
@@ -65,7 +65,7 @@ class Engine:
 
         Args:
             image: (H, W) or (H, W, C) uint8, C = 1..4.
-            threads: how many to use; None for one per processor that this process may use.
+            threads: the number of threads; None for one per processor that this process may use.
             out: a C-contiguous uint8 array of the result's shape that shares no memory with `image`, or None for a
                 new one.
 
@@ -74,8 +74,8 @@ class Engine:
 
         Raises:
             ValueError: the image or `out` has another type or shape, or `threads` is no positive whole number.
-            KeyboardInterrupt: Ctrl-C, within a fraction of a second on the main thread; `out` is then incomplete. Other
-                signals' handlers run then too.
+            KeyboardInterrupt: Ctrl-C was pressed; raised within a fraction of a second on the main thread, where the
+                handlers of other signals run too. `out` is then incomplete.
         """
         image = np.asarray(image)
         if image.dtype != np.uint8 or image.ndim not in (2, 3) or 0 in image.shape:
@@ -115,4 +115,6 @@ def check_out(out: NDArray[np.uint8], image: NDArray[np.uint8], scale: int) -> N
 
 def _require_core() -> None:
     if not available():
-        raise RuntimeError(f"the compiled engine is not available: {reason}; install lutra with a C++ compiler at hand")
+        raise RuntimeError(
+            f"the compiled engine is not available: {reason}; install lutra where there is a C++ compiler"
+        )

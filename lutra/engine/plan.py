@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def build(artifact: Artifact, builder: type[Builder]) -> Builder:
-    """The artifact's steps and tables, checked and copied into a plan of the core.
+    """Check the artifact's steps and tables, and copy them into a plan of the core.
 
     Raises:
         ValueError: a unit is a network, taps are real numbers, or a number is beyond what the engine supports.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from lutra.evaluation.protocols import Protocol
-from lutra.evaluation.scoring import protocol_of, sheet
+from lutra.evaluation.scoring import Restore, Sample, protocol_of, score, sheet
 from lutra.imaging.sheet import Crop
 from lutra.model import artifact
 from lutra.model.artifact import Artifact
@@ -38,18 +38,17 @@ def draw(
     """
     protocol = common_protocol(models)
     target = protocol.target(clean)
-    degraded = protocol.input(target, 0)
-    restored = {protocol.baseline_name: protocol.baseline(degraded)}
-    restored |= {label: Restorer(model).restore_planes(degraded) for label, model in models.items()}
-    scored = {label: (image, protocol.score(image, target)) for label, image in restored.items()}
-    return sheet(degraded, target, scored, protocol, title=protocol.titled(title), crop=crop)
+    methods: dict[str, Restore] = {protocol.baseline_name: protocol.baseline}
+    methods |= {label: Restorer(model).restore_planes for label, model in models.items()}
+    scored = score(Sample(title, protocol.input(target, 0), target), methods, protocol)
+    return sheet(scored, protocol, title=protocol.titled(title), crop=crop)
 
 
 def load_labelled(models: Sequence[str]) -> dict[str, Artifact]:
     """Load models, each a file, a name or an address as `lutra.load` takes it.
 
     Returns:
-        Them by their files' names, with the folder's where files are named alike.
+        The models by their files' names, with the folder's name where files have the same name.
 
     Raises:
         ValueError: a model is damaged or unknown.
@@ -66,22 +65,22 @@ def load_labelled(models: Sequence[str]) -> dict[str, Artifact]:
 
 
 def common_protocol(models: Mapping[str, Artifact]) -> Protocol:
-    """The protocol of all the models; raises ValueError where they differ in task, options or scale."""
+    """Return the protocol of all the models; raises ValueError where they differ in task, options or scale."""
     found = {name: protocol_of(model) for name, model in models.items()}
     first = next(iter(found.values()))
     if any(protocol != first for protocol in found.values()) or (TASKS[first.task].enlarges and first.scale == 1):
-        shown = ", ".join(f"{name} {_said(models[name])}" for name in found)
+        shown = ", ".join(f"{name} {_named(models[name])}" for name in found)
         raise ValueError(f"models to compare: found {shown}, expected one task and scale for all, sr of at least x2")
     return first
 
 
-def _said(model: Artifact) -> str:
+def _named(model: Artifact) -> str:
     options = "".join(f" {name} {value}" for name, value in model.options.items())
     return f"{model.task} x{model.description.scale}{options}"
 
 
 def parse_crop(text: str) -> Crop:
-    """A region from "TOP,LEFT,HEIGHT,WIDTH" in pixels of HR; raises ValueError."""
+    """Return the region of "TOP,LEFT,HEIGHT,WIDTH" in pixels of HR; raises ValueError."""
     numbers = [number.strip() for number in text.split(",")]
     if len(numbers) != 4 or not all(number.isdecimal() for number in numbers):
         raise ValueError(f"crop is {text!r}, expected TOP,LEFT,HEIGHT,WIDTH in pixels, such as 40,100,64,64")

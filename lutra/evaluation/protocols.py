@@ -1,4 +1,4 @@
-"""The field's protocols, one object a task: how an image is degraded, what of it is scored, and by which measures."""
+"""The field's protocols: how an image is degraded, what of it is scored, and by which measures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lutra.imaging.colour import rgb_to_y
 from lutra.imaging.degrade import DEGRADATIONS, SEED, Degradation
 from lutra.imaging.metrics import BLOCK, CEILING, SSIM_SIDE, psnr, psnr_b, psnr_y, ssim, ssim_y
 from lutra.imaging.resize import Variant, imresize, modcrop
-from lutra.model.tasks import TASKS, Measure, Option, planes_of
+from lutra.model.tasks import TASKS, Measure, Option
 
 Image = NDArray[np.uint8]
 Scores = dict[str, float]
@@ -32,15 +32,15 @@ _PAIRS = "input: the set's own degraded images"
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a task is evaluated.
+    """Protocol of one task with its options.
 
-    task: sr, denoise, deblock or deblur.
-    degradation: what makes the input of a clean image.
-    measures: of a restored image against the clean one; the first one ranks.
+    task: a name in `lutra.model.tasks.TASKS`.
+    degradation: what makes the input from a clean image.
+    measures: what compares a restored image with the clean one; the first one ranks.
     made: how inputs are made, in words.
     scored: what is measured, in words.
     luma: whether colour images are reduced to their luma (BT.601, 16..235), rounded, first.
-    pairs: whether inputs are the image set's own, in place of made ones.
+    pairs: whether inputs are the image set's own instead of made ones.
     """
 
     task: str
@@ -53,12 +53,12 @@ class Protocol:
 
     @property
     def text(self) -> str:
-        """All of it in a sentence, to stand beside every number."""
+        """The whole protocol in a sentence, which accompanies every number."""
         return f"{_PAIRS if self.pairs else self.made}; {self.scored}; PSNR at most {CEILING:g} dB; mean over images"
 
     @property
     def scale(self) -> int:
-        """How many times larger, per side, the restored image is than its input."""
+        """The factor by which each side grows from the input to the restored image."""
         return self.degradation.scale
 
     @property
@@ -68,38 +68,38 @@ class Protocol:
 
     @property
     def names(self) -> tuple[str, str]:
-        """What the input and the clean image are called on pictures."""
+        """The labels of the input and the clean image on pictures."""
         return TASKS[self.task].labels
 
     @property
     def baseline_name(self) -> str:
-        """What `baseline` is called: bicubic, or the input where sizes stay."""
+        """The name of `baseline`: bicubic, or input where sizes stay."""
         return "bicubic" if self.scale > 1 else "input"
 
     def baseline(self, degraded: Image) -> Image:
-        """What a restoration has to beat: the input, enlarged by bicubic interpolation where it is smaller."""
+        """Return what a restoration has to beat: the input, enlarged by bicubic interpolation where it is smaller."""
         return imresize(degraded, self.scale) if self.scale > 1 else degraded
 
     def target(self, image: Image) -> Image:
-        """What is to be restored of an image (H, W) or (H, W, 3): cropped to fit, and its luma where that is all."""
+        """Return the part of an image (H, W) or (H, W, 3) that is to be restored: cropped to fit, or its luma alone."""
         return modcrop(self._planes(image), self.scale)
 
     def input(self, target: Image, number: int, own: Image | None = None, seed: int = SEED) -> Image:
-        """The input that the target with that number in its set is restored from.
+        """Return the input that a target is restored from.
 
         Args:
             target: as `target` returns it.
             number: the image's place in its set, from 0.
-            own: the set's own degraded image, which is the input where the protocol takes pairs.
-            seed: of made inputs; training may see others than evaluation.
+            own: the set's own degraded image, which is the input if the protocol takes pairs.
+            seed: the seed of made inputs; training uses another one than evaluation.
 
         Raises:
-            ValueError: pairs are taken, and there is no own image or its size does not fit the target's.
+            ValueError: the protocol takes pairs, and there is no own image or its size does not fit the target's.
         """
         if not self.pairs:
             return self.degradation.apply(target, number, seed)
         if own is None:
-            raise ValueError("found no degraded image, expected one beside every clean image")
+            raise ValueError("found no degraded image, expected one for every clean image")
         own = self._planes(own)
         size = tuple(self.scale * side for side in own.shape[:2])
         if size != target.shape[:2] or own.ndim != target.ndim:
@@ -108,11 +108,11 @@ class Protocol:
         return own
 
     def rank(self, restored: Image, target: Image) -> float:
-        """The main measure alone, as training watches it."""
+        """Return the main measure alone, which training watches."""
         return _MEASURES[self.main](restored, target, self.scale)
 
     def score(self, restored: Image, target: Image) -> Scores:
-        """Every measure of a restored image."""
+        """Return every measure of a restored image."""
         return {measure: _MEASURES[measure](restored, target, self.scale) for measure in self.measures}
 
     @property
@@ -122,16 +122,16 @@ class Protocol:
         return max(sides.get(measure, 1) for measure in self.measures)
 
     def caption(self, scores: Mapping[str, float]) -> str:
-        """The scores in a line, as pictures and tables have them."""
+        """Return the scores as one line, for pictures and tables."""
         return " / ".join(f"{scores[m]:.2f} dB" if m.startswith("psnr") else f"{scores[m]:.4f}" for m in self.measures)
 
     @property
     def legend(self) -> str:
-        """What `caption` holds: such as "PSNR-Y / SSIM-Y"."""
+        """The names of the numbers in `caption`, such as "PSNR-Y / SSIM-Y"."""
         return " / ".join(LABELS[measure].removesuffix(", dB") for measure in self.measures)
 
     def titled(self, name: str) -> str:
-        """An image's name, which may be empty, with the scale where there is one: such as "baby.png, x4"."""
+        """Return an image's name, which may be empty, with the scale if there is one, such as "baby.png, x4"."""
         return ", ".join(filter(None, [name, f"x{self.scale}" if self.scale > 1 else ""]))
 
     def _planes(self, image: Image) -> Image:
@@ -183,11 +183,11 @@ def of(task: str, options: Mapping[str, Any], *, pairs: bool = False) -> Protoco
         made, scored = (_filled(text, degradation) for text in (TASKS[task].made, TASKS[task].scored))
     except (TypeError, OverflowError):  # an integer may be too large for a number
         raise ValueError(f"{task}: found {str(dict(options))[:100]}, expected numbers, or [least, most]") from None
-    return Protocol(task, degradation, TASKS[task].measures, made, scored, planes_of(task) == "luma", pairs)
+    return Protocol(task, degradation, TASKS[task].measures, made, scored, TASKS[task].planes == "luma", pairs)
 
 
 def mean(scores: Mapping[str, Scores]) -> Scores:
-    """The mean over images of every measure."""
+    """Return the mean over images of every measure."""
     measures = next(iter(scores.values()))
     return {measure: fmean(row[measure] for row in scores.values()) for measure in measures}
 

@@ -1,4 +1,4 @@
-"""Scoring a model by its task's protocol: degrade clean images, restore them, compare."""
+"""Score models by their task's protocol: degrade clean images, restore them, compare the results with them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from PIL import Image as PillowImage
 from lutra.evaluation import protocols
 from lutra.evaluation.protocols import Protocol, Scores
 from lutra.files import write_whole
-from lutra.imaging.files import read_image
 from lutra.imaging.folders import Entry
+from lutra.imaging.images import read_image
 from lutra.imaging.sheet import Crop, Panel, comparison_sheet
 from lutra.model.artifact import Artifact
 from lutra.model.tasks import TASKS
@@ -26,26 +26,33 @@ from lutra.terminal import printable
 Image = NDArray[np.uint8]
 Restore = Callable[[Image], Image]
 Measures = Mapping[str, Callable[[Image, Image], float]]
-"""Measures beyond the protocol's, by name: from restored and clean image to a number."""
+"""Measures besides the protocol's, by name: from restored and clean image to a number."""
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """One image: what was restored from what, and the scores."""
+class Sample:
+    """One image to score: its name, what is restored, and the clean image; (H, W) or (H, W, 3) uint8."""
 
     name: str
     input: Image
     target: Image
-    restored: Image
-    scores: Scores
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A sample with what each method made of it, and the scores of that."""
+
+    sample: Sample
+    restored: dict[str, Image]
+    scores: dict[str, Scores]
 
 
 def protocol_of(model: Artifact, options: Mapping[str, object] | None = None, *, pairs: bool = False) -> Protocol:
-    """The protocol of the task that a model was trained for.
+    """Return the protocol of the task that a model was trained for.
 
     Args:
-        model: says its task, the task's options and its scale.
-        options: in place of the model's own, such as {"sigma": 50}; None for the model's.
+        model: has a task, the task's options and a scale.
+        options: values that replace the model's own, such as {"sigma": 50}.
         pairs: whether inputs are the image set's own.
 
     Raises:
@@ -61,9 +68,10 @@ def protocol_of(model: Artifact, options: Mapping[str, object] | None = None, *,
 
 
 def find_folder(data: str) -> Path:
-    """The folder of an image set: a folder, or a name in $LUTRA_DATA, else in the folder `data` here.
+    """Find an image set: a folder, or a name in $LUTRA_DATA, or else in the folder `data` here.
 
-    Raises FileNotFoundError that says where it was looked for.
+    Raises:
+        FileNotFoundError: there is none; states where it was looked for.
     """
     if Path(data).exists():
         return Path(data)
@@ -75,103 +83,113 @@ def find_folder(data: str) -> Path:
     return home / data
 
 
-def evaluate(
-    restore: Restore, entries: Sequence[Entry], protocol: Protocol, more: Measures | None = None
-) -> Iterator[Evaluated]:
-    """Degrade, restore and score images, one after the other.
+def score(sample: Sample, methods: Mapping[str, Restore], protocol: Protocol, more: Measures | None = None) -> Scored:
+    """Restore one image by every method and score the results.
 
     Args:
-        restore: from input (H, W) or (H, W, 3) uint8 to the same, `protocol.scale` times larger.
+        sample: the image.
+        methods: models or other methods by name, each from an input to an image `protocol.scale` times larger.
+        protocol: how results are scored; its `baseline` is a method too.
+        more: further measures.
+
+    Raises:
+        ValueError: an image does not suit a method or a measure.
+    """
+    restored = {name: restore(sample.input) for name, restore in methods.items()}
+    scores = {name: protocol.score(image, sample.target) for name, image in restored.items()}
+    for name, image in restored.items():
+        scores[name] |= {label: measure(image, sample.target) for label, measure in (more or {}).items()}
+    return Scored(sample, restored, scores)
+
+
+def evaluate(
+    methods: Mapping[str, Restore], entries: Sequence[Entry], protocol: Protocol, more: Measures | None = None
+) -> Iterator[Scored]:
+    """Degrade, restore and score the images of a set, one after the other.
+
+    Args:
+        methods: as `score` takes them.
         entries: the images; their places decide their random degradations.
-        protocol: of the task.
+        protocol: how inputs are made and results are scored.
         more: further measures.
 
     Raises:
         ValueError: an image is damaged, of an unknown kind or has no fitting input; names the file.
     """
-    for number, entry in enumerate(entries):
-        yield evaluate_one(restore, entry, number, protocol, more)
+    for number in range(len(entries)):
+        yield evaluate_one(methods, entries, number, protocol, more)
 
 
 def evaluate_one(
-    restore: Restore, entry: Entry, number: int, protocol: Protocol, more: Measures | None = None
-) -> Evaluated:
-    """As `evaluate`, the one image with that number in its set."""
+    methods: Mapping[str, Restore],
+    entries: Sequence[Entry],
+    number: int,
+    protocol: Protocol,
+    more: Measures | None = None,
+) -> Scored:
+    """Do what `evaluate` does with the image that has that number in its set."""
+    entry = entries[number]
     target = protocol.target(read_image(entry.target))
     own = read_image(entry.input) if protocol.pairs and entry.input else None
     try:
-        degraded = protocol.input(target, number, own)
-        restored = restore(degraded)
-        scores = protocol.score(restored, target)
-        scores |= {name: measure(restored, target) for name, measure in (more or {}).items()}
+        sample = Sample(entry.name, protocol.input(target, number, own), target)
+        return score(sample, methods, protocol, more)
     except ValueError as error:
         raise ValueError(f"{entry.target}: {error}") from None
-    return Evaluated(entry.name, degraded, target, restored, scores)
 
 
-def sheet(
-    degraded: Image,
-    target: Image,
-    restored: Mapping[str, tuple[Image, Mapping[str, float]]],
-    protocol: Protocol,
-    title: str = "",
-    crop: Crop | None = None,
-) -> PillowImage.Image:
-    """A labelled sheet of input, restorations and clean image, with their scores.
+def sheet(scored: Scored, protocol: Protocol, title: str = "", crop: Crop | None = None) -> PillowImage.Image:
+    """Draw a labelled sheet of input, restorations and clean image, with their scores.
 
     Args:
-        degraded: the input, (h, w) or (h, w, 3) uint8; not shown where the baseline is the input.
-        target: the clean image, (H, W) or (H, W, 3) uint8.
-        restored: images with their scores by label, in the order shown: the baseline first.
-        protocol: of the task.
+        scored: an image with its restorations in the order shown, the baseline first. The input is not shown where it
+            is the baseline.
+        protocol: how it was scored.
         title: the label of the whole image.
         crop: the region that is zoomed, in pixels of the clean image; by default where the results differ most.
     """
     first, last = protocol.names
-    panels: list[Panel] = [(first, "", degraded)] if protocol.scale > 1 else []
-    panels += [(label, protocol.caption(scores), image) for label, (image, scores) in restored.items()]
-    panels.append((last, protocol.legend, target))
+    panels: list[Panel] = [(first, "", scored.sample.input)] if protocol.scale > 1 else []
+    panels += [(label, protocol.caption(scored.scores[label]), image) for label, image in scored.restored.items()]
+    panels.append((last, protocol.legend, scored.sample.target))
     return comparison_sheet(panels, title=title, crop=crop)
 
 
 def draw_extremes(
-    restore: Restore,
+    methods: Mapping[str, Restore],
     entries: Sequence[Entry],
     protocol: Protocol,
     scores: Mapping[str, Scores],
-    label: str,
     folder: Path,
     count: int,
 ) -> Iterator[Path]:
     """Draw sheets of the images that score best and worst: best-1-NAME.png and so on.
 
     Args:
-        restore, entries, protocol: as of `evaluate`, which gave the `scores`.
-        label: what the restoration is called.
+        methods, entries, protocol: as `evaluate` takes them.
+        scores: by image, those that decide.
         folder: where to write.
         count: how many of either; no image is drawn twice.
 
     Yields:
         The files, as they are written.
     """
+    shown = {protocol.baseline_name: protocol.baseline, **methods}
     order = sorted(range(len(entries)), key=lambda number: -scores[entries[number].name][protocol.main])
     best = order[: min(count, (len(order) + 1) // 2)]
     worst = [number for number in order[::-1][:count] if number not in best]
     for kind, numbers in (("best", best), ("worst", worst)):
         for place, number in enumerate(numbers, 1):
-            found = evaluate_one(restore, entries[number], number, protocol)
-            baseline = protocol.baseline(found.input)
-            shown = {protocol.baseline_name: (baseline, protocol.score(baseline, found.target))}
-            shown[label] = (found.restored, found.scores)
+            found = evaluate_one(shown, entries, number, protocol)
             picture = io.BytesIO()
-            sheet(found.input, found.target, shown, protocol, title=printable(found.name)).save(picture, format="PNG")
-            path = folder / f"{kind}-{place}-{Path(found.name).stem}.png"
+            sheet(found, protocol, title=printable(found.sample.name)).save(picture, format="PNG")
+            path = folder / f"{kind}-{place}-{Path(found.sample.name).stem}.png"
             write_whole(path, picture.getvalue())
             yield path
 
 
-def table(scores: Mapping[str, Scores]) -> str:
-    """Return CSV of the scores: a row an image, then their mean; escapes stand for bytes in names that are no UTF-8."""
+def csv_of(scores: Mapping[str, Scores]) -> str:
+    """Return the scores as CSV: a row for each image, then their mean; bytes in names that are no UTF-8 are escaped."""
     text = io.StringIO()
     columns = list(next(iter(scores.values())))
     writer = csv.writer(text, lineterminator="\n")

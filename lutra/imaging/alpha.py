@@ -1,4 +1,4 @@
-"""Transparency: colours where nothing is seen, and alpha at another size."""
+"""Transparency: colours of hidden pixels, and alpha at another size."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ _BLACK = 16.0
 
 
 def rgb_to_y(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Luma of ITU-R BT.601, studio swing: what MATLAB's `rgb2ycbcr` computes, not rounded.
+    """Return the luma of ITU-R BT.601, studio swing: what MATLAB's `rgb2ycbcr` computes, not rounded.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -31,11 +31,11 @@ def rgb_to_y(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 def with_luma(image: NDArray[np.uint8], change: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Change the luma of an image and keep its chroma: Cb and Cr of every pixel stay as they are.
 
-    In YCbCr of BT.601, studio swing, red, green and blue each grow by 255/219 of what Y grows by.
+    In YCbCr of BT.601, studio swing, red, green and blue each change by 255/219 of the change of Y.
 
     Args:
         image: (H, W) gray or (H, W, 3) RGB, uint8.
-        change: of Y, in its levels of 16..235: (H, W).
+        change: the change of Y, in its levels of 16..235: (H, W).
 
     Returns:
         The same shape, uint8, clipped to 0..255.
@@ -45,13 +45,13 @@ def with_luma(image: NDArray[np.uint8], change: NDArray[np.float64]) -> NDArray[
 
 
 def to_three_channels(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A gray image repeated to three channels, an RGB image as it is.
+    """Return a gray image repeated to three channels, or an RGB image unchanged.
 
     Args:
         image: (H, W), (H, W, 1) or (H, W, 3).
 
     Returns:
-        (H, W, 3), a view where nothing had to be copied.
+        (H, W, 3), a view if nothing had to be copied.
 
     Raises:
         ValueError: the image has another shape.

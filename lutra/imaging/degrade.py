@@ -1,11 +1,11 @@
-"""What the tasks undo: bicubic shrinking, Gaussian noise, JPEG compression, motion blur; seeded, on uint8 images.
+"""Degradations that the tasks undo: bicubic shrinking, Gaussian noise, JPEG compression, motion blur.
 
-A degradation is plain data with `apply(image, number)`: which image of a set it is decides its noise, quality or
-kernel, so that a set is degraded the same way every time. Images of several planes are degraded plane by plane,
-noise drawn for each, one kernel for all. Each degradation states
+A degradation is plain data with `apply(image, number)` on uint8 images. The number of an image in its set decides its
+noise, quality or kernel, so that a set is degraded the same way every time. Images of several planes are degraded
+plane by plane: each has its own noise, all have the same kernel. Each degradation states
 
 - `scale`: how many times smaller, per side, it makes an image;
-- `anew`: whether a part of an image looks as an image of its size would, so that every patch may be degraded anew;
+- `anew`: whether every patch may be degraded by itself, because its result looks like a part of a degraded image;
 - `in_floats`: whether it computes in floating point, which takes more memory.
 """
 
@@ -25,13 +25,13 @@ Image = NDArray[np.uint8]
 Range = tuple[float, float]
 
 SEED = 0
-"""Of the degradations that protocols apply."""
+"""The seed of the degradations that protocols apply."""
 INERTIA = 0.05
-"""Of a camera in the hand: it trembles at about 10 Hz (25 ms), here during an exposure of half a second."""
+"""The inertia of a hand-held camera, which trembles at about 10 Hz (25 ms) during an exposure of half a second."""
 
 
 def generator_of(seed: int, number: int, stream: int = 0) -> np.random.Generator:
-    """The random numbers of one image: Philox, counted by its number; `stream` keeps uses apart."""
+    """Return the random numbers of one image: Philox, counted by its number; `stream` keeps uses apart."""
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, stream, number]))
 
 
@@ -41,14 +41,14 @@ def add_noise(image: Image, sigma: float, generator: np.random.Generator) -> Ima
     Args:
         image: (H, W) or (H, W, C) uint8; every value gets its own noise.
         sigma: standard deviation in levels.
-        generator: of the noise.
+        generator: draws the noise.
     """
     noise = generator.standard_normal(image.shape, dtype=np.float32) * np.float32(sigma)
     return np.rint(image + noise).clip(0, 255).astype(np.uint8)
 
 
 def compress(plane: Image, quality: int) -> Image:
-    """What libjpeg's encoder and decoder make of a gray plane (H, W) uint8, at a quality of 1..100 on its scale."""
+    """Encode a gray plane (H, W) uint8 by libjpeg at a quality of 1..100 on its scale, and decode it."""
     if plane.ndim != 2:
         raise ValueError(f"JPEG plane: found shape {plane.shape}, expected (H, W)")
     encoded = io.BytesIO()
@@ -59,16 +59,16 @@ def compress(plane: Image, quality: int) -> Image:
 def motion_kernel(
     length: float, generator: np.random.Generator, inertia: float = INERTIA, samples: int = 256
 ) -> NDArray[np.float64]:
-    """The blur of a random camera path: a walk with momentum during the exposure, drawn with bilinear weights.
+    """Return the blur of a random camera path: a walk with momentum, drawn with bilinear weights.
 
     The velocity is an Ornstein-Uhlenbeck process, a simple form of the random trajectories of Boracchi and Foi
     ("Modeling the performance of image restoration from motion blur", IEEE TIP 2012).
 
     Args:
-        length: of the path along itself, in pixels.
-        generator: of the path.
+        length: the length along the path, in pixels.
+        generator: draws the path.
         inertia: the time in which the camera forgets its velocity, as a share of the exposure.
-        samples: points along the path.
+        samples: the number of points along the path.
 
     Returns:
         (K, K) float64, K odd, weights >= 0 that sum to 1, their centre of mass at the centre.
@@ -122,7 +122,7 @@ class Bicubic:
             raise ValueError(f"bicubic: found {self.bicubic!r}, expected one of {', '.join(get_args(Variant))}")
 
     def apply(self, image: Image, number: int, seed: int = SEED, stream: int = 0) -> Image:
-        """(H, W) or (H, W, 3) to the same, `scale` times smaller."""
+        """Return (H, W) or (H, W, 3) `scale` times smaller per side."""
         return imresize(image, 1 / self.scale, self.bicubic) if self.scale > 1 else image
 
 
@@ -140,7 +140,7 @@ class Noise:
         _check_range("sigma", self.sigma, 0, 255)
 
     def apply(self, image: Image, number: int, seed: int = SEED, stream: int = 0) -> Image:
-        """(H, W) or (H, W, 3) to the same with noise."""
+        """Return (H, W) or (H, W, 3) with noise."""
         generator = generator_of(seed, number, stream)
         return add_noise(image, generator.uniform(*self.sigma), generator)
 
@@ -159,7 +159,7 @@ class Jpeg:
         _check_range("quality", self.quality, 1, 100)
 
     def apply(self, image: Image, number: int, seed: int = SEED, stream: int = 0) -> Image:
-        """(H, W) to the same, compressed."""
+        """Return (H, W), compressed and decoded."""
         least, most = self.quality
         return compress(image, int(generator_of(seed, number, stream).integers(least, most + 1)))
 
@@ -185,7 +185,7 @@ class MotionBlur:
         _check_range("inertia", (self.inertia, self.inertia), 0.01, 10)
 
     def apply(self, image: Image, number: int, seed: int = SEED, stream: int = 0) -> Image:
-        """(H, W) or (H, W, 3) to the same, blurred."""
+        """Return (H, W) or (H, W, 3), blurred."""
         generator = generator_of(seed, number, stream)
         kernel = motion_kernel(generator.uniform(*self.length), generator, self.inertia)
         return add_noise(blur(image, kernel), self.sigma, generator)

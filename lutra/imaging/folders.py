@@ -1,4 +1,4 @@
-"""Image sets in folders: the layouts in use are found, clean images are paired with their degraded ones."""
+"""Image sets in folders: find the layouts in use, and pair clean images with degraded ones."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 from PIL import ImageFile
 
-from lutra.imaging.files import SUFFIXES, open_image
+from lutra.imaging.decoding import SUFFIXES, open_image
 from lutra.imaging.walk import left_out_of, say_left_out, summary, walk
 
 LAYOUTS = "images, HR/ (with LR_bicubic/X4/), NAME_HR/, image_SRF_4/, BSDS500's images/, blur/ and sharp/"
-_MOST_NAMED = 5  # files that an error names
-_DEEPEST = 4  # folders in folders that are looked through
+_MOST_NAMED = 5  # the most files that an error names
+_DEEPEST = 4  # the most folders in each other that are looked through
 _CLEAN_AND_DEGRADED = (("target", "input"), ("sharp", "blur"))
 _BSDS = ("images", "data/images", "BSDS500/data/images", "BSR/BSDS500/data/images")
 _SRF = re.compile(r"(.+)_SRF_(\d+)_(HR|LR)")
@@ -46,7 +46,7 @@ class _Found:
 
 
 def find_images(folder: str | Path, scale: int = 1, *, pairs: bool = False) -> list[Entry]:
-    """The images of a set, in whichever layout it lies in the folder, sorted by name; hidden files are left out.
+    """Find the images of a set, whichever layout its folder has, sorted by name; hidden files are left out.
 
     Known are images directly in the folder; `HR/` with `LR_bicubic/X4/`; `DIV2K_train_HR/` with
     `DIV2K_train_LR_bicubic/X4/`, and other names before `_HR`; `image_SRF_4/`; BSDS500's `images/train/`, `val/`
@@ -56,8 +56,8 @@ def find_images(folder: str | Path, scale: int = 1, *, pairs: bool = False) -> l
     Args:
         folder: the set.
         scale: height and width of a clean image over those of its degraded one.
-        pairs: every clean image needs a degraded one, every degraded one a clean one, and their sizes must fit; where
-            a clean image's are no multiple of the scale, the degraded one is of what `modcrop` leaves of it.
+        pairs: whether every clean image needs a degraded one of a fitting size, and every degraded one a clean one. A
+            clean image whose sides are no multiples of the scale is cropped by `modcrop` first.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -101,7 +101,7 @@ def _flat(folder: Path, scale: int, pairs: bool) -> _Found | None:
 
 
 def _clean_and_degraded(folder: Path, scale: int, pairs: bool) -> _Found | None:
-    """`blur/` and `sharp/` here, in the folders here (sequences), or one level below `train/` and `test/`."""
+    """Find `blur/` and `sharp/` here, in the folders here (sequences), or one level below `train/` and `test/`."""
     places = [folder]
     for _ in range(3):
         for clean, degraded in _CLEAN_AND_DEGRADED:
@@ -115,7 +115,7 @@ def _clean_and_degraded(folder: Path, scale: int, pairs: bool) -> _Found | None:
 
 
 def _hr(folder: Path, scale: int, pairs: bool) -> _Found | None:
-    """`HR/` and `LR_bicubic/X4/`, each with or without a name before it."""
+    """Find `HR/` and `LR_bicubic/X4/`, each with or without a name before it."""
     inside = [path for path in _folders(folder) if path.name == "HR" or path.name.endswith("_HR")]
     return _joined(
         _match(path, _images(path.with_name(f"{path.name[:-2]}LR_bicubic") / f"X{scale}"), scale, (path.name,))
@@ -124,7 +124,7 @@ def _hr(folder: Path, scale: int, pairs: bool) -> _Found | None:
 
 
 def _srf(folder: Path, scale: int, pairs: bool) -> _Found | None:
-    """`image_SRF_4/img_001_SRF_4_HR.png` and `..._LR.png`, among other methods' results, which are left out."""
+    """Find `image_SRF_4/img_001_SRF_4_HR.png` and `..._LR.png`; the results of other methods there are left out."""
     scales: dict[int, dict[str, dict[str, Path]]] = {}
     for place in (folder, *(path for path in _folders(folder) if path.name.startswith("image_SRF_"))):
         for path in _images(place):
@@ -151,7 +151,7 @@ def _bsds(folder: Path, scale: int, pairs: bool) -> _Found | None:
 
 
 def _match(clean: Path, degraded: Sequence[Path], scale: int, above: tuple[str, ...]) -> _Found:
-    """Pairs by file name without suffix; the degraded one may end in x4."""
+    """Pair images by file name without suffix; that of the degraded one may end in x4."""
     by_name = {path.stem: path for path in degraded}
     images: list[_Image] = []
     used = set()
@@ -172,7 +172,7 @@ def _joined(parts: Iterable[_Found]) -> _Found:
 
 
 def _named(found: _Found) -> list[Entry]:
-    """Names of as few folders as tell the images apart."""
+    """Name the images by as few folders as tell them apart."""
     paths = [(*above, target.name) for above, target, _ in found.images]
     longest = max(map(len, paths), default=1)
     for length in range(1, longest + 1):
@@ -194,7 +194,7 @@ def _check_pairs(folder: Path, entries: Sequence[Entry], stray: Sequence[Path], 
         assert entry.input is not None
         width, height = image_size(entry.target)
         small = image_size(entry.input)
-        # EDSR's sets hold HR as published, and LR of what a multiple of the scale leaves of it, from the top left.
+        # EDSR's sets hold HR as published, and LR of HR cropped to a multiple of the scale, from the top left.
         if (width // scale, height // scale) != small:
             found = f"{width}x{height} pixels for {entry.input.name} of {small[0]}x{small[1]}"
             wanted = f"{small[0] * scale}x{small[1] * scale} (scale {scale})"
@@ -202,7 +202,7 @@ def _check_pairs(folder: Path, entries: Sequence[Entry], stray: Sequence[Path], 
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Width and height of an image as `read_image` returns it, from the file's header alone.
+    """Return width and height of an image as `read_image` would, from the file's header alone.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -212,14 +212,14 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 def _upright_size(image: ImageFile.ImageFile) -> tuple[int, int]:
-    # only where the header has it: asked of a PNG without one, Pillow decodes the image to look behind it
+    # only if the header has it: for a PNG without one, Pillow would decode the image to look behind it
     turned = "exif" in image.info and image.getexif().get(0x0112, 1) >= 5
     width, height = image.size
     return (height, width) if turned else (width, height)
 
 
 def _images(folder: Path) -> list[Path]:
-    """The image files directly in a folder by name; none where there is no such folder."""
+    """Return the image files directly in a folder, sorted; none if there is no such folder."""
     if not folder.is_dir():
         return []
     inside = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))

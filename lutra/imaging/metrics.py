@@ -17,11 +17,11 @@ BLOCK = 8
 """Side of JPEG's blocks, in pixels; PSNR-B takes images of two blocks a side."""
 _SIGMA = 1.5
 _C1, _C2 = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2
-_STRIP = 64  # rows of the SSIM map made at a time, so that its intermediate planes stay in the cache
+_STRIP = 64  # rows of the SSIM map computed at a time, so that its intermediate planes stay in the cache
 
 
 def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """Peak signal-to-noise ratio over all pixels and channels, in dB, at most `CEILING`.
+    """Return the peak signal-to-noise ratio over all pixels and channels, in dB, at most `CEILING`.
 
     Args:
         a: uint8 of any shape.
@@ -35,7 +35,7 @@ def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
 
 
 def psnr_y(a: NDArray[np.uint8], b: NDArray[np.uint8], border: int) -> float:
-    """PSNR of the luma (BT.601, 16..235, not rounded; peak 255), in dB, at most `CEILING`.
+    """Return the PSNR of the luma (BT.601, 16..235, not rounded; peak 255), in dB, at most `CEILING`.
 
     Args:
         a: (H, W, 3) uint8 RGB, or (H, W) gray, which is repeated to three channels.
@@ -55,7 +55,7 @@ def psnr_y(a: NDArray[np.uint8], b: NDArray[np.uint8], border: int) -> float:
 
 
 def ssim_y(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """Mean structural similarity of the luma (Wang et al., IEEE TIP 2004), at most 1.
+    """Return the mean structural similarity of the luma (Wang et al., IEEE TIP 2004), at most 1.
 
     Gaussian window of 11 x 11 with sigma 1.5, only where it lies within the image; no border is cut.
 
@@ -71,7 +71,7 @@ def ssim_y(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
 
 
 def ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """As `ssim_y`, of one plane as it is: both (H, W) uint8."""
+    """Return the mean structural similarity of two planes (H, W) uint8, computed as in `ssim_y`."""
     _check_pair(a, b)
     if a.ndim != 2:
         raise ValueError(f"planes for SSIM: found shape {a.shape}, expected (H, W)")
@@ -79,7 +79,7 @@ def ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
 
 
 def psnr_b(a: NDArray[np.uint8], b: NDArray[np.uint8], block: int = BLOCK) -> float:
-    """PSNR that counts the blocking of `a` as error too (Yim and Bovik, IEEE TIP 2011), at most `CEILING`.
+    """Return the PSNR that counts the blocking of `a` as error too (Yim and Bovik, IEEE TIP 2011).
 
     Args:
         a: the restored plane, (H, W) uint8.
@@ -97,7 +97,7 @@ def psnr_b(a: NDArray[np.uint8], b: NDArray[np.uint8], block: int = BLOCK) -> fl
 
 
 def _blocking(plane: NDArray[np.float64], block: int) -> float:
-    """The blocking effect factor: how much neighbours differ across edges of blocks, beyond what others differ."""
+    """Return the blocking effect factor: how much more neighbours differ across edges of blocks than elsewhere."""
     across = [np.square(np.diff(plane, axis=axis)) for axis in (0, 1)]
     edges = [steps.take(np.arange(block - 1, steps.shape[axis], block), axis) for axis, steps in enumerate(across)]
     edge_sum, edge_count = sum(float(e.sum()) for e in edges), sum(e.size for e in edges)
@@ -145,7 +145,7 @@ def _decibels(error: float) -> float:
 
 
 def _blur(plane: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Gaussian mean over every window that lies within the (H, W) plane: (H - 10, W - 10)."""
+    """Return the Gaussian mean over every window that lies within the (H, W) plane: (H - 10, W - 10)."""
     distance = np.arange(SSIM_SIDE) - SSIM_SIDE // 2
     kernel = np.exp(-(distance**2) / (2 * _SIGMA**2))
     kernel /= kernel.sum()

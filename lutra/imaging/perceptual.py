@@ -15,12 +15,12 @@ Image = NDArray[np.uint8]
 
 
 def lpips_measure(**options: Any) -> Callable[[Image, Image], float]:
-    """The distance between two images (H, W) or (H, W, 3) uint8: 0 for equal ones, lower is better.
+    """Return a function that measures the distance of two images (H, W) or (H, W, 3) uint8; 0 means equal.
 
     The network is AlexNet, whose weights torchvision fetches at first use.
 
     Args:
-        options: of `lpips.LPIPS`, in place of its version 0.1 on AlexNet.
+        options: arguments of `lpips.LPIPS`, which replace its version 0.1 on AlexNet.
 
     Raises:
         ValueError: the package, or a torchvision that fits torch, is not installed.

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 Variant = Literal["uint8", "double"]
 _Value = TypeVar("_Value", bound=np.generic)
 
-_LARGEST_TERM = 64  # of the fraction that `scale` is: one is a number of weight vectors, the other a stride
-_BLOCK_VALUES = 1 << 16  # summed at a time: half a megabyte of float64, which stays in the cache for all taps
+_LARGEST_TERM = 64  # the terms of `scale` as a fraction are the number of weight vectors and a stride
+_BLOCK_VALUES = 1 << 16  # values summed at a time: half a mebibyte of float64 stays in the cache for all taps
 
 
 def imresize(image: NDArray[np.uint8], scale: float | Fraction, variant: Variant = "uint8") -> NDArray[np.uint8]:
@@ -48,7 +48,7 @@ def imresize(image: NDArray[np.uint8], scale: float | Fraction, variant: Variant
 
 
 def modcrop(image: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
-    """The top left part of an image whose sides are multiples of `scale`, as a view.
+    """Return the top left part of an image whose sides are multiples of `scale`, as a view.
 
     Args:
         image: (H, W) or (H, W, C).
@@ -77,7 +77,7 @@ def _as_ratio(scale: float | Fraction) -> Fraction:
 
 
 def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Keys' cubic convolution kernel with a = -1/2 (IEEE ASSP 29, 1981)."""
+    """Return Keys' cubic convolution kernel with a = -1/2 (IEEE ASSP 29, 1981)."""
     x = np.abs(x)
     near = 1.5 * x**3 - 2.5 * x**2 + 1
     far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
@@ -85,7 +85,7 @@ def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _phases(scale: Fraction) -> list[tuple[int, NDArray[np.float64]]]:
-    """First input index and weights of each of the first `scale.numerator` outputs.
+    """Return the first input index and the weights of each of the first `scale.numerator` outputs.
 
     The output `scale.numerator` further on has the same weights, `scale.denominator` inputs further on. Where
     both terms are powers of two, weights and sums are exact in float64: no order of summation matters.

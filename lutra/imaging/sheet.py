@@ -1,4 +1,4 @@
-"""Comparison sheets: the whole image beside zoomed crops of every method, as figures in papers show them."""
+"""Comparison sheets, like figures in papers: the whole image next to zoomed crops of every method."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from lutra.imaging.colour import rgb_to_y, to_three_channels
 Panel = tuple[str, str, NDArray[np.uint8]]
 
 _PAPER, _INK, _FAINT, _MARK = "#ffffff", "#111111", "#5a5a5a", "#e6231e"
-_CELL = 280  # about the side of a zoomed crop on the sheet, in pixels of the sheet like all that follow
+_CELL = 280  # approximate side of a zoomed crop, in pixels of the sheet, which all sizes below are in too
 _GAP, _MARGIN = 14, 18
 _LABEL_SIZE, _CAPTION_SIZE, _SMALLEST_SIZE = 21, 18, 11
-_TEXT_HEIGHT = 58  # of the two lines under a picture
-_WIDE = 1.7  # width by height from which the whole image stands above the crops instead of beside them
+_TEXT_HEIGHT = 58  # height of the two lines under a picture
+_WIDE = 1.7  # width by height from which the whole image stands above the crops instead of next to them
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Crop:
     width: int
 
     def of(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The region of an (H, W, ...) image, as a view."""
+        """Return this region of an (H, W, ...) image, as a view."""
         return image[self.top : self.top + self.height, self.left : self.left + self.width]
 
 
@@ -69,10 +69,10 @@ def comparison_sheet(panels: Sequence[Panel], *, title: str = "", crop: Crop | N
 
 
 def choose_crop(methods: Sequence[NDArray[np.uint8]], truth: NDArray[np.uint8], *, align: int = 1) -> Crop:
-    """The square with the most detail in the truth where the methods differ most.
+    """Return the square with the most detail in the truth where the methods differ most.
 
     Args:
-        methods: (H, W) or (H, W, 3) uint8 each; one alone is compared with the truth, none leaves detail alone.
+        methods: (H, W) or (H, W, 3) uint8 each. One alone is compared with the truth; without any, detail alone counts.
         truth: the same size.
         align: the square's position is a multiple of this, and so is its side where it can be: the scale, so
             that no pixel of LR is cut.
@@ -98,7 +98,7 @@ def _luma(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _box_sums(plane: NDArray[np.float64], side: int) -> NDArray[np.float64]:
-    """Sum over every square of `side` pixels that lies within the (H, W) plane."""
+    """Return the sums over every square of `side` pixels that lies within the (H, W) plane."""
     corners = np.pad(plane.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     strips: NDArray[np.float64] = corners[side:] - corners[:-side]
     return strips[:, side:] - strips[:, :-side]
@@ -151,7 +151,7 @@ def _arranged(
 
 
 def _marked(truth: NDArray[np.uint8], crop: Crop, size: tuple[int, int]) -> Image.Image:
-    """The whole image at the given size, with a box around the crop."""
+    """Return the whole image at the given size, with a box around the crop."""
     whole = Image.fromarray(truth).resize(size, Image.Resampling.LANCZOS)
     across, down = size[0] / truth.shape[1], size[1] / truth.shape[0]
     draw = ImageDraw.Draw(whole)

@@ -1,4 +1,4 @@
-"""Every image below a folder: links are followed, each folder is seen once, and what is left out is said."""
+"""Find every image below a folder: follow links, visit each folder once, and report what is left out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lutra.imaging.files import SUFFIXES
+from lutra.imaging.decoding import SUFFIXES
 
 UNREAD = (
     *(".jfif", ".jpe", ".gif", ".pbm", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".psd", ".tga", ".exr"),
@@ -32,7 +32,7 @@ class Walk:
 
 
 def identity(path: Path) -> Identity | None:
-    """Return which file or folder a path leads to, whatever it is called; None where there is none."""
+    """Return which file or folder a path leads to, under whichever name; None if there is none."""
     try:
         found = path.stat()
     except (OSError, ValueError):
@@ -41,18 +41,18 @@ def identity(path: Path) -> Identity | None:
 
 
 def walk(folder: Path, skip: Callable[[Path], bool] = lambda path: False) -> Walk:
-    """Find the images of a folder and its subfolders; hidden files and folders are left out without a word.
+    """Find the images of a folder and its subfolders; hidden files and folders are silently left out.
 
     A linked subfolder is entered unless it leads to a folder that was seen already or that holds `folder`.
 
     Args:
         folder: where to look.
-        skip: says which subfolders not to enter.
+        skip: returns whether not to enter a subfolder.
     """
     found = Walk()
     seen: dict[Identity | None, Path] = {identity(place): place for place in (folder, *folder.resolve().parents)}
     waiting = [folder]
-    linked: list[Path] = []  # after all others, so that a folder keeps its own name where a link leads to it too
+    linked: list[Path] = []  # visited last, so that a folder keeps its own name if a link leads to it too
     while waiting or linked:
         place = waiting.pop() if waiting else linked.pop(0)
         if place != folder:
@@ -69,15 +69,20 @@ def walk(folder: Path, skip: Callable[[Path], bool] = lambda path: False) -> Wal
         for path in inside:
             if path.name.startswith("."):
                 continue
-            if path.is_dir():
-                if not skip(path):
-                    (linked if path.is_symlink() else waiting).append(path)
-            elif why := _why_not(path):
-                found.left_out.append((path, why))
-            elif path.suffix.lower() in SUFFIXES:
-                found.images.append(path)
+            if not path.is_dir():
+                _sort_in(path, found)
+            elif not skip(path):
+                (linked if path.is_symlink() else waiting).append(path)
     found.images.sort()
     return found
+
+
+def _sort_in(path: Path, found: Walk) -> None:
+    """Add a file that is no folder to the images or to what is left out, if it belongs to either."""
+    if why := _why_not(path):
+        found.left_out.append((path, why))
+    elif path.suffix.lower() in SUFFIXES:
+        found.images.append(path)
 
 
 def left_out_of(folder: Path) -> list[tuple[Path, str]]:
@@ -88,13 +93,13 @@ def left_out_of(folder: Path) -> list[tuple[Path, str]]:
 
 
 def say_left_out(folder: Path, left_out: Sequence[tuple[Path, str]]) -> None:
-    """Warn of what was left out, if anything was: how many, the first of them, and why."""
+    """Warn of what was left out, if anything: how many files, the first of them, and why."""
     if left_out:
         warnings.warn(f"{folder}: {summary(folder, left_out)}", stacklevel=3)
 
 
 def summary(folder: Path, left_out: Sequence[tuple[Path, str]]) -> str:
-    """Return how many were left out, the first of them, and why."""
+    """Return how many files were left out, the first of them, and why."""
     shown = [f"{_relative(path, folder)} ({why})" for path, why in sorted(left_out)[:_MOST_NAMED]]
     more = f" and {len(left_out) - _MOST_NAMED} more" if len(left_out) > _MOST_NAMED else ""
     return f"left out {len(left_out)}: {', '.join(shown)}{more}"
@@ -105,7 +110,7 @@ def _relative(path: Path, folder: Path) -> Path:
 
 
 def _why_not(path: Path) -> str | None:
-    """Return why a file that looks like an image, or a link, is not one to read; None where that is not so."""
+    """Return why a link or a file that looks like an image is not read; None if it is, or does not look like one."""
     suffix = path.suffix.lower()
     if path.is_symlink() and not path.exists():
         return "a link that leads nowhere"

@@ -25,9 +25,10 @@ from lutra.model.description import (
     SampledTaps,
     Unit,
 )
-from lutra.model.fixedpoint import adarl_shares, sampling_weights
+from lutra.model.fixedpoint import FIXED
 from lutra.model.layouts import DenseLayout, Layout, layout_from_json
-from lutra.model.tasks import TASKS, Planes, planes_of
+from lutra.model.parsing import description_from_json
+from lutra.model.tasks import TASKS, Planes
 
 FORMAT = 1
 
@@ -43,11 +44,10 @@ class Artifact:
 
     functions: for each unit the layout of its table, or the specification of its network.
     tensors: arrays by name; `expected_tensors` lists them.
-    provenance: where it came from (data, recipe, commit, versions, or the published files it was read from).
+    provenance: where it comes from (data, recipe, commit, versions, or the published files it was read from).
     metrics: measured figures, {kind: {data set: {metric: value}}}.
-    options: of the task it was trained for, such as {"sigma": 25}, as `lutra.evaluation.protocols.of` takes them;
-        the scale apart.
-    planes: the planes it was trained on, and restores; None for those that the task's models are trained on.
+    options: the options of its task without the scale, such as {"sigma": 25}; see `lutra.evaluation.protocols.of`.
+    planes: the planes that it was trained on and restores; None for those of its task.
     """
 
     description: Description
@@ -77,20 +77,21 @@ class Artifact:
 
     def _check_fixed_point(self, name: str, array: Array) -> None:
         """Check that the integers of a tensor are its real numbers in fixed point; elsewhere exp may differ by one."""
-        made = {".sampler_fixed": (sampling_weights, 1), ".adarl_fixed": (adarl_shares, 0)}
-        for ending, (function, most) in made.items():
-            if name.endswith(ending):
-                expected = function(self.tensors[name.removesuffix("_fixed")])
-                if np.abs(array.astype(np.int64) - expected).max() > most:
-                    raise ValueError(f"tensor '{name}' differs from '{name.removesuffix('_fixed')}' in fixed point")
+        real = name.removesuffix("_fixed")
+        kind = real.rpartition(".")[2]
+        if real == name or kind not in FIXED:
+            return
+        expected = FIXED[kind](self.tensors[real])
+        if np.abs(array.astype(np.int64) - expected).max() > (1 if kind == "sampler" else 0):
+            raise ValueError(f"tensor '{name}' differs from '{real}' in fixed point")
 
     @property
     def trained_planes(self) -> Planes:
-        """What a picture is taken apart into before it is restored."""
-        return self.planes or planes_of(self.task)
+        """The planes that a picture is split into before it is restored."""
+        return self.planes or TASKS[self.task].planes
 
     def table(self, unit: str) -> Array:
-        """The entries of a unit's table, all parts in order: (entries, values) int8."""
+        """Return the entries of a unit's table, all parts in order: (entries, values) int8."""
         layout = self.functions[unit]
         if isinstance(layout, NetworkSpec):
             raise ValueError(f"unit '{unit}' is a network, not a table")
@@ -108,7 +109,7 @@ class Artifact:
 
     @property
     def table_bytes(self) -> int:
-        """Bytes of all the tables together, without samplers."""
+        """The bytes of all tables together, without samplers."""
         layouts = {name: layout for name, layout in self.functions.items() if not isinstance(layout, NetworkSpec)}
         return sum(
             self.tensors[f"{name}.{part}"].nbytes for name, layout in layouts.items() for part, _ in layout.parts
@@ -116,7 +117,7 @@ class Artifact:
 
 
 def layout_for(unit: Unit, layout: Layout) -> Layout:
-    """How a unit's table is stored in a model of that layout: the channel unit's is dense, whatever the others are.
+    """Return how a unit's table is stored in a model of that layout: the channel unit's is always dense.
 
     Its four values are not neighbouring pixels, so the diagonal does not prevail (SPF-LUT, CVPR 2024, section 3.3).
     """
@@ -124,7 +125,7 @@ def layout_for(unit: Unit, layout: Layout) -> Layout:
 
 
 def split_table(unit: str, layout: Layout, values: Array) -> dict[str, Array]:
-    """A table's entries as the arrays an artifact stores, by name; `values` is (entries, values) int8."""
+    """Split a table's entries, (entries, values) int8, into the arrays that an artifact stores, by name."""
     if len(values) != layout.entries:
         raise ValueError(f"table '{unit}' has {len(values)} entries, expected {layout.entries}")
     ends = np.cumsum([entries for _, entries in layout.parts])
@@ -135,7 +136,7 @@ def split_table(unit: str, layout: Layout, values: Array) -> dict[str, Array]:
 
 
 def expected_tensors(description: Description, functions: Mapping[str, Function]) -> dict[str, Form]:
-    """Name -> (dtype, shape) of every array of a model."""
+    """Return dtype and shape of every array of a model, by name."""
     expected: dict[str, Form] = {}
     for _, unit in description.units():
         function = functions[unit.name]
@@ -200,7 +201,7 @@ def header_of(artifact: Artifact) -> dict[str, Any]:
 
 
 def save(path: str | os.PathLike[str], artifact: Artifact) -> None:
-    """Write the artifact whole or not at all: to a temporary name beside `path`, then renamed."""
+    """Write the artifact whole or not at all: to a temporary name next to `path`, then renamed."""
     content = serialise(dict(artifact.tensors), {"lutra": json.dumps(header_of(artifact), sort_keys=True)})
     write_whole(Path(path), content)
 
@@ -253,7 +254,7 @@ def fields_of(header: Any) -> dict[str, Any]:
         if not isinstance(header.get(key), dict):
             raise ValueError(f"metadata field '{key}' is {shown(header.get(key))}, expected an object")
     return {
-        "description": Description.from_json(header.get("description")),
+        "description": description_from_json(header.get("description")),
         "functions": {name: _function_from_json(data) for name, data in header["functions"].items()},
         "task": header.get("task"),
         "provenance": header["provenance"],

@@ -14,7 +14,7 @@ Rounding = Literal["exact", "lookup", "branch"]
 Bound = Literal["clamp", "tanh"]
 
 ROUNDINGS: tuple[str, ...] = get_args(Rounding)
-"""In the order of the compiled core's numbers for them."""
+"""The roundings in the order of their numbers in the compiled core."""
 
 PATTERNS: dict[str, tuple[Offset, Offset, Offset, Offset]] = {
     "s": ((0, 0), (0, 1), (1, 0), (1, 1)),
@@ -57,7 +57,7 @@ class NetworkSpec:
             raise ValueError(f"{found}: expected 1..1024 and 0..32")
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON-ready data."""
+        """Return JSON-ready data."""
         return asdict(self)
 
     @staticmethod
@@ -86,7 +86,7 @@ float32 holds exactly, so that the reference and an integer engine agree to the 
 
 
 MOST_STEPS, MOST_UNITS, MOST_PLANES, MOST_DIVISOR = 64, 64, 256, 1 << 12
-"""What a model may have: steps, units in a step, planes, and the size of a divisor or offset."""
+"""Limits of a model: steps, units in a step, planes, and the size of a divisor or offset."""
 
 _NAME = re.compile(r"[\w-]{1,64}")
 
@@ -139,7 +139,7 @@ class Unit:
 
     reads: the plane its taps come from; four planes for `ChannelTaps`.
     previous: the plane that AdaRL mixes into the taps (AutoLUT, section 3.3), or None.
-    values: how many values one entry returns.
+    values: the number of values in an entry.
     """
 
     name: str
@@ -150,7 +150,7 @@ class Unit:
 
     @property
     def planes(self) -> tuple[str, ...]:
-        """Every plane the unit needs."""
+        """Every plane that the unit needs."""
         return self.reads + ((self.previous,) if self.previous else ())
 
 
@@ -171,20 +171,20 @@ class Step:
 
     @property
     def values(self) -> int:
-        """How many values each of its units returns."""
+        """The number of values that each of its units returns."""
         return len(self.writes) * self.upscale**2
 
 
 @dataclass(frozen=True)
 class Description:
-    """A whole model; every stage, exporter, importer and engine works from this alone.
+    """A whole model. Every stage, exporter, importer and engine works from this alone.
 
     rounding: "exact" rounds once per step; "lookup" rounds the running sum after each rotation of each unit;
-        "branch" does too, but restarts that sum for every unit (spec of MuLUT's finetuning and later systems).
+        "branch" does the same, but restarts that sum for every unit, as MuLUT's finetuning and later systems do.
     top_node: the value fed to a network for the last grid node: 255, or 256 where nothing is clipped.
     round_units: whether a network unit's output is rounded to a level in training, as its table will be.
     tap_bits: fractional bits of sampled taps in fixed point; None while they are real numbers, as published.
-    options: what the family was built from, for the reader.
+    options: the options that the family built it from.
     """
 
     family: str
@@ -202,97 +202,17 @@ class Description:
         _check(self)
 
     def units(self) -> Iterator[tuple[Step, Unit]]:
-        """Every unit with its step, in order."""
+        """Return every unit with its step, in order."""
         return ((step, unit) for step in self.steps for unit in step.units)
 
     @property
     def radius(self) -> int:
-        """How far, in input pixels, an output pixel can see in each direction."""
+        """The distance, in input pixels, that an output pixel can see in each direction."""
         return sum(max(unit.taps.window - 1 for unit in step.units) for step in self.steps)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON-ready data; `from_json` reads it back."""
+        """Return JSON-ready data, which `lutra.model.parsing.description_from_json` reads."""
         return asdict(self)
-
-    @staticmethod
-    def from_json(data: Any) -> Description:
-        """Rebuild a description, checking every field.
-
-        Raises:
-            ValueError: a field is missing, unknown or of the wrong type or value; the message names it.
-        """
-        try:
-            steps = tuple(_step_from_json(item) for item in _typed(data, "steps", list))
-            return Description(
-                family=_typed(data, "family", str),
-                scale=_typed(data, "scale", int),
-                steps=steps,
-                padding=_choice(data, "padding", get_args(Padding)),
-                rounding=_choice(data, "rounding", get_args(Rounding)),
-                top_node=_choice(data, "top_node", (255, 256)),
-                round_units=_typed(data, "round_units", bool),
-                tap_bits=None if data.get("tap_bits") is None else _choice(data, "tap_bits", tuple(range(9))),
-                options=_typed(data, "options", dict),
-            )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"model description: {error}") from None
-
-
-def _typed(data: Any, key: str, kind: type) -> Any:
-    if not isinstance(data, dict) or key not in data:
-        raise ValueError(f"model description: '{key}' is missing")
-    value = data[key]
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ValueError(f"model description: '{key}' is {shown(value)}, expected {kind.__name__}")
-    return value
-
-
-def _choice(data: Any, key: str, choices: tuple[Any, ...]) -> Any:
-    value = _typed(data, key, type(choices[0]))
-    if value not in choices:
-        raise ValueError(f"model description: '{key}' is {shown(value)}, expected one of {choices}")
-    return value
-
-
-def _names(data: Any, key: str) -> tuple[str, ...]:
-    names = tuple(_typed(data, key, list))
-    if not all(isinstance(name, str) for name in names):
-        raise ValueError(f"model description: '{key}' is {shown(names)}, expected names of planes")
-    return names
-
-
-def _taps_from_json(data: Any) -> Taps:
-    if isinstance(data, dict) and "offsets" in data:
-        offsets = [tuple(pair) for pair in _typed(data, "offsets", list)]
-        valid = len(offsets) == 4 and all(
-            len(pair) == 2 and all(type(value) is int and 0 <= value < 16 for value in pair) for pair in offsets
-        )
-        if not valid:
-            raise ValueError(f"model description: offsets {shown(offsets)}, expected four (row, column) pairs in 0..15")
-        a, b, c, d = offsets
-        return FixedTaps(_typed(data, "pattern", str), (a, b, c, d))
-    if isinstance(data, dict) and "kernel" in data:
-        kernel = _typed(data, "kernel", int)
-        if not 1 <= kernel <= 15:
-            raise ValueError(f"model description: kernel is {shown(kernel)}, expected 1..15")
-        return SampledTaps(kernel, _choice(data, "start", tuple(PATTERNS)))
-    if data == {}:
-        return ChannelTaps()
-    raise ValueError(f"model description: taps {shown(data)} are of no known kind")
-
-
-def _step_from_json(data: Any) -> Step:
-    units = []
-    for item in _typed(data, "units", list):
-        previous = item.get("previous") if isinstance(item, dict) else None
-        if previous is not None and not isinstance(previous, str):
-            raise ValueError(f"model description: 'previous' is {shown(previous)}, expected the name of a plane")
-        taps = _taps_from_json(_typed(item, "taps", dict))
-        units.append(
-            Unit(_typed(item, "name", str), _names(item, "reads"), taps, _typed(item, "values", int), previous)
-        )
-    numbers = {key: _typed(data, key, int) for key in ("divisor", "offset", "upscale", "rotations")}
-    return Step(tuple(units), _names(data, "writes"), **numbers)
 
 
 def _check(model: Description) -> None:
@@ -300,7 +220,8 @@ def _check(model: Description) -> None:
         raise ValueError(f"model description: scale is {shown(model.scale)}, expected 1..8")
     if not 1 <= len(model.steps) <= MOST_STEPS:
         raise ValueError(f"model description: found {len(model.steps)} steps, expected 1..{MOST_STEPS}")
-    planes, names = {INPUT}, set()
+    planes: set[str] = {INPUT}
+    names: set[str] = set()
     for number, step in enumerate(model.steps, 1):
         where, last = f"model description, step {number}", number == len(model.steps)
         _check_step(step, where, model.scale if last else 1)
@@ -312,15 +233,20 @@ def _check(model: Description) -> None:
             unknown = [plane for plane in unit.planes if plane not in planes]
             if unknown:
                 raise ValueError(f"{where}: unit '{unit.name}' reads plane {shown(unknown[0])}, which nothing wrote")
-        for plane in step.writes:
-            if plane in planes or not _NAME.fullmatch(plane) or (plane == OUTPUT and not last):
-                wanted = "new names of letters, digits, _ and -, and 'output' in the last step alone"
-                raise ValueError(f"{where}: writes plane {shown(plane)}, expected {wanted}")
-            planes.add(plane)
+        _check_writes(step, where, planes, last)
+        planes.update(step.writes)
     if len(planes) > MOST_PLANES:
         raise ValueError(f"model description: found {len(planes)} planes, expected at most {MOST_PLANES}")
     if model.steps[-1].writes != (OUTPUT,):
         raise ValueError("model description: the last step must write 'output' alone")
+
+
+def _check_writes(step: Step, where: str, planes: set[str], last: bool) -> None:
+    for number, plane in enumerate(step.writes):
+        known = plane in planes or plane in step.writes[:number]
+        if known or not _NAME.fullmatch(plane) or (plane == OUTPUT and not last):
+            wanted = "new names of letters, digits, _ and -, and 'output' in the last step alone"
+            raise ValueError(f"{where}: writes plane {shown(plane)}, expected {wanted}")
 
 
 def _check_step(step: Step, where: str, upscale: int) -> None:

@@ -1,4 +1,4 @@
-"""Table layouts: which grid nodes a table stores, in which order. Plain data; needs no torch."""
+"""Table layouts: which grid nodes a table stores, and in which order. Plain data; needs no torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Dimensions = Literal["xy", "xyz", "xyzt"]
 
 
 def nodes_per_axis(interval: int) -> int:
-    """L = 2^(8 - interval) + 1: the nodes 0, q, 2q, ..., 256 with q = 2^interval (SR-LUT, CVPR 2021)."""
+    """Return L = 2^(8 - interval) + 1: the nodes 0, q, 2q, ..., 256 with q = 2^interval (SR-LUT, CVPR 2021)."""
     return (1 << (8 - interval)) + 1
 
 
@@ -23,7 +23,7 @@ def _grid(interval: int) -> NDArray[np.int64]:
 
 
 def _pairs(nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Positions in `nodes`, in ascending order of a, b, c, d, of the nodes that are one step apart along one axis."""
+    """Return the positions of nodes one step apart along one axis, in `nodes` in ascending order of a, b, c, d."""
     side = int(nodes.max()) + 1
     place = np.ravel_multi_index(tuple(nodes.T), (side,) * 4)
     found = []
@@ -49,28 +49,28 @@ class DenseLayout:
 
     @property
     def entries(self) -> int:
-        """How many entries a table of this layout has."""
+        """The number of entries in a table of this layout."""
         return nodes_per_axis(self.interval) ** 4
 
     def nodes(self) -> NDArray[np.int64]:
-        """The taps (a, b, c, d) of every entry, 0..256: shape (entries, 4)."""
+        """Return the taps (a, b, c, d) of every entry, 0..256: shape (entries, 4)."""
         return _grid(self.interval) << self.interval
 
     def edges(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The entries, first and second of each pair, whose nodes are one step apart along one axis."""
+        """Return the first and the second entries of all pairs with nodes one step apart along one axis."""
         return _pairs(_grid(self.interval))
 
     @property
     def parts(self) -> tuple[tuple[str, int], ...]:
-        """The arrays a table is stored in: (name, entries)."""
+        """The arrays that a table is stored in: (name, entries)."""
         return (("dense", self.entries),)
 
     def numbers(self) -> list[int]:
-        """As the compiled core takes it: interval, coarse interval, width, bound axes."""
+        """Return interval, coarse interval, width and bound axes, as the compiled core takes them."""
         return [self.interval, 0, 0, 0]
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON-ready data."""
+        """Return JSON-ready data."""
         return {"kind": "dense", "interval": self.interval}
 
 
@@ -101,7 +101,7 @@ class DiagonalLayout:
 
     @property
     def bound_axes(self) -> int:
-        """How many of b, c, d are bound to a: 1 (xy), 2 (xyz) or 3 (xyzt)."""
+        """The number of b, c, d that are bound to a: 1 (xy), 2 (xyz) or 3 (xyzt)."""
         return len(self.dimensions) - 1
 
     def _diagonal(self) -> NDArray[np.int64]:
@@ -112,7 +112,7 @@ class DiagonalLayout:
 
     @property
     def diagonal_entries(self) -> int:
-        """How many entries the diagonal part has: counted, a's neighbours to the power of the bound axes."""
+        """The number of entries in the diagonal part: for each a, its neighbours to the power of the bound axes."""
         side = nodes_per_axis(self.interval)
         position = np.arange(side)
         near = np.minimum(position, self.width) + np.minimum(side - 1 - position, self.width) + 1
@@ -121,15 +121,15 @@ class DiagonalLayout:
 
     @property
     def entries(self) -> int:
-        """Entries of both parts together."""
+        """The number of entries in both parts together."""
         return self.diagonal_entries + nodes_per_axis(self.coarse) ** 4
 
     def nodes(self) -> NDArray[np.int64]:
-        """The taps of every entry, diagonal part first, 0..256: shape (entries, 4)."""
+        """Return the taps of every entry, diagonal part first, 0..256: shape (entries, 4)."""
         return np.concatenate([self._diagonal() << self.interval, _grid(self.coarse) << self.coarse])
 
     def edges(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The entries, first and second of each pair, whose nodes are one step apart in the same part."""
+        """Return the first and the second entries of all pairs with nodes one step apart in the same part."""
         diagonal, coarse = _pairs(self._diagonal()), _pairs(_grid(self.coarse))
         first, second = (
             np.concatenate([near, far + self.diagonal_entries]) for near, far in zip(diagonal, coarse, strict=True)
@@ -137,7 +137,7 @@ class DiagonalLayout:
         return first, second
 
     def directory(self) -> NDArray[np.int64]:
-        """Where the diagonal part holds a fine node: index by the node's dense entry index; -1 where it does not."""
+        """Return each fine node's place in the diagonal part, by its dense entry index; -1 if it is not there."""
         side = nodes_per_axis(self.interval)
         dense = np.ravel_multi_index(tuple(self._diagonal().T), (side,) * 4)
         found = np.full(side**4, -1, dtype=np.int64)
@@ -146,15 +146,15 @@ class DiagonalLayout:
 
     @property
     def parts(self) -> tuple[tuple[str, int], ...]:
-        """The arrays a table is stored in: (name, entries)."""
+        """The arrays that a table is stored in: (name, entries)."""
         return (("diagonal", self.diagonal_entries), ("coarse", nodes_per_axis(self.coarse) ** 4))
 
     def numbers(self) -> list[int]:
-        """As the compiled core takes it: interval, coarse interval, width, bound axes."""
+        """Return interval, coarse interval, width and bound axes, as the compiled core takes them."""
         return [self.interval, self.coarse, self.width, self.bound_axes]
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON-ready data."""
+        """Return JSON-ready data."""
         return {
             "kind": "diagonal",
             "interval": self.interval,
@@ -177,7 +177,7 @@ def layout_from_json(data: Any) -> Layout:
         "dense": DenseLayout,
         "diagonal": DiagonalLayout,
     }
-    if not isinstance(data, dict) or data.get("kind") not in list(kinds):  # a list, for the kind may not be hashable
+    if not isinstance(data, dict) or data.get("kind") not in list(kinds):  # a kind may not be hashable
         raise ValueError(f"table layout is {shown(data)}, expected a kind of {sorted(kinds)}")
     fields = {key: value for key, value in data.items() if key != "kind"}
     if any(type(value) is not (str if key == "dimensions" else int) for key, value in fields.items()):

@@ -143,11 +143,6 @@ TASKS: dict[str, Task] = {task.name: task for task in _ALL}
 """Every task by its name, in the order of tables."""
 
 
-def planes_of(task: str) -> Planes:
-    """Return what the models of a task are trained on."""
-    return TASKS[task].planes
-
-
 def options() -> dict[str, dict[str, Option]]:
     """Return the options of all tasks: {option: {task that has it: the option there}}."""
     found: dict[str, dict[str, Option]] = {}

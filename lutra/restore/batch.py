@@ -1,4 +1,4 @@
-"""Many files restored in one go: what is read and written where, what is done already, what failed."""
+"""Restore many files: plan what is read and written where, skip what is done, and report what failed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lutra.imaging.files import SUFFIXES
+from lutra.imaging.decoding import SUFFIXES
 from lutra.imaging.folders import image_size
-from lutra.imaging.pictures import check_writable, read_picture, write_picture
+from lutra.imaging.images import check_writable, read_picture, write_picture
 from lutra.imaging.walk import identity, say_left_out, summary, walk
 from lutra.restore.done import Done
 from lutra.restore.restorer import Restorer
@@ -35,12 +35,12 @@ class Job:
 
 
 def plan(inputs: Sequence[Path], output: Path, suffix: str | None = None) -> list[Job]:
-    """Return what to restore, and where to; warns of what is left out in folders.
+    """Return what to restore and where to write it; warn of what is left out in folders.
 
     Args:
         inputs: files, and folders, which are searched with all their subfolders.
-        output: for a single file, a file (with a known suffix) or a folder; else a folder. Names are kept, for
-            folders relative to them.
+        output: a folder, or a file with a known suffix for a single input. Results keep the names of the inputs, and
+            their places below a folder.
         suffix: the results' suffix, such as ".png"; None keeps each file's own.
 
     Raises:
@@ -77,8 +77,8 @@ def run(
     Args:
         restorer: the model.
         job: the file, and where its result goes.
-        threads: as `Restorer.restore` takes them.
-        quality: as `write_picture` takes it.
+        threads: the number of threads, as for `Restorer.restore`.
+        quality: the quality of JPEG and WebP, as for `write_picture`.
         max_pixels: refuse a picture with a larger result before it is decoded; None for `MAX_PIXELS`.
 
     Raises:
@@ -99,7 +99,7 @@ def run(
 
 
 def run_all(jobs: Sequence[Job], work: Callable[[Job], None], failed: Callable[[str], None]) -> Iterator[Job]:
-    """Do every job, telling `failed` of those that could not be done; yields each job after it."""
+    """Do every job, call `failed` with the error of each that could not be done, and yield each job after it."""
     for job in jobs:
         try:
             work(job)
@@ -110,7 +110,7 @@ def run_all(jobs: Sequence[Job], work: Callable[[Job], None], failed: Callable[[
 
 
 def _files(path: Path, output: Path) -> Iterator[tuple[Path, Path]]:
-    """The files of an input, each with the name that its result is to have in the output folder."""
+    """Yield the files of an input, each with the name of its result in the output folder."""
     if not path.is_dir():
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file or folder")
@@ -120,7 +120,7 @@ def _files(path: Path, output: Path) -> Iterator[tuple[Path, Path]]:
     in_place = own_folder is not None and identity(path) == own_folder
 
     def is_result(folder: Path) -> bool:
-        """Whether a folder holds results, which are no sources."""
+        """Return whether a folder holds results, which are no sources."""
         return not in_place and (identity(folder) == own_folder or folder.resolve().is_relative_to(own))
 
     found = walk(path, skip=is_result)
@@ -132,7 +132,7 @@ def _files(path: Path, output: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _checked(jobs: list[Job]) -> list[Job]:
-    """Refuse results that would replace an input or each other, by whichever of its names a file is called."""
+    """Refuse results that would replace an input or each other, whichever names the files have."""
     inputs = {identity(job.source) for job in jobs} - {None}
     same: dict[Path, Job] = {}
     alike: dict[str, Job] = {}
@@ -149,19 +149,19 @@ def _checked(jobs: list[Job]) -> list[Job]:
 
 
 def _folded(path: Path) -> str:
-    """Return a path as file systems compare it that do not tell upper from lower case."""
+    """Return a path in the form that file systems without a difference of upper and lower case compare."""
     return unicodedata.normalize("NFC", str(path)).casefold()
 
 
 def _ignores_case(folder: Path) -> bool:
-    """Return whether a folder that is there or will be made does not tell upper from lower case, by trying."""
+    """Return whether a folder, which may not exist yet, treats upper and lower case as equal, by trying."""
     while not folder.exists():
         folder = folder.parent
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".lutra-case-") as file:
             path = Path(file.name)
             return path.with_name(path.name.upper()).exists()
-    except OSError:  # nothing can be written there, as each result will say
+    except OSError:  # nothing can be written there, which each result will report
         return False
 
 

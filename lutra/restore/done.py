@@ -1,8 +1,7 @@
-"""What made the results in a folder: a line of JSON for each, in a small file among them."""
+"""A record of what made the results in a folder: a line of JSON for each, in a small file among them."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -11,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lutra.files import sha256_of
+
 RECORD = ".lutra-restored.jsonl"
-"""The file's name. Of several lines for one result, the last one counts."""
+"""The file's name. The last of several lines for one result counts."""
 _OF_QUALITY = (".jpg", ".jpeg", ".webp")
 
 
@@ -20,7 +21,7 @@ _OF_QUALITY = (".jpg", ".jpeg", ".webp")
 class Making:
     """What decides a result besides its source.
 
-    model: SHA-256 of the model's file. quality: of JPEG and WebP, as it was asked for.
+    model: SHA-256 of the model's file. quality: the quality of JPEG and WebP that was asked for.
     """
 
     model: str
@@ -29,14 +30,14 @@ class Making:
     @staticmethod
     def of(model: Path, quality: int | None) -> Making:
         """Read the model's file for its checksum. Raises OSError where it cannot be read."""
-        return Making(hashlib.sha256(model.read_bytes()).hexdigest(), quality)
+        return Making(sha256_of(model), quality)
 
 
 class Done:
     """The record of a folder's results. It may be written to by several processes: each adds whole lines."""
 
     def __init__(self, folder: Path, making: Making) -> None:
-        """Read the record of `folder`, if there is one; lines that are no such records are passed over."""
+        """Read the record of `folder`, if there is one; damaged lines are skipped."""
         self._path, self._making = folder / RECORD, making
         self._lines: dict[str, dict[str, Any]] = {}
         try:
@@ -60,19 +61,19 @@ class Done:
 
     @contextmanager
     def adding(self, source: Path, target: Path) -> Iterator[None]:
-        """Record, after a block that makes `target` of `source`, that it did.
+        """Record that the block made `target` of `source`, after it has.
 
         Raises:
-            OSError: the source cannot be found or the record not be written.
+            OSError: the source cannot be found, or the record cannot be written.
         """
-        made_from = self._source(source)  # before the block, which may take long
+        made_from = self._source(source)  # read before the block, which may take long
         yield
         line = self._line(made_from, target)
         self._lines[self._name(target)] = line
         with self._path.open("ab+") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(size - 1, 0))
-            cut = size > 0 and file.read(1) != b"\n"  # as where a disk was full
+            cut = size > 0 and file.read(1) != b"\n"  # as after a full disk
             file.write((("\n" if cut else "") + json.dumps(line, sort_keys=True) + "\n").encode())
 
     def _name(self, target: Path) -> str:

@@ -1,4 +1,4 @@
-"""Ready to restore: a model file in, arrays or Pillow images through; the compiled engine where it is, else torch."""
+"""Restore arrays and Pillow images by a model: on the compiled engine where there is one, else through torch."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from PIL import Image
 from lutra import _core, engine, limits
 from lutra.imaging.alpha import enlarge_alpha, fill_hidden
 from lutra.imaging.colour import rgb_to_y, with_luma
-from lutra.imaging.files import Refused
-from lutra.imaging.pictures import is_opaque, to_pixels
+from lutra.imaging.decoding import Refused
+from lutra.imaging.images import is_opaque, to_pixels
 from lutra.imaging.resize import imresize
 from lutra.model import artifact
 from lutra.model.artifact import Artifact
@@ -28,13 +28,13 @@ Run = Callable[[Pixels, int | None, Pixels | None], Pixels]
 
 SLOW = (
     "the compiled engine is not installed, so torch restores, many times slower; "
-    "`pip install --force-reinstall --no-deps lutra` with a C++ compiler at hand builds it"
+    "`pip install --force-reinstall --no-deps lutra` builds it where there is a C++ compiler"
 )
-_torch_lock = threading.Lock()  # torch's number of threads belongs to the whole process
+_torch_lock = threading.Lock()  # the whole process shares torch's number of threads
 
 
 def _renew_lock() -> None:
-    """Replace the lock, which a thread that a forked child does not have may have held."""
+    """Replace the lock in a forked child, because a thread that only the parent has may hold it."""
     global _torch_lock
     _torch_lock = threading.Lock()
 
@@ -73,12 +73,12 @@ class Restorer:
         self._run = _engine_run(model) if self.backend == "engine" else _torch_run(model, device)
 
     def __reduce__(self) -> tuple[Callable[[Artifact, str], Restorer], tuple[Artifact, str]]:
-        """Let another process, which gets a copy, make what runs the model there."""
+        """Let another process, which gets a copy, compile the model there."""
         return _restorer, (self.artifact, self.device)
 
     @property
     def scale(self) -> int:
-        """How many times larger the result is, per side."""
+        """The factor by which each side of an image grows."""
         return self.artifact.description.scale
 
     @overload
@@ -92,17 +92,17 @@ class Restorer:
     ) -> Pixels | Image.Image:
         """Restore a picture in the planes that the model was trained on.
 
-        Most models restore red, green and blue each by itself. Those that were trained on luma restore the luma and
-        keep the chroma. Alpha is not restored: it is enlarged by bicubic interpolation, and hidden colours are filled
+        Most models restore red, green and blue separately. Those that were trained on luma restore the luma and keep
+        the chroma. Alpha is not restored: it is enlarged by bicubic interpolation, and hidden colours are filled
         from the visible ones near them.
 
         Args:
             image: uint8 (H, W) gray, (H, W, 2) gray and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha, 0..255; or
                 a Pillow image, whose palette or 1-bit pixels are converted first. EXIF orientation is not applied.
-            threads: how many to use; None for one per processor that this process may use. The result does not
+            threads: the number of threads; None for one per processor that this process may use. The result does not
                 depend on it.
-            out: for an array, a C-contiguous uint8 array that takes the result and is returned, such as one kept from
-                frame to frame of a video; it shares no memory with `image`.
+            out: a C-contiguous uint8 array that takes the result of an array and is returned, such as one that is
+                kept from frame to frame of a video; it shares no memory with `image`.
 
         Returns:
             The same kind: an array of `scale` times the height and width and as many channels, or a Pillow image
@@ -129,7 +129,7 @@ class Restorer:
 
         Args:
             image: uint8 (H, W) or (H, W, 3), each plane by itself.
-            threads: as `restore` takes them.
+            threads: the number of threads, as for `restore`.
 
         Returns:
             (H * scale, W * scale), or with 3 channels, uint8.
@@ -162,14 +162,14 @@ class Restorer:
         return np.concatenate([np.atleast_3d(restored), enlarged[:, :, None]], axis=2, out=out)
 
     def _restore_colour(self, colour: Pixels, threads: int | None, out: Pixels | None) -> Pixels:
-        """Restore (H, W) or (H, W, 3) by each of its planes, or by its luma."""
+        """Restore (H, W) or (H, W, 3): each of its planes, or its luma."""
         if self.artifact.trained_planes == "each":
             return self._run(colour, threads, out)
         luma = _luma(colour)
         stored = np.rint(luma).astype(np.uint8)
         restored = self._run(stored, threads, None)
         base = imresize(colour, self.scale) if self.scale > 1 else colour
-        # Where sizes stay, a luma that the model leaves alone stays: rounding it is no part of the change.
+        # Where sizes stay, a luma that the model does not change must stay, so its rounding does not count as a change.
         before = _luma(base) if self.scale > 1 else stored.astype(np.float64)
         changed = with_luma(base, restored - before)
         if out is None:
@@ -188,7 +188,7 @@ def _restorer(model: Artifact, device: str) -> Restorer:
 
 
 def _suits_engine(model: Artifact) -> bool:
-    """Whether it is all tables, in fixed point."""
+    """Return whether a model is all tables, in fixed point."""
     real = model.description.tap_bits is None and any(name.endswith((".sampler", ".adarl")) for name in model.tensors)
     return model.is_tables and not real
 
@@ -214,7 +214,7 @@ def _torch_run(model: Artifact, device: str) -> Run:
         raise ValueError(f"device is {device!r}, expected cpu or cuda") from None
     if place.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device is {device!r}, but torch finds no CUDA device here")
-    if device == "cpu" and not engine.available() and not _core.broken:  # else it has been said why
+    if device == "cpu" and not engine.available() and not _core.broken:  # else a warning has told why
         warnings.warn(SLOW, RuntimeWarning, stacklevel=4)
     ready = from_artifact(model).to(place)
 
@@ -239,5 +239,5 @@ def _why_torch(model: Artifact, device: str) -> str:
         return f"device {device!r} needs torch"
     if not engine.available():
         why = f"{_core.reason}; reinstall" if _core.broken else "reinstall"
-        return f"restoring needs the compiled engine ({why} lutra with a C++ compiler at hand) or torch"
+        return f"restoring needs the compiled engine ({why} lutra where there is a C++ compiler) or torch"
     return "the model is a network or samples real-valued taps, which needs torch"

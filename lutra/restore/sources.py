@@ -1,4 +1,4 @@
-"""Where a model comes from: a file, a name of the zoo, or an address with a checksum, fetched once."""
+"""Find a model: a file, a name of the zoo, or an address with a checksum, which is fetched once."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lutra import zoo
-from lutra.files import write_whole
+from lutra.files import sha256_of, write_whole
 
 if TYPE_CHECKING:
     from urllib.request import HTTPRedirectHandler
 
 MAX_BYTES = 256 << 20
-"""The largest model that is fetched; the largest published system has 18 MB of tables."""
+"""The largest model that is fetched; the largest published system has 17.3 MiB of tables."""
 TIMEOUT = 30.0
 """Seconds that a server may stay silent."""
 TOTAL_TIME = 600.0
@@ -27,7 +27,7 @@ _BLOCK = 1 << 16
 
 
 def find(model: str | PathLike[str]) -> Path:
-    """The file of a model.
+    """Return the file of a model.
 
     Args:
         model: a file; a name that `lutra models` lists; or an address `https:` or `file:` that ends in
@@ -35,7 +35,7 @@ def find(model: str | PathLike[str]) -> Path:
 
     Raises:
         FileNotFoundError: it is neither a file nor a name of the zoo.
-        ValueError: the address is incomplete, or what it leads to is too large or not what the checksum says.
+        ValueError: the address is incomplete, or the file there is too large or does not match the checksum.
         OSError: the address cannot be reached.
     """
     text = os.fspath(model)
@@ -52,7 +52,7 @@ def find(model: str | PathLike[str]) -> Path:
 
 
 def cache() -> Path:
-    """The folder of fetched models: $LUTRA_CACHE, or `lutra` in the user's folder for caches."""
+    """Return the folder of fetched models: $LUTRA_CACHE, or `lutra` in the user's folder for caches."""
     if own := os.environ.get("LUTRA_CACHE"):
         return Path(own)
     if sys.platform == "win32":
@@ -73,7 +73,7 @@ def _fetch(address: str, scheme: str) -> Path:
         raise ValueError(f"{address}: no checksum, expected the address to end in #sha256= and 64 hexadecimal digits")
     expected = checksum[1].lower()
     path = cache() / f"{expected}.safetensors"
-    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == expected:
+    if path.is_file() and sha256_of(path) == expected:
         return path
     content = _download(location)
     found = hashlib.sha256(content).hexdigest()
@@ -110,7 +110,7 @@ def _redirects() -> HTTPRedirectHandler:
 
 def _read(response: BinaryIO, location: str) -> bytes:
     content, end = bytearray(), time.monotonic() + TOTAL_TIME
-    while block := response.read1(_BLOCK):  # type: ignore[attr-defined]  # what is there, so that time is looked at
+    while block := response.read1(_BLOCK):  # type: ignore[attr-defined]  # returns what has arrived, so that the time is checked
         content += block
         if len(content) > MAX_BYTES:
             raise ValueError(f"{location}: more than {MAX_BYTES} bytes, which no model has")

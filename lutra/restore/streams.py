@@ -1,4 +1,4 @@
-"""Restoring from standard input or to standard output, by way of temporary files."""
+"""Restore from standard input or to standard output, by way of temporary files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lutra.imaging.files import SUFFIXES
+from lutra.imaging.decoding import SUFFIXES
 from lutra.restore.batch import Job
 
 _STANDARD_INPUT = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
@@ -24,10 +24,10 @@ def restore(work: Callable[[Job], None], inputs: Sequence[Path], output: Path, s
     """Restore one picture, from or to a standard stream.
 
     Args:
-        work: restores a file.
+        work: a function that restores a file.
         inputs: one file, or - for standard input.
         output: a file, or - for standard output.
-        suffix: the result's; None for that of the file read, else .png.
+        suffix: the result's suffix; None for that of the file read, or else .png.
 
     Raises:
         ValueError: there are several inputs, or a folder among the names, or standard output is a terminal.

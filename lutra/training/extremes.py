@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lutra.model.tasks import Planes, planes_of
+from lutra.model.tasks import TASKS, Planes
 from lutra.reference.interpreter import LutModel
 from lutra.reference.units import LutUnit, Table
 
@@ -40,7 +40,7 @@ def keep_extremes(model: LutModel, task: str) -> LutModel:
     last = [result.unit(unit.name) for unit in result.description.steps[-1].units]
     if not all(isinstance(unit.function, Table) for unit in last):
         raise ValueError("model: found networks in its last step, expected tables")
-    for level in ENDS[planes_of(task)]:
+    for level in ENDS[TASKS[task].planes]:
         for _ in range(_ROUNDS):
             if not _move(result, last, level):
                 break

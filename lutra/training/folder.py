@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from lutra.imaging.degrade import Degradation
-from lutra.imaging.files import read_image
 from lutra.imaging.folders import find_images
+from lutra.imaging.images import read_image
 from lutra.training.images import Image, Images
 
 

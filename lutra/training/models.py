@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lutra.model import artifact
+from lutra.model import artifact, families
 from lutra.model.description import NetworkSpec
-from lutra.model.families import registry
 from lutra.model.layouts import DenseLayout, Layout
 from lutra.reference.build import untrained
 from lutra.reference.convert import to_artifact
@@ -28,7 +27,7 @@ def new_tables(
     """Return a family's model as tables that interpolate, to be trained.
 
     Args:
-        family: a key of `lutra.model.families.registry.FAMILIES`, such as "mulut".
+        family: a key of `lutra.model.families.FAMILIES`, such as "mulut".
         scale: upscaling factor, 1..4; 1 for tasks that keep the size.
         layout: how the tables store their nodes; None for every 16 levels, dense.
         coarse: intervals, in bits, of coarser grids that are trained along and added (see `multigrid`).
@@ -42,7 +41,7 @@ def new_tables(
         2
     """
     network = NetworkSpec("plain", width=1, depth=0, bound="clamp", linear=True)
-    model = untrained(registry.describe(family, scale, options), network)
+    model = untrained(families.describe(family, scale, options), network)
     return multigrid.spread(to_tables(model, layout or DenseLayout(4)), coarse)
 
 

@@ -1,4 +1,4 @@
-"""The models that come with the library: `*.safetensors` files beside this one, known by their names."""
+"""The models that come with the library: the `*.safetensors` files in this folder, known by their names."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from lutra.model.tasks import TASKS
 
 FOLDER = Path(__file__).parent
 SETS = ("Set5", "Set12", "classic5")
-"""Whose scores are shown, in this order, whatever else a model was scored on."""
+"""Image sets whose scores `lutra models` prefers, in order."""
 
 
 def models() -> dict[str, Path]:
-    """The models' files by name, sorted."""
+    """Return the models' files by name, sorted."""
     return {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}
 
 
 def facts(path: Path) -> tuple[str, str, str, str, str]:
-    """Of a model's file: task with its options, scale, bytes, score and licence; empty where the file does not say.
+    """Return task with strength, scale, bytes, score and licence of a model's file; what it does not hold is empty.
 
     The licence is the provenance's field `licence`; the score is the first measure of the field's first image set among
     the metrics, such as "Set5 29.83 dB".

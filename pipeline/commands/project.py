@@ -59,11 +59,11 @@ app.add_typer(track, name="track")
 
 @track.command("sync")
 def sync(params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Send the runs that wait since MLflow did not answer."""
+    """Send the runs that MLflow lacks: it did not answer, the stage was killed, or the database was lost."""
     from pipeline import tracking
     from pipeline.params import load
 
     sent, waiting = tracking.sync(load(params).tracking)
     if waiting:
-        raise ValueError(f"{waiting} waiting: of stages that still run, for another server, or refused by this one")
+        raise ValueError(f"sent {sent}; {waiting} wait: for another server, refused by this one, or still running")
     print(f"sent {sent}, nothing waits")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from PIL import ImageFile
 
-from lutra.imaging.files import open_image, read_image
+from lutra.imaging.decoding import open_image
 from lutra.imaging.folders import Entry, find_images
+from lutra.imaging.images import read_image
 from lutra.terminal import Table
 from pipeline.data.catalogue import DATA, Downloaded, Packaged, catalogue
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
-from lutra.imaging.files import SUFFIXES
+from lutra.imaging.decoding import SUFFIXES
 from lutra.imaging.folders import Entry, find_images, image_size
 from pipeline.data.catalogue import Downloaded
 

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutra.files import sha256_of
-from lutra.imaging.files import open_image, read_image
+from lutra.imaging.decoding import open_image
 from lutra.imaging.folders import Entry, find_images
+from lutra.imaging.images import read_image
 from lutra.imaging.resize import imresize
 from lutra.training.images import evenly_spaced
 from pipeline import PROJECT

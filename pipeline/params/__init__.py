@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from lutra.model.description import NetworkSpec
-from lutra.model.families.registry import FAMILIES, describe, network_spec
+from lutra.model.families import FAMILIES, describe, network_spec
 from pipeline import PROJECT
 from pipeline.params import reading
 from pipeline.params.images import DataParams, DeadLeavesParams, TaskParams

@@ -17,8 +17,8 @@ from lutra.evaluation.protocols import LABELS, Protocol
 from lutra.imaging.metrics import CEILING
 from pipeline.reporting import charts, rows
 from pipeline.reporting.charts import Chart, Line, Mark, Point
+from pipeline.reporting.papers import Published, order
 from pipeline.reporting.pictures import Picture
-from pipeline.reporting.published import Published, order
 from pipeline.reporting.rows import Shown
 from pipeline.reporting.speed import Speed
 from pipeline.running import provenance

@@ -19,7 +19,7 @@ from lutra.imaging.sheet import Crop, choose_crop
 from lutra.restore.restorer import Restorer
 from lutra.training.images import interleaved
 from pipeline.data.packed import PackedImages
-from pipeline.reporting.published import order
+from pipeline.reporting.papers import order
 
 Image = NDArray[np.uint8]
 WIDTH, HEIGHT = 384, 288  # of what is shown, pixels of the clean image at most: its double fits a page

@@ -17,7 +17,7 @@ from lutra.model import artifact
 from lutra.model.artifact import Artifact
 from lutra.model.tasks import TASKS
 from pipeline import PROJECT
-from pipeline.reporting.published import order, title
+from pipeline.reporting.papers import order, title
 from pipeline.reporting.results import Result
 from pipeline.running.job import Job
 from pipeline.running.provenance import train_name
@@ -148,7 +148,7 @@ def card(name: str, recorded: Record, model: Artifact, licence: str) -> str:
         "",
         f"Protocol: {result.protocol}.",
         "",
-        f"Command: {recorded.command}. Parameters and versions: `results/{recorded.experiment}.json`.",
+        f"Command: `{recorded.command}`. Parameters and versions: `results/{recorded.experiment}.json`.",
         "",
         f"Licence: the tables are under the project's licence; {licence}.",
     ]

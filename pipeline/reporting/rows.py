@@ -8,7 +8,7 @@ from typing import Any
 
 from lutra.evaluation.protocols import LABELS, Protocol
 from pipeline.reporting.charts import Mark
-from pipeline.reporting.published import Published, title
+from pipeline.reporting.papers import Published, title
 from pipeline.reporting.results import KINDS, Result, Scores
 from pipeline.reporting.speed import Speed
 

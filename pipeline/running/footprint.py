@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lutra.evaluation.protocols import Protocol
+from lutra.model import families
 from lutra.model.artifact import layout_for
 from lutra.model.description import Description, NetworkSpec
-from lutra.model.families import registry
 from pipeline.data.packed import read_index
 from pipeline.params import Experiment, FitParams, TrainParams
 
@@ -55,7 +55,7 @@ def of_training(block: Experiment, settings: FitParams, data: Path, protocol: Pr
         data: the prepared folder; FileNotFoundError if it is not there.
         protocol: of the task.
     """
-    description = registry.describe(block.family, protocol.scale, block.model.model_dump())
+    description = families.describe(block.family, protocol.scale, block.model.model_dump())
     train = settings if isinstance(settings, TrainParams) else None
     direct = train is not None and train.method == "network"
     network = block.network_spec() if train is not None and not train.makes_tables else None

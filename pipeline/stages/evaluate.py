@@ -10,11 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lutra.evaluation.protocols import Protocol
-from lutra.evaluation.scoring import sheet
+from lutra.evaluation.scoring import Sample, Scored, score, sheet
 from lutra.files import all_at_once, whole_folder, write_whole
 from lutra.model import artifact
 from lutra.restore.restorer import Restorer
@@ -27,20 +24,8 @@ from pipeline.reporting import compared, speed
 from pipeline.reporting.results import Result
 from pipeline.running.job import Job
 
-Image = NDArray[np.uint8]
 Scores = dict[str, dict[str, float]]
 """Scores of one image: {kind: {measure: value}}; a kind is the baseline, network, exported or finetuned."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One evaluation image with its restorations by every kind, and their scores."""
-
-    name: str
-    input: Image
-    target: Image
-    restored: dict[str, Image]
-    scores: Scores
 
 
 def run(job: Job) -> None:
@@ -59,9 +44,9 @@ def run(job: Job) -> None:
         stage="evaluate",
         experiment=job.name,
         root=job.root,
-        note=f"Protocol: {protocol.text}.",
         **compared.settings(job.params, job.name),
     ) as log:
+        log.note(f"Protocol: {protocol.text}.")
         packed.check(data, *(folder.name for folder in _folders(data)))
         with all_at_once():
             with whole_folder(out["sheets"]) as sheets:
@@ -142,9 +127,13 @@ class _Sheets:
     def _png(self, scored: Scored) -> bytes:
         protocol = self.protocol
         kinds = {protocol.baseline_name: protocol.baseline_name, f"{self.experiment} (table)": "finetuned"}
-        shown = {label: (scored.restored[kind], scored.scores[kind]) for label, kind in kinds.items()}
+        shown = Scored(
+            scored.sample,
+            {label: scored.restored[kind] for label, kind in kinds.items()},
+            {label: scored.scores[kind] for label, kind in kinds.items()},
+        )
         buffer = io.BytesIO()
-        drawn = sheet(scored.input, scored.target, shown, protocol, title=protocol.titled(scored.name))
+        drawn = sheet(shown, protocol, title=protocol.titled(scored.sample.name))
         drawn.save(buffer, format="PNG", optimize=True)
         return buffer.getvalue()
 
@@ -153,21 +142,19 @@ def _score_set(name: str, images: PackedImages, models: Mapping[str, Restorer], 
     """Return the scores of a set's images by name, and draw their sheets."""
     rows = {}
     for number, scored in enumerate(_score(images, models, sheets.protocol)):
-        rows[scored.name] = scored.scores
+        rows[scored.sample.name] = scored.scores
         sheets.draw(name, number, scored)
     return rows
 
 
 def _score(images: PackedImages, models: Mapping[str, Restorer], protocol: Protocol) -> Iterator[Scored]:
+    methods = {protocol.baseline_name: protocol.baseline} | {name: one.restore_planes for name, one in models.items()}
     for index, name in enumerate(images.names):
-        degraded, target = interleaved(images.input(index)), interleaved(images.target(index))
-        restored = {protocol.baseline_name: protocol.baseline(degraded)}
-        restored |= {kind: model.restore_planes(degraded) for kind, model in models.items()}
+        sample = Sample(name, interleaved(images.input(index)), interleaved(images.target(index)))
         try:
-            scores = {kind: protocol.score(image, target) for kind, image in restored.items()}
+            yield score(sample, methods, protocol)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
-        yield Scored(name, degraded, target, restored, scores)
 
 
 def _kinds(rows: dict[str, dict[str, Scores]]) -> list[str]:

@@ -19,7 +19,7 @@ from lutra.restore.restorer import Restorer
 from pipeline import tracking
 from pipeline.declaration import find
 from pipeline.params import Experiment, Params
-from pipeline.reporting import page, published, speed
+from pipeline.reporting import page, papers, speed
 from pipeline.reporting.page import Made
 from pipeline.reporting.pictures import BUDGET, pictures
 from pipeline.reporting.results import Result
@@ -129,7 +129,7 @@ def _section(
         task,
         protocol,
         shown,
-        published.beside(protocol, _sets(results)),
+        papers.beside(protocol, _sets(results)),
         speed.measure(models, protocol.scale) if timed else None,
         pictures(data / "evaluate", models, protocol, budget),
     )

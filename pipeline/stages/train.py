@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from lutra.model.families import registry
+from lutra.model import families
 from lutra.reference.build import untrained
 from lutra.reference.interpreter import LutModel
 from lutra.training import checkpoint, least_squares
@@ -23,7 +23,7 @@ def run(job: Job) -> None:
     Without a network to train (`TrainParams.makes_tables`) the file holds tables already, and export keeps them.
     """
     block = job.block
-    description = registry.describe(block.family, job.task_params.protocol().scale, block.model.model_dump())
+    description = families.describe(block.family, job.task_params.protocol().scale, block.model.model_dump())
     model = untrained(description, block.network_spec(), block.train.seed)
     if block.train.makes_tables:
         model = to_tables(model, block.table.layout())

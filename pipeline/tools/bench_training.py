@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lutra.evaluation import bench
 from lutra.imaging.resize import imresize
-from lutra.model.families import registry
+from lutra.model import families
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.reference import lookup
 from lutra.reference.build import build
@@ -100,8 +100,8 @@ def table(record: Mapping[str, Any]) -> Table:
 
 def _measured(family: Family, lr: Tensor, hr: Tensor) -> dict[str, float]:
     torch.manual_seed(0)
-    description = registry.describe(family.family, SCALE, dict(family.options))
-    network = build(description, registry.network_spec(family.family))
+    description = families.describe(family.family, SCALE, dict(family.options))
+    network = build(description, families.network_spec(family.family))
     tables = to_tables(network, family.layout)
     steps = {
         "finetune_reference": _step(tables, lr, hr, "reference"),

@@ -1,7 +1,7 @@
 """Models in MLflow: an evaluated model is logged as a pyfunc, registered, and compared with those before it.
 
 A registered model is a task with its options, such as lutra-sr-x4; each different model file is a version of it.
-The alias `best` is at the version with the best score; of equal ones at the smallest, then the oldest.
+The alias `best` marks the version with the best score.
 """
 
 import io
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 SERVED = Path(__file__).with_name("served.py")
 BEST = "best"
-MAX_PIXELS = 2**24  # of a served image; the result has scale**2 times as many
-# lutra is not on PyPI: to name it would let pip install whatever somebody put there under its name
+MAX_PIXELS = 2**24  # in a served image; the result has scale**2 times as many
+# lutra is not on PyPI: if it were listed, pip would install whatever somebody put there under its name
 _REQUIREMENTS = ("mlflow", "numpy", "pillow", "safetensors")
 
 
 def register(client: "MlflowClient", experiment_id: str, run_id: str, model: Mapping[str, Any]) -> str:
-    """Make a model a version, or find the version that it is already, and move `best` where it belongs.
+    """Make a model a version of a registered model, or update the version that it is already, and move `best`.
 
     Args:
-        client: of MLflow; what it reads must not change meanwhile (`store.lock`).
+        client: MLflow's client; the caller holds `store.lock`, so that what it reads does not change.
         experiment_id: MLflow's experiment, where the model is logged.
-        run_id: of the run that evaluated it.
-        model: `path` and `sha256` of its file, `name` of the registered model, `tags` of the version; among them
-            `score`, `scored` (what the score is: only equals are compared) and `table_bytes`.
+        run_id: the run that evaluated the model.
+        model: `path` and `sha256` of its file, `name` of the registered model, and `tags` of the version. They include
+            `score`, `scored` (the kind of score: only equal kinds are compared) and `table_bytes`.
 
     Returns:
         The id of the logged model, for metrics.
@@ -46,7 +46,7 @@ def register(client: "MlflowClient", experiment_id: str, run_id: str, model: Map
     if logged is None:
         logged = _log(client, experiment_id, run_id, Path(model["path"]), tags)
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-    else:
+    elif logged.source_run_id != run_id:
         client.log_inputs(run_id, models=[LoggedModelInput(logged.model_id)])
     versions = _versions(client, name)
     found = next((one for one in versions if one.tags.get("sha256") == model["sha256"]), None)
@@ -64,10 +64,11 @@ def register(client: "MlflowClient", experiment_id: str, run_id: str, model: Map
 
 
 def best_of(versions: "Sequence[ModelVersion]", scored: str) -> "ModelVersion | None":
-    """Return the version with the best score; of equal ones the smallest, then the oldest; None for no such score.
+    """Return the version with the best score of the kind `scored`, or None if there is none.
 
-    An infinite score, which older versions gave a set with an image restored exactly, is below all others: it hides
-    how well the rest of the set was restored. Versions whose tags are incomplete do not compete: anybody may set one.
+    Of equal scores the smallest model wins, then the oldest. An infinite score, which older versions gave to a set with
+    an image restored exactly, ranks below all others: it hides how well the rest of the set was restored. Versions
+    whose tags are incomplete do not compete: anybody may set a tag.
     """
     places = {_place(one): one for one in versions if one.tags.get("scored") == scored}
     known = [place for place in places if place is not None]
@@ -86,9 +87,9 @@ def save(folder: Path, model: Path, **fields: Any) -> None:
     """Write a model file as a pyfunc model to a new folder: `served.py`, the file, a signature and an example.
 
     Args:
-        folder: is made.
+        folder: the folder to make.
         model: the model file.
-        fields: of MLflow's description of the model.
+        fields: further fields of MLflow's description of the model.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow warns of its own modules
@@ -111,7 +112,7 @@ def save(folder: Path, model: Path, **fields: Any) -> None:
 
 
 def _versions(client: "MlflowClient", name: str) -> "list[ModelVersion]":
-    """Of a registered model, which is created when missing."""
+    """Return the versions of a registered model, which is created when missing."""
     if not client.search_registered_models(f"name = '{name}'"):
         description = f"Tables for {name.removeprefix('lutra-')}; `{BEST}` is the one with the best score."
         client.create_registered_model(name, description=description)
@@ -139,12 +140,12 @@ def _log(
         status = "READY"
     finally:
         client.finalize_logged_model(model_id, status)
-    client.set_logged_model_tags(model_id, dict(tags))  # from now on it is found by its hash
+    client.set_logged_model_tags(model_id, dict(tags))  # from now on the hash finds it
     return logged
 
 
 def _example() -> bytes:
-    """A small PNG: a gradient."""
+    """Return a small PNG with gradients."""
     from PIL import Image
 
     file = io.BytesIO()

@@ -1,21 +1,22 @@
-"""Operations of a journal, carried out by MLflow's client."""
+"""Records told to MLflow with its client."""
 
 import contextlib
 import re
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.tracking import record as recording
 from pipeline.tracking import registry, store, views
-from pipeline.tracking.journal import Journal, Operation, Stuck, sha256
+from pipeline.tracking.record import Event, Record, Stuck
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
-TRIES = 3  # of an operation that a server which answers does not take
-_PARAMS_A_BATCH = 100  # MLflow's limits
-_LONGEST_PARAM = 6000
-# What trying again does not change: the server has no such function, the run was deleted, a name is not allowed
+TRIES = 3  # for what a server refuses while it answers
+_METRICS_AT_ONCE, _PARAMS_AT_ONCE, _LONGEST_PARAM = 1000, 100, 6000  # MLflow's limits
+# Errors that another attempt does not change: no such function, a deleted run, a name that is not allowed
 _FINAL = (
     "ENDPOINT_NOT_FOUND",
     "FEATURE_DISABLED",
@@ -26,120 +27,187 @@ _FINAL = (
 
 
 class Sender:
-    """A connection to MLflow that takes journals."""
+    """A connection to MLflow that takes records. What it has taken already may be sent again and changes nothing."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._client = store.connect(uri)
         self._experiments: dict[str, str] = {}
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
 
-    def send(self, journal: Journal) -> None:
-        """Send what waits. What was sent leaves the journal, and what the server refused for good.
+    def send(self, record: Record) -> None:
+        """Send what is to do. What MLflow refuses while it answers is left out, or to be tried again later.
 
-        An operation that fails while the server answers goes to the end, to be tried with what follows later.
-
-        Raises whatever MLflow raises when it does not answer, or refuses to create the run; everything from there on
-        stays.
+        Raises whatever MLflow raises when it does not answer, or refuses to create the run.
         """
-        self._experiment(journal.project)
-        for _ in range(len(journal.operations)):
-            operation = journal.operations[0]
+        self.experiment(record.begin["project"])
+        again = []
+        try:
+            for count, event in _joined(list(record.todo)):
+                try:
+                    getattr(self, f"_{event.kind}")(record, **event.content)
+                except Exception as error:
+                    if event.kind == "create" or not self.answers():
+                        raise
+                    final = getattr(error, "error_code", "") in _FINAL or record.tries + 1 >= TRIES
+                    self._report(event.kind, "left out" if final else "will be tried again", error)
+                    again += [] if final else [event]
+                for _ in range(count):
+                    record.todo.popleft()
+        finally:
+            if again:
+                record.add("tried")
+                record.todo.extend(again)
+
+    def send_waiting(self, folders: Sequence[Path]) -> int:
+        """Send the records in `folders` that are for this server and of no living process; count what went through.
+
+        A record that MLflow once had is sent again if MLflow has lost its run.
+
+        Raises whatever MLflow raises when it does not answer, at once; the first Stuck after the others were sent.
+        """
+        sent, stuck = 0, []
+        for path in (path for folder in folders for path in recording.files(folder)):
             try:
-                getattr(self, f"_{operation['kind']}")(journal, operation)
-            except Exception as error:
-                if operation["kind"] == "create" or not self.answers():
-                    raise
-                operation["tries"] += 1
-                final = getattr(error, "error_code", "") in _FINAL or operation["tries"] >= TRIES
-                self._say(operation["kind"], "left out" if final else "will be tried again", error)
-                if not final:
-                    journal.operations.append(operation)
-            journal.operations.popleft()
+                sent += self._send_file(path)
+            except Stuck as error:
+                stuck.append(error)
+        if sent:
+            store.say(f"sent {sent} {'run' if sent == 1 else 'runs'} that had waited")
+        if stuck:
+            raise stuck[0]
+        return sent
 
     def answers(self) -> bool:
-        """Whether MLflow answers at all."""
+        """Return whether MLflow answers at all."""
         try:
             self._client.search_experiments(max_results=1)
         except Exception:
             return False
         return True
 
-    def _say(self, kind: str, then: str, error: Exception) -> None:
-        if kind not in self._said:
-            self._said.add(kind)
-            store.say(f"{kind} {then}: MLflow says {store.first_line(error)}")
-
-    def _experiment(self, project: str) -> str:
+    def experiment(self, project: str) -> str:
+        """Return the id of MLflow's experiment `project`, which is created when missing."""
         if project not in self._experiments:
             self._experiments[project] = store.experiment_id(self._client, self._uri, project)
         return self._experiments[project]
 
-    def _create(self, journal: Journal, operation: Operation) -> None:
-        """Create the run; where an answer never came, or the process that waited for it died, find it."""
-        experiment, time, tags = self._experiment(journal.project), operation["time"], operation["tags"]
-        if operation["tries"]:
-            asked = self._client.search_runs([experiment], f"attributes.start_time = {time}")
-            journal.run_id = next((run.info.run_id for run in asked if tags.items() <= run.data.tags.items()), "")
-        operation["tries"] += 1
-        if not journal.run_id:
-            with contextlib.suppress(Stuck):  # said when all is sent
-                journal.keep()
-            journal.run_id = str(self._client.create_run(experiment, time, tags, operation["name"]).info.run_id)
+    def _send_file(self, path: Path) -> bool:
+        with recording.opened(path) as record:
+            if record is None or record.begin["server"] != store.shown(self._uri):
+                return False
+            try:
+                if path.parent == store.logged(self._uri):
+                    if self._holds(record.run_id):
+                        record.todo.clear()
+                        return False
+                    record.add("run", id="")
+                self.send(record)
+            except Exception as error:
+                if not self.answers():
+                    raise
+                refused = f"{path}: MLflow refuses it ({store.first_line(error)}); remove it to lose that run"
+                raise Stuck(refused) from None
+            return not record.todo
 
-    def _params(self, journal: Journal, operation: Operation) -> None:
+    def _holds(self, run_id: str) -> bool:
+        """Return whether MLflow has the run; one that a user deleted counts until `mlflow gc` removes it."""
+        try:
+            self._client.get_run(run_id)
+        except Exception as error:
+            if getattr(error, "error_code", "") != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
+        return True
+
+    def _report(self, kind: str, then: str, error: Exception) -> None:
+        if kind not in self._reported:
+            self._reported.add(kind)
+            store.say(f"{kind} {then}: MLflow says {store.first_line(error)}")
+
+    def _create(self, record: Record, time: int, tags: dict[str, str], name: str, **_: Any) -> None:
+        """Create the run, or find it where the answer to an earlier request was lost."""
+        if record.run_id:
+            return
+        experiment = self.experiment(record.begin["project"])
+        found = self._client.search_runs([experiment], f"attributes.start_time = {time}")
+        mine = (run for run in found if record.compared.items() <= run.data.tags.items())
+        run = next(mine, None) or self._client.create_run(experiment, time, tags, name)
+        record.add("run", id=str(run.info.run_id))
+
+    def _params(self, record: Record, params: dict[str, str]) -> None:
         from mlflow.entities import Param
 
-        entries = [Param(key, str(value)[:_LONGEST_PARAM]) for key, value in operation["params"].items()]
-        for batch in _batches(entries, _PARAMS_A_BATCH):
-            self._client.log_batch(journal.run_id, params=batch)
+        entries = [Param(key, value[:_LONGEST_PARAM]) for key, value in params.items()]
+        for start in range(0, len(entries), _PARAMS_AT_ONCE):
+            self._client.log_batch(record.run_id, params=entries[start : start + _PARAMS_AT_ONCE])
 
-    def _metrics(self, journal: Journal, operation: Operation) -> None:
-        self._client.log_batch(journal.run_id, metrics=_metrics(operation["entries"]))
+    def _metrics(self, record: Record, entries: Sequence[Sequence[Any]]) -> None:
+        for start in range(0, len(entries), _METRICS_AT_ONCE):
+            self._client.log_batch(record.run_id, metrics=_metrics(entries[start : start + _METRICS_AT_ONCE]))
 
-    def _text(self, journal: Journal, operation: Operation) -> None:
-        self._client.log_text(journal.run_id, operation["text"], operation["file"])
+    def _text(self, record: Record, file: str, text: str) -> None:
+        self._client.log_text(record.run_id, text, file)
 
-    def _artifact(self, journal: Journal, operation: Operation) -> None:
-        if _unchanged(operation):
-            self._client.log_artifact(journal.run_id, operation["path"], operation["folder"])
+    def _note(self, record: Record, text: str) -> None:
+        self._client.set_tag(record.run_id, "mlflow.note.content", text)
 
-    def _image(self, journal: Journal, operation: Operation) -> None:
+    def _artifact(self, record: Record, path: str, sha256: str, folder: str | None) -> None:
+        if _unchanged(path, sha256):
+            self._client.log_artifact(record.run_id, path, folder)
+
+    def _image(self, record: Record, path: str, sha256: str, key: str, time: int) -> None:
         from PIL import Image
 
-        if not _unchanged(operation):
+        key = re.sub(r"[^A-Za-z0-9_\-./ ]", "_", key)  # what MLflow allows
+        known = (file.path for file in self._client.list_artifacts(record.run_id, "images"))
+        if any(f"{key.replace('/', '~')}+step+0+timestamp+{time}+" in name for name in known):
+            return  # MLflow names every image differently, also one that is sent again
+        if _unchanged(path, sha256):
+            with Image.open(path) as image:
+                self._client.log_image(record.run_id, image, key=key, timestamp=time, synchronous=True)
+
+    def _model(self, record: Record, *, entries: Sequence[Sequence[Any]], **model: Any) -> None:
+        if not _unchanged(model["path"], model["sha256"]):
             return
-        key = re.sub(r"[^A-Za-z0-9_\-./ ]", "_", operation["key"])  # what MLflow allows
-        with Image.open(operation["path"]) as image:
-            self._client.log_image(journal.run_id, image, key=key, timestamp=operation["time"], synchronous=True)
-
-    def _model(self, journal: Journal, operation: Operation) -> None:
-        if not _unchanged(operation):
-            return
-        experiment = self._experiment(journal.project)
+        experiment = self.experiment(record.begin["project"])
+        model["tags"] = {**record.compared, **model["tags"]}
         with store.lock(self._uri):
-            model_id = registry.register(self._client, experiment, journal.run_id, operation)
-        self._client.log_batch(journal.run_id, metrics=_metrics(operation["entries"], model_id))
-        name, names = operation["name"], [entry[0] for entry in operation["entries"]]
-        self._client.set_tag(journal.run_id, "model", name)
-        self._client.set_experiment_tag(experiment, *views.tag(name, operation["tags"]["scored"], names))
+            model_id = registry.register(self._client, experiment, record.run_id, model)
+        self._client.log_batch(record.run_id, metrics=_metrics(entries, model_id))
+        self._client.set_tag(record.run_id, "model", model["name"])
+        view = views.tag(model["name"], model["tags"]["scored"], [entry[0] for entry in entries])
+        self._client.set_experiment_tag(experiment, *view)
 
-    def _end(self, journal: Journal, operation: Operation) -> None:
-        self._client.set_terminated(journal.run_id, operation["status"], operation["time"])
+    def _end(self, record: Record, status: str, time: int) -> None:
+        self._client.set_terminated(record.run_id, status, time)
+        if status == "FINISHED":
+            record.latest = self._becomes_latest(record)
 
-    def _latest(self, journal: Journal, operation: Operation) -> None:
-        tags = operation["tags"]
-        experiment = self._experiment(journal.project)
+    def _becomes_latest(self, record: Record) -> bool:
+        """Take the tag `latest` from the run that this one supersedes; False if a newer run has it."""
+        tags = record.compared
         with store.lock(self._uri):
-            mine = self._client.get_run(journal.run_id)
-            # A root may hold quotes, which a filter has no way to write, so roots are compared here.
-            found = self._client.search_runs([experiment], f"tags.stage = '{tags['stage']}' and tags.latest = 'true'")
+            # A root may hold quotes, which a filter has no way to write, so roots are compared here
+            query = f"tags.stage = '{tags['stage']}' and tags.latest = 'true'"
+            found = self._client.search_runs([self.experiment(record.begin["project"])], query)
             superseded = [run for run in found if tags.items() <= run.data.tags.items()]
-            if any(run.info.start_time > mine.info.start_time for run in superseded):
-                return  # sent late, after a newer one
+            if any(run.info.start_time > record.begin["time"] for run in superseded):
+                return False
             for run in superseded:
                 self._client.set_tag(run.info.run_id, "latest", "false")
-            self._client.set_tag(journal.run_id, "latest", "true")
+            self._client.set_tag(record.run_id, "latest", "true")
+        return True
+
+
+def _joined(events: Sequence[Event]) -> Iterator[tuple[int, Event]]:
+    """Yield events with their count: metrics in a row are joined to one, for few requests."""
+    for kind, group in groupby(events, key=lambda event: event.kind):
+        same = list(group)
+        if kind == "metrics":
+            yield len(same), Event(kind, {"entries": [entry for event in same for entry in event.content["entries"]]})
+        else:
+            yield from ((1, event) for event in same)
 
 
 def _metrics(entries: Sequence[Sequence[Any]], model_id: str | None = None) -> list["Metric"]:
@@ -148,14 +216,10 @@ def _metrics(entries: Sequence[Sequence[Any]], model_id: str | None = None) -> l
     return [Metric(key, value, when, step, model_id=model_id) for key, value, when, step in entries]
 
 
-def _unchanged(operation: Operation) -> bool:
-    """Whether the file is still the one that the stage wrote; says so if not."""
-    path = Path(operation["path"])
-    if path.is_file() and sha256(path) == operation["sha256"]:
-        return True
+def _unchanged(path: str, sha256: str) -> bool:
+    """Return whether a file is still the one that the stage wrote; report it if not."""
+    with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+        if recording.sha256(Path(path)) == sha256:
+            return True
     store.say(f"{path} left out: it is not what the stage wrote any more")
     return False
-
-
-def _batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,7 +1,7 @@
-"""A model as MLflow serves it: image files in, PNG files out. Copied into every logged model, and run from there.
+"""The model that MLflow serves: image files in, PNG files out. MLflow copies this file into every logged model.
 
-Needs lutra and MLflow, and nothing of the pipeline. The result is what `lutra restore` writes: upright, with alpha,
-ICC profile and EXIF. Arrays go to `.restorer.restore` (`unwrap_python_model`).
+It needs lutra and MLflow, and nothing of the pipeline. The result is what `lutra restore` writes: upright, with alpha,
+ICC profile and EXIF. `unwrap_python_model().restorer.restore` restores arrays.
 """
 
 import base64
@@ -22,7 +22,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
-# What begins a file of the formats that are taken: PNG, JPEG, BMP, TIFF, WebP, PPM with PGM
+# First bytes of the accepted formats: PNG, JPEG, BMP, TIFF, WebP, PPM and PGM
 _SIGNATURES = (
     b"\x89PNG",
     b"\xff\xd8\xff",
@@ -35,14 +35,14 @@ _SIGNATURES = (
 
 
 LARGE = 1 << 20
-"""Pixels of an image after which memory is given back."""
+"""Pixels of an image from which on its memory is returned to the system."""
 
 
 class Restoration(PythonModel):
-    """Column `image` of bytes: PNG, JPEG, WebP, TIFF, BMP or PPM of 8 bits a channel in, PNG out.
+    """A model of the column `image`: bytes of PNG, JPEG, WebP, TIFF, BMP or PPM (8 bits per channel) in, PNG out.
 
-    In JSON bytes are base64. Settings (`model_config`): `max_pixels` of an image, and of all images that a process
-    restores at once; `threads` (None: all processors).
+    In JSON the bytes are base64. Settings (`model_config`): `max_pixels` of one image, and of all images together that
+    a process restores at a time; `threads` (None: all processors).
     """
 
     def load_context(self, context: Any) -> None:
@@ -58,7 +58,7 @@ class Restoration(PythonModel):
         self.room = Room()
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Restore every image; MlflowException with one line for one that cannot be."""
+        """Restore every image. Raises MlflowException, with one line, for an image that cannot be restored."""
         settings = context.model_config
         restored = []
         for number, content in enumerate(model_input["image"]):
@@ -71,7 +71,7 @@ class Restoration(PythonModel):
 
     def _restore(self, content: bytes, max_pixels: int, threads: int | None) -> bytes:
         from lutra.imaging.folders import image_size
-        from lutra.imaging.pictures import picture_bytes, read_picture
+        from lutra.imaging.images import picture_bytes, read_picture
 
         folder = Path(tempfile.mkdtemp(prefix="lutra-served-"))
         source = folder / "image"
@@ -80,7 +80,7 @@ class Restoration(PythonModel):
             width, height = image_size(source)
             with self.room.taken(min(width * height, max_pixels), max_pixels):
                 picture = read_picture(source, max_pixels=max_pixels)
-                shutil.rmtree(folder)  # a process that is killed while it restores leaves nothing
+                shutil.rmtree(folder)  # before the long part, so that a kill leaves nothing
                 pixels = self.restorer.restore(picture.pixels, threads=threads)
                 result: bytes = picture_bytes("restored.png", replace(picture, pixels=pixels))
                 del picture, pixels
@@ -94,7 +94,7 @@ class Restoration(PythonModel):
 
 
 class Room:
-    """Pixels that may be in work at once; who comes first is served first, so that a large image never starves."""
+    """A limit on the pixels in work at a time; first come, first served, so that a large image never starves."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -103,7 +103,7 @@ class Room:
 
     @contextmanager
     def taken(self, pixels: int, most: int) -> Iterator[None]:
-        """Wait until `pixels` more are at most `most`, or none is in work; they are free again after the block."""
+        """Wait until there is room for `pixels` below `most`, or nothing else in work; use it during the block."""
         ticket = object()
         with self._changed:
             self._waiting.append(ticket)
@@ -122,15 +122,15 @@ class Room:
 
 
 def _give_back() -> None:
-    """Give the memory that a large image needed back to the system, where the C library keeps it."""
+    """Return the memory that a large image needed to the system, if the C library still holds it."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def _decoded(content: bytes) -> bytes:
-    """The file, where the server left base64 as it was: it decodes `dataframe_*`, but not `inputs` and `instances`.
+    """Return a file's bytes. The server decodes the base64 of `dataframe_*`, but not of `inputs` and `instances`.
 
-    A file in plain numbers may read as base64, but the base64 of a file never begins as a file does.
+    A PPM file in plain numbers could pass for base64, but base64 never begins with the first bytes of a format.
     """
     if content.startswith(_SIGNATURES):
         return content

@@ -1,4 +1,4 @@
-"""Where runs are kept: MLflow's address, a client for it, and the lock that the processes of a machine take."""
+"""The place where runs are kept: the address of MLflow, a client for it, and a lock for the processes of a machine."""
 
 import logging
 import os
@@ -47,18 +47,18 @@ _ADDRESSES = (
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
 )
-"""Where MLflow's database holds addresses of files: table and column."""
+"""Tables and columns of MLflow's database that hold addresses of files."""
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # or MLflow's page asks whether it is about prompts
 
 
 def tracking_uri(tracking: "TrackingParams") -> str:
-    """Where to log: `tracking.uri` of params.yaml, else $MLFLOW_TRACKING_URI, else runs/mlflow.db here."""
+    """Return `tracking.uri` of params.yaml, else $MLFLOW_TRACKING_URI, else the address of runs/mlflow.db here."""
     default = f"{SQLITE}{PROJECT / 'runs' / 'mlflow.db'}"
     return tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or default
 
 
 def shown(uri: str) -> str:
-    """The address without the password that it may hold, for messages and files."""
+    """Return the address without the password that it may hold, for messages and files."""
     try:
         parts = urlsplit(uri)
     except ValueError:
@@ -67,29 +67,40 @@ def shown(uri: str) -> str:
 
 
 def is_server(uri: str) -> bool:
-    """Whether it is the address of a server."""
+    """Return whether this is the address of a server."""
     return uri.startswith(("http://", "https://"))
 
 
-def connect(uri: str) -> "MlflowClient":
-    """A client for that address; nothing is asked of it yet."""
+def set_environment() -> None:
+    """Set what MLflow reads from the environment, where the user has not.
+
+    A stage calls this before it starts a thread: while threads read the environment, nothing may change it.
+    """
     for key, value in _ENVIRONMENT.items():
         os.environ.setdefault(key, value)
-    from mlflow import MlflowClient  # here, because it takes seconds and reads the environment
+
+
+def connect(uri: str) -> "MlflowClient":
+    """Return a client for an address; a fresh database is created. No server is asked anything yet."""
+    set_environment()
+    from mlflow import MlflowClient  # takes seconds, and reads the environment
 
     if uri.startswith(SQLITE):
         _check_database(uri)
-    for noisy in ("mlflow", "alembic", "urllib3.connectionpool"):  # stack traces, retries: we say it in a line
+    for noisy in (
+        "mlflow",
+        "alembic",
+        "urllib3.connectionpool",
+    ):  # stack traces and retries, which we report in one line
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
-    with lock(uri):  # a fresh database is migrated here
+    with lock(uri):  # processes that migrate a fresh database at the same time crash
         return MlflowClient(tracking_uri=uri)
 
 
 def experiment_id(client: "MlflowClient", uri: str, project: str) -> str:
-    """The id of the MLflow experiment `project`, which is created when missing.
+    """Return the id of the MLflow experiment `project`, which is created when missing.
 
-    Under a lock: processes that migrate a fresh database at once crash, and of those that create one
-    experiment at once all but one fail.
+    This takes the lock: of processes that create one experiment at the same time, all but one fail.
     """
     with lock(uri):
         found = client.get_experiment_by_name(project)
@@ -102,7 +113,7 @@ def experiment_id(client: "MlflowClient", uri: str, project: str) -> str:
 
 
 def _check_database(uri: str) -> None:
-    """Raise OSError where a database file cannot be opened: MLflow would try for minutes, without a word."""
+    """Raise OSError if a database file cannot be opened: MLflow would silently try for minutes."""
     path = Path(uri.removeprefix(SQLITE)).absolute()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,8 +126,8 @@ def _check_database(uri: str) -> None:
 def _follow_move(uri: str, recorded: str) -> None:
     """Let a database that was moved or copied with its folder find the files next to it again.
 
-    MLflow records addresses of files with the whole path. Where those of the experiment lie in another folder `mlruns`
-    than the one next to the database, and that one exists, every address that begins so is changed.
+    MLflow records whole paths of files. If the database names another folder `mlruns` than the one next to it, and that
+    one exists, this changes every address that begins with the other.
     """
     here = artifacts(uri).as_uri()
     if recorded == here or not recorded.endswith(f"/{artifacts(uri).name}") or not artifacts(uri).is_dir():
@@ -132,7 +143,10 @@ def _follow_move(uri: str, recorded: str) -> None:
 
 
 def lock(uri: str) -> "BaseFileLock":
-    """One process of this machine at a time, where what is read decides what is written; cannot be nested."""
+    """Return a lock that one process of this machine holds at a time, to write what depends on what it reads.
+
+    It cannot be nested.
+    """
     from filelock import FileLock
 
     home(uri).mkdir(parents=True, exist_ok=True)
@@ -140,25 +154,30 @@ def lock(uri: str) -> "BaseFileLock":
 
 
 def artifacts(uri: str) -> Path:
-    """Where the files of runs in a database lie."""
+    """Return the folder that holds the files of the runs in a database."""
     return home(uri) / "mlruns"
 
 
 def pending(uri: str) -> Path:
-    """Where runs wait that could not be sent."""
+    """Return the folder of the records that MLflow has not taken all of."""
     return home(uri) / "mlflow-pending"
 
 
+def logged(uri: str) -> Path:
+    """Return the folder of the records that MLflow has taken all of."""
+    return home(uri) / "mlflow-logged"
+
+
 def home(uri: str) -> Path:
-    """The folder of a database file; runs/ for anything else."""
+    """Return the folder of a database file; runs/ for anything else."""
     return Path(uri.removeprefix(SQLITE)).absolute().parent if uri.startswith(SQLITE) else PROJECT / "runs"
 
 
 def first_line(error: Exception) -> str:
-    """What went wrong, short enough for a line, and without the password that an address in it may hold."""
+    """Return what went wrong: one line, shortened, without the password that an address in it may hold."""
     return re.sub(r"//[^/\s]*@", "//", (str(error).splitlines() or [type(error).__name__])[0])[:200]
 
 
 def say(message: str) -> None:
-    """Tell the user, beside the stage's own output."""
+    """Print a message about tracking on stderr."""
     print(f"tracking: {printable(message)}", file=sys.stderr, flush=True)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lutra.model import families
 from lutra.model.artifact import Artifact, layout_for, split_table
 from lutra.model.description import TAP_BITS, Padding, Rounding, SampledTaps
-from lutra.model.families import registry
 from lutra.model.fixedpoint import adarl_shares, sampling_weights
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 
@@ -48,7 +48,7 @@ def noise(count: int, seed: int) -> NDArray[np.int64]:
 def model(name: str) -> Artifact:
     """The model of a case."""
     family, scale, options, layout, rounding, padding = CASES[name]
-    description = registry.describe(family, scale, options)
+    description = families.describe(family, scale, options)
     sampled = family == "autolut"
     description = replace(
         description,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lutra.imaging.files import read_image, write_image
+from lutra.imaging.images import read_image, write_image
 
 ROOT = Path(__file__).resolve().parents[2]
 FOREIGN = "_lutra.cpython-39-x86_64-linux-gnu.so"

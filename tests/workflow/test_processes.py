@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lutra.imaging.files import write_image
+from lutra.imaging.images import write_image
 from lutra.model import artifact
 from tests.golden.cases import image
 from tests.workflow.project import SOURCE

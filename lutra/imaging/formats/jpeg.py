@@ -1,4 +1,4 @@
-"""JPEG files at the level of their markers: whether their data ends early, which Pillow does not say."""
+"""JPEG files at the level of their markers: whether their data ends early, which Pillow does not report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MORE = bytes(number * 37 % 251 for number in range(256))
 def holds_all_rows(image: Image.Image, path: str | Path) -> bool:
     """Return whether the coded data of a JPEG file reaches the last block.
 
-    Where the data ends before, decoders fill in gray. Only if the last corner is just that, the file is decoded again,
+    Where the data ends before, decoders fill in gray. Only if the last corner is that gray, the file is decoded again,
     with more data behind each scan, which changes pixels if some were missing. A missing part of the last block is not
     noticed, nor are the last scans of a progressive file, which only refine it.
 
@@ -32,7 +32,7 @@ def holds_all_rows(image: Image.Image, path: str | Path) -> bool:
     if set(image.crop(corner).tobytes()) != {_GRAY}:
         return True
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # said of the file already
+        warnings.simplefilter("ignore")  # the file's own warnings were shown already
         with Image.open(BytesIO(_with_more_data(Path(path).read_bytes())), formats=("JPEG",)) as longer:
             return longer.tobytes() == image.tobytes()
 

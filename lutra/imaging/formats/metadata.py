@@ -1,4 +1,4 @@
-"""What a picture file says besides its pixels, read from one file and written into another as far as it can hold it."""
+"""Metadata of pictures: read from one file, and written into another as far as its format can hold them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Metadata:
     """A picture's metadata; what is None or empty is absent.
 
     icc_profile: the colour profile.
-    exif: EXIF, of a TIFF its texts too, without what describes the file: orientation, sizes, places in it.
+    exif: EXIF, with the texts of a TIFF, but without orientation, sizes and offsets, which describe the file.
     xmp: an XMP packet, without sizes.
     dpi: resolution in pixels per inch, across and down.
     png_chunks: PNG's colour chunks (`lutra.imaging.formats.png.COLOUR_CHUNKS`), kind and content.
@@ -73,8 +73,8 @@ def save_options(metadata: Metadata, suffix: str, *, gray: bool = False) -> dict
 
     Args:
         metadata: what to keep.
-        suffix: of the file to write, in small letters.
-        gray: whether the pixels are gray: WebP stores those as RGB, which a profile for gray does not fit.
+        suffix: the suffix of the file to write, in small letters.
+        gray: whether the pixels are gray: WebP stores those as RGB, which a gray profile does not fit.
     """
     options: dict[str, Any] = {}
     if suffix in _PROFILED:
@@ -94,15 +94,15 @@ def save_options(metadata: Metadata, suffix: str, *, gray: bool = False) -> dict
 
 
 def loses_colours(metadata: Metadata, suffix: str) -> bool:
-    """Return whether a format cannot say what the colours mean, because that is in a PNG's chunks and is not sRGB."""
+    """Return whether a format cannot store what the colours mean: chunks of a PNG define them as other than sRGB."""
     return suffix != ".png" and metadata.icc_profile is None and not png.is_srgb(metadata.png_chunks)
 
 
 def _png_info(metadata: Metadata, xmp: bytes | None) -> dict[str, Any]:
     info = PngImagePlugin.PngInfo()
-    # A profile and these chunks exclude each other, but for cICP and its companions.
+    # A profile excludes sRGB, but not the other chunks.
     for kind, content in metadata.png_chunks:
-        if not metadata.icc_profile or kind not in (b"sRGB",):
+        if not metadata.icc_profile or kind != b"sRGB":
             info.add(kind, content)
     if xmp:
         info.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
@@ -121,7 +121,7 @@ def _dpi(found: Any) -> tuple[float, float] | None:
         across, down = (float(value) for value in found)
     except (TypeError, ValueError, ZeroDivisionError):
         return None
-    possible = 1 <= across <= _MOST_DPI and 1 <= down <= _MOST_DPI  # neither infinite nor no number
+    possible = 1 <= across <= _MOST_DPI and 1 <= down <= _MOST_DPI  # neither infinite nor NaN
     return (across, down) if possible else None
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOUR_CHUNKS = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}
-"""Chunks that say what the colours mean, besides the ICC profile, and their lengths."""
+"""Chunks that define what the colours mean, besides the ICC profile, and their lengths."""
 
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _ADAM7 = ((0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2))
-"""Of each pass: first column and distance of columns, first row and distance of rows."""
+"""For each pass: first column and distance of columns, first row and distance of rows."""
 _SRGB_CICP = bytes((1, 13, 0, 1))
 _SRGB_GAMMA = (45_455,)
 _SRGB_POINTS = (31_270, 32_900, 64_000, 33_000, 30_000, 60_000, 15_000, 6_000)
-_CLOSE = 500  # in hundred-thousandths
+_CLOSE = 500  # tolerance in hundred-thousandths
 _MOST_COLOUR = 1 << 10  # bytes; the longest of the colour chunks has 32
 _AT_ONCE = 1 << 20
 

@@ -1,1 +1,61 @@
-"""The published families, one file each."""
+"""The families of models: each describes its models from their scale and options. Needs no torch."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from lutra.model.description import PATTERNS, Description, NetworkSpec
+from lutra.model.families import autolut, mulut, spflut, srlut
+
+FAMILIES = {"srlut": srlut, "mulut": mulut, "spflut": spflut, "autolut": autolut}
+SCALES = range(1, 5)
+
+
+def describe(family: str, scale: int, options: Mapping[str, Any] | None = None) -> Description:
+    """Describe a model of a family.
+
+    Args:
+        family: a key of `FAMILIES`.
+        scale: upscaling factor, 1..4.
+        options: the family's own options; None values count as left out.
+
+    Raises:
+        ValueError: the family, the scale or an option is not known, or its value is out of range.
+    """
+    module = _family(family)
+    if scale not in SCALES:
+        raise ValueError(f"scale is {scale}, expected {SCALES[0]}..{SCALES[-1]}")
+    given = {key: value for key, value in (options or {}).items() if value is not None}
+    known = [name for name in inspect.signature(module.describe).parameters if name != "scale"]
+    for key, value in given.items():
+        if key not in known:
+            raise ValueError(f"family '{family}' has no option '{key}'; it has {', '.join(known)}")
+        if key in ("stages", "branches", "kernel") and not (type(value) is int and 1 <= value <= 15):
+            raise ValueError(f"option '{key}' is {value!r}, expected an integer in 1..15")
+        if key in ("pattern", "patterns"):
+            _check_patterns(key, value)
+    description: Description = module.describe(scale, **given)
+    return description
+
+
+def network_spec(family: str) -> NetworkSpec:
+    """Return the network that the family's paper trains."""
+    network: NetworkSpec = _family(family).NETWORK
+    return network
+
+
+def _family(family: str) -> Any:
+    if family not in FAMILIES:
+        raise ValueError(f"family is {family!r}, expected one of {', '.join(FAMILIES)}")
+    return FAMILIES[family]
+
+
+def _check_patterns(key: str, value: object) -> None:
+    letters = list(value) if isinstance(value, str) else []
+    if not letters or (key == "pattern" and len(letters) > 1) or len(set(letters)) != len(letters):
+        raise ValueError(f"option '{key}' is {value!r}, expected different letters of {''.join(PATTERNS)}")
+    unknown = [letter for letter in letters if letter not in PATTERNS]
+    if unknown:
+        raise ValueError(f"option '{key}' is {value!r}: '{unknown[0]}' is no pattern; known: {', '.join(PATTERNS)}")

@@ -19,11 +19,11 @@ def describe(
     kernel: int | None = None,
     stages: int | None = None,
 ) -> Description:
-    """AutoSample in place of patterns, AdaRL between groups (sections 3.2 and 3.3).
+    """Describe AutoSample in place of patterns, and AdaRL between groups (sections 3.2 and 3.3).
 
     Args:
         scale: upscaling factor, 1..4.
-        base: the system whose composition is used.
+        base: the system that it is built on.
         branches: parallel samplers per group; 3 on MuLUT, 1 on SPF-LUT ("SPF-Light") when None.
         kernel: side of the sampling window; 5 when None.
         stages: number of stages on MuLUT, 2 when None; SPF-LUT's are fixed.

@@ -8,7 +8,7 @@ NETWORK = NetworkSpec(kind="dense", bound="tanh")
 
 
 def describe(scale: int, *, patterns: str = "sdy", stages: int = 2) -> Description:
-    """Stages in series, each a sum of one unit per pattern (sections 3.2 and 3.3).
+    """Describe stages in series, each a sum of one unit per pattern (sections 3.2 and 3.3).
 
     All but the last stage return an image of the same size, around 127; the last one upscales.
 

@@ -22,7 +22,7 @@ GROUPS = 4
 
 
 def describe(scale: int, *, patterns: str = "sdy") -> Description:
-    """The cascade with one unit per pattern in every group (section 3.1, figure 3).
+    """Describe the cascade with one unit per pattern in every group (section 3.1, figure 3).
 
     Args:
         scale: upscaling factor, 1..4; 1 for restoration without upscaling.
@@ -33,7 +33,7 @@ def describe(scale: int, *, patterns: str = "sdy") -> Description:
 
 
 def cascade(scale: int, branches: Sequence[tuple[str, Taps]], *, residual: bool = False) -> tuple[Step, ...]:
-    """The steps for any choice of taps, named; `residual` feeds every group the input of the group before (AdaRL)."""
+    """Return the steps for named taps; `residual` gives every group the input of the group before it too (AdaRL)."""
     count = len(branches)
     inputs = [INPUT] + [f"carry{group}" for group in range(1, GROUPS)]
     kept = tuple(f"kept{group}" for group in range(1, GROUPS + 1))

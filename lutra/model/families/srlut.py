@@ -8,7 +8,7 @@ NETWORK = NetworkSpec(kind="plain", bound="clamp")
 
 
 def describe(scale: int, *, pattern: str = "s") -> Description:
-    """One table of scale * scale values, summed over four rotations without division (section 3).
+    """Describe one table of scale * scale values, summed over four rotations without division (section 3).
 
     Four entries together span -508..508, which leaves room for overshoot.
 

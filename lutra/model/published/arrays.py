@@ -1,4 +1,4 @@
-"""Which published files a model's arrays go to: as its provenance records them, or as its family's are called."""
+"""Find the published files of a model's arrays: those that its provenance records, or those usual in its family."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lutra.model.description import SampledTaps
 from lutra.model.layouts import DenseLayout, DiagonalLayout
 
 DIRECTORY = "directory"
-"""What the record calls DFC's directory, which is no array of the model."""
+"""The name of DFC's directory in the record; it is no array of the model."""
 PARTS = {"compress1": "diagonal", "compress2": "coarse", "sampler": "sampler", "residual": "adarl", None: "dense"}
 """The parts of a unit in the artifact, by what the files' names end in."""
 _DTYPES = ("|i1", "<i2", "<i4", "<i8", "<f2", "<f4", "<f8")
@@ -59,7 +59,7 @@ def files_of(artifact: Artifact) -> list[Stored]:
     files = _recorded(recorded) if recorded else _conventional(artifact)
     sizes = {name: math.prod(shape) for name, (_, shape) in _own(artifact).items()}
     if any(isinstance(layout, DiagonalLayout) for layout in artifact.functions.values()):
-        sizes[DIRECTORY] = -1  # as many as its own shape says
+        sizes[DIRECTORY] = -1  # its own shape decides
     seen: set[str] = set()
     for file in files:
         if Path(file.file).name != file.file or not file.file.endswith(".npy") or not file.file.isprintable():

@@ -1,4 +1,4 @@
-"""The published networks' parameters, as safetensors of their published names, read as our networks."""
+"""Read the published networks' parameters, safetensors under their published names, as our networks."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from lutra.model import families
 from lutra.model.artifact import Artifact
-from lutra.model.description import PATTERNS, SampledTaps, Unit
-from lutra.model.families import registry
-from lutra.model.fixedpoint import adarl_shares, sampling_weights
+from lutra.model.description import PATTERNS, NetworkSpec, SampledTaps, Unit
+from lutra.model.fixedpoint import with_fixed
 
 Array = NDArray[Any]
 _BRANCH = re.compile(r"(?:^|[._])([a-z]|\d+)\.(?:model|sampler)\.")
@@ -43,47 +43,63 @@ def read_network(path: Path, family: str, scale: int) -> Artifact:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _artifact(parameters: dict[str, Array], family: str, scale: int, path: Path) -> Artifact:
-    description = registry.describe(family, scale, _options(parameters, family))
-    if family == "srlut":
-        description = replace(description, padding="reflect")
-    left = {name for name in parameters if not name.endswith("sampler.sampler.bias")}  # the softmax ignores it
+class _Parameters:
+    """Parameters of a published network, each of which is to be taken once."""
 
-    def take(name: str, shape: tuple[int, ...]) -> Array:
-        if name not in parameters:
+    def __init__(self, arrays: dict[str, Array]) -> None:
+        self._arrays = arrays
+        self.left = {name for name in arrays if not name.endswith("sampler.sampler.bias")}  # the softmax ignores it
+
+    def named(self, name: str) -> Array:
+        if name not in self._arrays:
             raise ValueError(f"parameter '{name}' is missing")
-        array = parameters[name]
+        return self._arrays[name]
+
+    def take(self, name: str, shape: tuple[int, ...]) -> Array:
+        array = self.named(name)
         if array.size != np.prod(shape) or array.shape[0] != shape[0]:
             raise ValueError(f"parameter '{name}' has shape {array.shape}, expected {shape} and ones")
-        left.discard(name)
+        self.left.discard(name)
         return array.astype(np.float32).reshape(shape)
 
+
+def _artifact(arrays: dict[str, Array], family: str, scale: int, path: Path) -> Artifact:
+    description = families.describe(family, scale, _options(arrays, family))
+    if family == "srlut":
+        description = replace(description, padding="reflect")
+    parameters = _Parameters(arrays)
     first = _layer(_network_prefix(next(description.units())[1], family), 1, family) + ".weight"
-    if first not in parameters:
-        raise ValueError(f"parameter '{first}' is missing")
-    spec = replace(registry.network_spec(family), width=len(parameters[first]))
+    spec = replace(families.network_spec(family), width=len(parameters.named(first)))
     tensors: dict[str, Array] = {}
     for _, unit in description.units():
         prefix = _network_prefix(unit, family)
-        inputs = 4
-        for layer in range(1, _LAYERS + 1):
-            source, last = _layer(prefix, layer, family), layer == _LAYERS
-            own = f"{unit.name}.network." + ("last" if last else f"hidden.{layer - 1}")
-            outputs = unit.values if last else spec.width
-            tensors[f"{own}.weight"] = take(f"{source}.weight", (outputs, inputs))
-            tensors[f"{own}.bias"] = take(f"{source}.bias", (outputs,))
-            inputs = spec.width * (layer if spec.kind == "dense" else 1)
-        base = prefix.removesuffix(".model")
+        tensors |= _layers(parameters, unit, spec, prefix, family)
         if isinstance(unit.taps, SampledTaps):
-            logits = take(f"{base}.sampler.sampler.weight", (4, unit.taps.kernel**2))
-            tensors |= {f"{unit.name}.sampler": logits, f"{unit.name}.sampler_fixed": sampling_weights(logits)}
+            base = prefix.removesuffix(".model")
+            logits = parameters.take(f"{base}.sampler.sampler.weight", (4, unit.taps.kernel**2))
+            tensors |= with_fixed(f"{unit.name}.sampler", logits)
         if unit.previous:
-            mix = take(f"{prefix}.residual.weights", (2, 2)).reshape(4)
-            tensors |= {f"{unit.name}.adarl": mix, f"{unit.name}.adarl_fixed": adarl_shares(mix)}
-    if left:
-        raise ValueError(f"parameter '{sorted(left)[0]}' is not part of {family} with options {description.options}")
+            mix = parameters.take(f"{prefix}.residual.weights", (2, 2)).reshape(4)
+            tensors |= with_fixed(f"{unit.name}.adarl", mix)
+    if parameters.left:
+        name = min(parameters.left)
+        raise ValueError(f"parameter '{name}' is not part of {family} with options {description.options}")
     functions = {unit.name: spec for _, unit in description.units()}
     return Artifact(description, functions, tensors, provenance={"published_network": path.name})
+
+
+def _layers(parameters: _Parameters, unit: Unit, spec: NetworkSpec, prefix: str, family: str) -> dict[str, Array]:
+    """Return the weights of a unit's network under our names."""
+    tensors: dict[str, Array] = {}
+    inputs = 4
+    for layer in range(1, _LAYERS + 1):
+        source, last = _layer(prefix, layer, family), layer == _LAYERS
+        own = f"{unit.name}.network." + ("last" if last else f"hidden.{layer - 1}")
+        outputs = unit.values if last else spec.width
+        tensors[f"{own}.weight"] = parameters.take(f"{source}.weight", (outputs, inputs))
+        tensors[f"{own}.bias"] = parameters.take(f"{source}.bias", (outputs,))
+        inputs = spec.width * (layer if spec.kind == "dense" else 1)
+    return tensors
 
 
 def _options(parameters: dict[str, Array], family: str) -> dict[str, Any]:
@@ -103,7 +119,7 @@ def _options(parameters: dict[str, Array], family: str) -> dict[str, Any]:
 
 
 def _network_prefix(unit: Unit, family: str) -> str:
-    """What the published names of the unit's network start with."""
+    """Return what the published names of the unit's network start with."""
     if family == "srlut":
         return ""
     if family != "spflut":

@@ -1,4 +1,4 @@
-"""The .lutra.json next to exported tables: all of a model that the published .npy files do not hold."""
+"""The .lutra.json next to exported tables: all of a model that the published .npy files cannot hold."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from lutra.files import sha256_of, write_whole
 from lutra.model.artifact import Artifact, expected_tensors, fields_of, header_of
-from lutra.model.fixedpoint import adarl_shares, sampling_weights
+from lutra.model.fixedpoint import FIXED, with_fixed
 from lutra.model.published.arrays import DIRECTORY, load_array
 
 FORMAT = 1
 SUFFIX = ".lutra.json"
-_FIXED = {"sampler": sampling_weights, "adarl": adarl_shares}
 
 
 def sidecar_of(paths: Sequence[Path]) -> Path:
@@ -95,5 +94,4 @@ def _tensors(name: str, found: NDArray[Any], dtype: str, shape: tuple[int, ...])
     array = np.asarray(found).reshape(shape).astype(dtype)
     if not np.array_equal(array, np.asarray(found).reshape(shape)):
         raise ValueError(f"array {name!r} holds other values than {dtype} can")
-    fixed = _FIXED.get(name.rpartition(".")[2])
-    return {name: array} | ({f"{name}_fixed": fixed(array)} if fixed else {})
+    return with_fixed(name, array) if name.rpartition(".")[2] in FIXED else {name: array}

@@ -1,4 +1,4 @@
-"""The published .npy tables in and out. File names and shapes tell the model's units; a sidecar tells the rest.
+"""Read and write the published .npy tables. Names and shapes of files tell the units; a sidecar tells the rest.
 
 A table's file is called PREFIX_UNIT[_PART].npy; units are called as in our descriptions:
 
@@ -27,10 +27,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutra.files import write_whole
+from lutra.model import families
 from lutra.model.artifact import Artifact, layout_for, split_table
 from lutra.model.description import PATTERNS, TAP_BITS, Description, SampledTaps
-from lutra.model.families import registry
-from lutra.model.fixedpoint import adarl_shares, sampling_weights
+from lutra.model.fixedpoint import with_fixed
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Dimensions, Layout
 from lutra.model.published import sidecar
 from lutra.model.published.arrays import DIRECTORY, PARTS, Stored, files_of, load_array
@@ -62,7 +62,7 @@ def read_tables(paths: Iterable[Path], family: str, scale: int) -> Artifact:
 
     Args:
         paths: the .npy files of one model, in any order.
-        family: a key of `registry.FAMILIES`.
+        family: a key of `families.FAMILIES`.
         scale: upscaling factor.
 
     Raises:
@@ -85,10 +85,10 @@ def read_tables(paths: Iterable[Path], family: str, scale: int) -> Artifact:
         tensors |= split_table(unit.name, functions[unit.name], np.concatenate(tables))
         if isinstance(unit.taps, SampledTaps):
             logits = _real(own["sampler"], (4, 1, unit.taps.kernel, unit.taps.kernel)).reshape(4, -1)
-            tensors |= {f"{unit.name}.sampler": logits, f"{unit.name}.sampler_fixed": sampling_weights(logits)}
+            tensors |= with_fixed(f"{unit.name}.sampler", logits)
         if unit.previous:
             mix = _real(own["adarl"], (2, 2)).reshape(4)
-            tensors |= {f"{unit.name}.adarl": mix, f"{unit.name}.adarl_fixed": adarl_shares(mix)}
+            tensors |= with_fixed(f"{unit.name}.adarl", mix)
     record = {file.path.name: _record(f"{file.unit}.{file.part}", file.array) for file in files}
     record |= {path.name: _record(DIRECTORY, array) for path, array in directories.items()}
     return Artifact(description, functions, tensors, provenance={"published": record})
@@ -161,7 +161,7 @@ def _read(paths: Iterable[Path], family: str) -> tuple[list[_File], dict[Path, A
 
 
 def _layout(files: list[_File], directories: Mapping[Path, Array]) -> Layout:
-    """The layout that all tables share, from their numbers of entries and DFC's directory."""
+    """Return the layout that all tables share, from their numbers of entries and DFC's directory."""
     diagonal = next((file for file in files if file.part == "diagonal"), None)
     coarse = next((file for file in files if file.part == "coarse"), None)
     if diagonal is None or coarse is None:
@@ -196,7 +196,7 @@ def _interval(file: _File) -> int:
 
 
 def directory(layout: DiagonalLayout) -> NDArray[np.int64]:
-    """DFC's published directory: entry of the diagonal part by [a, b - a, c - a, d - a], negative ones wrapped."""
+    """Return DFC's published directory: entries of the diagonal part by [a, b - a, c - a, d - a], negative wrapped."""
     side, reach = (1 << (8 - layout.interval)) + 1, 2 * layout.width + 1
     axes = layout.bound_axes
     found = np.full((side,) + (reach,) * axes, -1, dtype=np.int64)
@@ -218,7 +218,7 @@ def _check_directory(path: Path, array: Array, layout: DiagonalLayout) -> None:
 
 
 def _describe(files: list[_File], family: str, scale: int, diagonal: bool) -> Description:
-    """The description whose units the files' names are, with the publication's padding and rounding."""
+    """Return the description with the units that the files name, and the publication's padding and rounding."""
     branches = {file.unit.split("_")[1] for file in files} - {"channel"}
     spf = any("c" in file.unit.split("_")[0] for file in files)
     options: dict[str, Any] = {}
@@ -232,12 +232,12 @@ def _describe(files: list[_File], family: str, scale: int, diagonal: bool) -> De
         options = {"base": "spflut" if spf else "mulut", "branches": len(branches)}
         options["stages"] = None if spf else len({file.unit.split("_")[0] for file in files})
         options["kernel"] = next((file.array.shape[-1] for file in files if file.part == "sampler"), None)
-    description = registry.describe(family, scale, options)
+    description = families.describe(family, scale, options)
     if family == "srlut":
         return replace(description, padding="reflect")
     if family == "autolut":
         return replace(description, tap_bits=TAP_BITS)
-    if family == "mulut" and diagonal:  # published with SPF-LUT, whose scripts round per lookup
+    if family == "mulut" and diagonal:  # published with SPF-LUT; its scripts round per lookup
         return replace(description, rounding="lookup")
     return description
 

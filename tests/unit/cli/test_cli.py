@@ -16,7 +16,7 @@ import pytest
 
 from lutra import engine
 from lutra.files import temporary_name
-from lutra.imaging.files import read_image, write_image
+from lutra.imaging.images import read_image, write_image
 from lutra.model import artifact
 from lutra.model.tasks import options
 from lutra.reference.convert import from_artifact
@@ -307,13 +307,13 @@ def test_published_mulut_scores(
 
 def test_storage_of_the_published_systems() -> None:
     """The published storage figures, from the descriptions alone (MB of 2^20 bytes; one byte a value)."""
+    from lutra.model import families
     from lutra.model.description import ChannelTaps
-    from lutra.model.families import registry
     from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 
     def megabytes(family: str, layout: Layout) -> float:
         total = 0
-        for _, unit in registry.describe(family, 4).units():
+        for _, unit in families.describe(family, 4).units():
             own = DenseLayout(4) if isinstance(unit.taps, ChannelTaps) else layout
             total += own.entries * unit.values
         return round(total / 2**20, 3)

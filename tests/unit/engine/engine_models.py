@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lutra.model import families
 from lutra.model.artifact import Artifact, layout_for, split_table
 from lutra.model.description import TAP_BITS, Description, Padding, Rounding, SampledTaps
-from lutra.model.families import registry
 from lutra.model.fixedpoint import adarl_shares, sampling_weights
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.reference.convert import from_artifact
@@ -27,7 +27,7 @@ def random_model(
     seed: int = 0,
 ) -> Artifact:
     generator = np.random.default_rng(seed)
-    described = registry.describe(family, scale, options)
+    described = families.describe(family, scale, options)
     description = replace(
         described,
         rounding=rounding or described.rounding,

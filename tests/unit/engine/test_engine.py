@@ -15,7 +15,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from lutra import engine, limits
-from lutra.imaging.files import read_image
+from lutra.imaging.images import read_image
 from lutra.model.layouts import DenseLayout
 from lutra.model.published.tables import read_tables
 from tests.unit.engine.engine_models import Image, random_image, random_model

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from lutra import engine
-from lutra.evaluation import bench
-from lutra.imaging.files import write_image
+from lutra.evaluation import bench, fsrcnn
+from lutra.evaluation.synthetic import SYSTEMS, synthetic_model, synthetic_photograph
+from lutra.imaging.images import write_image
 from lutra.model import artifact
 from tests.golden import cases
 from tests.unit.cli.test_cli import lutra
 
 needs_engine = pytest.mark.skipif(not engine.available(), reason="needs the compiled engine")
-FRAME = bench.synthetic_photograph(12, 8)
+FRAME = synthetic_photograph(12, 8)
 
 
 def names(record: dict[str, object]) -> list[str]:
@@ -28,7 +29,7 @@ def names(record: dict[str, object]) -> list[str]:
 def test_without_a_model_the_four_systems_are_measured() -> None:
     record = bench.run({}, FRAME, level="portable", reference=False, rounds=1)
     assert names(record)[0] == bench.BASELINE
-    assert set(bench.SYSTEMS) <= set(names(record))
+    assert set(SYSTEMS) <= set(names(record))
     assert record["tables"] == "synthetic" and record["scale"] == 4 and record["level"] == "portable"
     for row in record["results"]:
         assert row["milliseconds"] > 0 and row["megapixels_per_second"] > 0 and row["runs"] == 2
@@ -40,9 +41,9 @@ def test_without_a_model_the_four_systems_are_measured() -> None:
 
 @needs_engine
 def test_synthetic_tables_return_the_image() -> None:
-    frame = bench.synthetic_photograph(48, 32)
-    for system in bench.SYSTEMS.values():
-        restored = engine.compile(bench.synthetic_model(*system)).restore(frame)
+    frame = synthetic_photograph(48, 32)
+    for system in SYSTEMS.values():
+        restored = engine.compile(synthetic_model(*system)).restore(frame)
         means = restored.reshape(32, 4, 48, 4, 3).mean(axis=(1, 3))
         assert np.corrcoef(means.ravel(), frame.ravel())[0, 1] > 0.9
         assert abs(means.mean() - frame.mean()) < 2
@@ -55,7 +56,7 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     record = bench.run({"own": cases.model("mulut-dfc-x2")}, FRAME, rounds=1)
     assert record["absent"] == ["OpenCV bicubic", "FSRCNN", "torch reference"]
     assert names(record) == [bench.BASELINE, "own"]
-    assert "FSRCNN" in str(bench.table(record).caption)
+    assert "FSRCNN" in str(bench.results_table(record).caption)
 
 
 @needs_engine
@@ -76,18 +77,9 @@ def test_fsrcnn_enlarges_by_its_scale() -> None:
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
     for scale in (2, 3, 4):
-        session = runtime.InferenceSession(bench.fsrcnn(scale), providers=["CPUExecutionProvider"])
+        session = runtime.InferenceSession(fsrcnn.network(scale), providers=["CPUExecutionProvider"])
         (restored,) = session.run(None, {"image": np.zeros((1, 1, 5, 7), np.float32)})
         assert restored.shape == (1, 1, 5 * scale, 7 * scale)
-
-
-def test_calls_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    order = []
-    calls = {"a": lambda: order.append("a"), "b": lambda: order.append("b")}
-    assert {name: runs for name, (_, runs) in bench.measure(calls, 2).items()} == {"a": 4, "b": 4}
-    assert order == list("aabbaabb")
-    monkeypatch.setattr(bench, "BUDGET", -1)
-    assert bench.measure(calls, 5)["b"][1] == 2
 
 
 def test_the_frame_is_a_file_resized_or_synthetic(tmp_path: Path) -> None:
@@ -106,4 +98,4 @@ def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="expected at least 1"):
         bench.run(models, FRAME, threads=0)
     with pytest.raises(ValueError, match="own x2, other x4, expected one scale"):
-        bench.run(models | {"other": bench.synthetic_model(*bench.SYSTEMS["SR-LUT"])}, FRAME)
+        bench.run(models | {"other": synthetic_model(*SYSTEMS["SR-LUT"])}, FRAME)

@@ -6,17 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lutra.evaluation import bench, compare, scoring
+from lutra.evaluation import compare, scoring
 from lutra.evaluation.protocols import super_resolution
+from lutra.evaluation.synthetic import SYSTEMS, synthetic_model, synthetic_photograph
 from lutra.imaging import sheet
-from lutra.imaging.files import read_image, write_image
+from lutra.imaging.images import read_image, write_image
 from lutra.imaging.resize import imresize
 from lutra.model import artifact
 from lutra.restore.restorer import Restorer
 from tests.golden import cases
 from tests.unit.cli.test_cli import lutra
 
-HR = bench.synthetic_photograph(97, 64)
+HR = synthetic_photograph(97, 64)
 
 
 def test_panels_are_lr_bicubic_the_models_and_hr(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +45,7 @@ def test_the_command_draws_models_of_one_scale_only(tmp_path: Path) -> None:
     write_image(image, HR)
     for folder, model in (("a", "mulut-dfc-x2"), ("b", "mulut-dfc-x2")):
         artifact.save(tmp_path / folder / "model.safetensors", cases.model(model))
-    artifact.save(tmp_path / "c.safetensors", bench.synthetic_model(*bench.SYSTEMS["SR-LUT"]))
+    artifact.save(tmp_path / "c.safetensors", synthetic_model(*SYSTEMS["SR-LUT"]))
     both = ["-m", tmp_path / "a" / "model.safetensors", "-m", tmp_path / "b" / "model.safetensors"]
     lutra("compare", image, *both, "-o", output, "--crop", "0,8,32,32")
     assert read_image(output).shape[2] == 3

@@ -13,8 +13,8 @@ from skimage import metrics
 from lutra.evaluation import protocols
 from lutra.imaging.colour import rgb_to_y
 from lutra.imaging.degrade import DEGRADATIONS
-from lutra.imaging.files import read_image
 from lutra.imaging.folders import find_images
+from lutra.imaging.images import read_image
 from lutra.imaging.metrics import psnr_b
 from lutra.model.tasks import TASKS, Task
 from tests.golden.cases import image
@@ -121,7 +121,7 @@ def test_pairs_are_taken_as_they_are() -> None:
     own = np.ascontiguousarray(target[::2, ::2])
     assert np.array_equal(protocol.input(target, 0, own), own)
     assert "the set's own" in protocol.text
-    with pytest.raises(ValueError, match="expected one beside every clean image"):
+    with pytest.raises(ValueError, match="expected one for every clean image"):
         protocol.input(target, 0)
     with pytest.raises(ValueError, match=r"found 60x48 \(3 axes\) for 60x48, expected 1/2"):
         protocol.input(target, 0, target)

@@ -9,7 +9,7 @@ import pytest
 from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
 
 from lutra.imaging.formats import png
-from lutra.imaging.pictures import read_picture, write_picture
+from lutra.imaging.images import read_picture, write_picture
 
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>caf\xc3\xa9</x:xmpmeta>"
 PIXELS = Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8))
@@ -151,5 +151,5 @@ def test_colours_that_only_a_png_can_tell_are_warned_of(tmp_path: Path) -> None:
         if known:
             again(tmp_path, f"{name}.png", f"{name}.jpg")
         else:
-            with pytest.warns(RuntimeWarning, match=rf"{name}\.jpg: .* not sRGB, which only PNG can say"):
+            with pytest.warns(RuntimeWarning, match=rf"{name}\.jpg: .* not sRGB, which only PNG can store"):
                 again(tmp_path, f"{name}.png", f"{name}.jpg")

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from lutra.imaging.colour import rgb_to_y
-from lutra.imaging.files import read_image
 from lutra.imaging.folders import find_images
+from lutra.imaging.images import read_image
 from lutra.imaging.metrics import CEILING, psnr, psnr_b, psnr_y, ssim_y
 from lutra.imaging.resize import imresize, modcrop
 

@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lutra.imaging.files import read_image
 from lutra.imaging.folders import image_size
-from lutra.imaging.pictures import read_picture, write_picture
+from lutra.imaging.images import read_image, read_picture, write_picture
 
 COUNT = int(os.environ.get("LUTRA_MUTANTS", "3000"))
 FIRST = int(os.environ.get("LUTRA_MUTANTS_FROM", "0"))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from lutra.imaging.files import read_image
 from lutra.imaging.folders import find_images
+from lutra.imaging.images import read_image
 from lutra.imaging.resize import Variant, imresize, modcrop
 
 Folder = Callable[[str], Path]

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from lutra import engine
-from lutra.model import artifact
+from lutra.model import artifact, families
 from lutra.model.artifact import Artifact
 from lutra.model.description import ChannelTaps, NetworkSpec
-from lutra.model.families import registry
 from lutra.model.layouts import DenseLayout
 from lutra.reference import lookup
 from lutra.reference.build import build
@@ -53,10 +52,10 @@ def test_round_trip(name: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("family", registry.FAMILIES)
+@pytest.mark.parametrize("family", families.FAMILIES)
 def test_networks_and_tables_survive_torch(family: str) -> None:
     torch.manual_seed(1)
-    model = build(registry.describe(family, 2), NetworkSpec(width=3, depth=2, linear=True))
+    model = build(families.describe(family, 2), NetworkSpec(width=3, depth=2, linear=True))
     image = torch.randint(0, 256, (1, 1, 5, 6), dtype=torch.uint8)
     assert torch.equal(from_artifact(to_artifact(model)).restore(image), model.restore(image))
 
@@ -155,7 +154,7 @@ def test_descriptions_out_of_bounds_are_refused() -> None:
 
 @pytest.mark.parametrize("name", ["keys", "training", "T_destination", "forward"])
 def test_units_may_be_called_as_attributes_of_torch_are(name: str) -> None:
-    described = registry.describe("srlut", 2)
+    described = families.describe("srlut", 2)
     (step,) = described.steps
     named = replace(described, steps=(replace(step, units=(replace(step.units[0], name=name),)),))
     network = to_artifact(build(named, NetworkSpec("plain", 4, 1)))
@@ -246,7 +245,7 @@ def assert_one_line(error: ValueError) -> None:
 
 def networks() -> Artifact:
     torch.manual_seed(0)
-    return to_artifact(build(registry.describe("autolut", 2, {"kernel": 2}), NetworkSpec("dense", 3, 1)))
+    return to_artifact(build(families.describe("autolut", 2, {"kernel": 2}), NetworkSpec("dense", 3, 1)))
 
 
 STRANGERS = {

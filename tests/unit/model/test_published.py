@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from lutra.imaging.files import read_image
+from lutra.imaging.images import read_image
 from lutra.model.artifact import Artifact
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.model.published.networks import read_network

@@ -12,7 +12,7 @@ from lutra.evaluation import protocols
 from lutra.imaging.resize import imresize
 from lutra.imaging.sheet import Crop
 from lutra.restore.restorer import Restorer
-from pipeline.reporting import page, published
+from pipeline.reporting import page, papers
 from pipeline.reporting.page import Made
 from pipeline.reporting.pictures import Picture, Version, lossless
 from pipeline.reporting.results import Result
@@ -57,7 +57,7 @@ def section(*experiments: Shown, pictures: int = 1) -> page.Section:
     speed = Speed({name: 1.0 + number for number, name in enumerate(names)}, "made up")
     labels = ("LR", "bicubic", *names, "HR")
     drawn = [picture(seed, labels) for seed in range(pictures)]
-    beside = published.beside(SUPER_RESOLUTION, sets)
+    beside = papers.beside(SUPER_RESOLUTION, sets)
     return page.Section("x4", SUPER_RESOLUTION, experiments, beside, speed, drawn)
 
 

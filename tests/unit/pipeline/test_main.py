@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import typer
 import typer.main
+from lutra.imaging.files import write_image
 from typer.testing import CliRunner
 
-from lutra.imaging.files import write_image
 from pipeline import PROJECT
 from pipeline.__main__ import app
 from pipeline.declaration import STAGES

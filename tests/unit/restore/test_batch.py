@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import ImageFile
 
-from lutra.imaging.pictures import Picture, write_picture
+from lutra.imaging.images import Picture, write_picture
 from lutra.restore import batch
 from lutra.restore.batch import Job, plan
 from lutra.restore.restorer import Restorer

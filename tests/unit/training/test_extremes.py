@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from lutra.model import families
 from lutra.model.description import NetworkSpec
-from lutra.model.families import registry
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.reference.build import build
 from lutra.reference.interpreter import LutModel
@@ -26,7 +26,7 @@ MODELS = [
 def model(family: str, scale: int, options: dict[str, str], layout: Layout) -> LutModel:
     """Tables some levels off interpolation."""
     torch.manual_seed(0)
-    found = to_tables(build(registry.describe(family, scale, options), NetworkSpec("plain", 4, 1, linear=True)), layout)
+    found = to_tables(build(families.describe(family, scale, options), NetworkSpec("plain", 4, 1, linear=True)), layout)
     for unit in found.lut_units():
         values = unit.function.values.data
         values += torch.randint(-3, 4, values.shape)

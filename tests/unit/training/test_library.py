@@ -8,7 +8,7 @@ import pytest
 
 import lutra
 from lutra.evaluation import protocols
-from lutra.imaging.files import write_image
+from lutra.imaging.images import write_image
 from lutra.imaging.resize import imresize
 from lutra.training import Images, Settings, Watcher, fit, new_tables, read_images, save
 from lutra.training.checkpoint import Checkpoint

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
-from lutra.imaging.files import read_image
+from lutra.imaging.images import read_image
 from pipeline.data import covering, deadleaves
 from pipeline.data.covering import Leaves
 from pipeline.data.deadleaves import draw

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from lutra.imaging.files import write_image
+from lutra.imaging.images import write_image
 from lutra.imaging.resize import imresize
 from pipeline import PROJECT, declaration
 from pipeline.data import drawn, sets

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lutra.imaging.files import read_image, write_image
+from lutra.imaging.images import read_image, write_image
 from lutra.imaging.resize import imresize
 from lutra.training.sampler import PatchSampler
 from pipeline.data import sets as datasets

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lutra.evaluation import protocols
-from pipeline.reporting import page, published
+from pipeline.reporting import page, papers
 from pipeline.reporting import rows as scores
 from pipeline.reporting.pictures import pictures
 from pipeline.reporting.speed import Speed
@@ -140,7 +140,7 @@ def test_curves_are_read_by_stage(tmp_path: Path) -> None:
 
 def test_published_figures_need_the_same_protocol() -> None:
     def systems(task: str, options: dict[str, object], *, pairs: bool = False) -> int:
-        return len(published.beside(protocols.of(task, options, pairs=pairs), ["Set5", "samples"]).systems)
+        return len(papers.beside(protocols.of(task, options, pairs=pairs), ["Set5", "samples"]).systems)
 
     assert systems("sr", {"scale": 4}) == 7
     assert systems("sr", {"scale": 2}) == systems("sr", {"scale": 4, "bicubic": "double"}) == 0
@@ -148,7 +148,7 @@ def test_published_figures_need_the_same_protocol() -> None:
 
 
 def test_published_figures_are_those_of_the_paper() -> None:
-    found = {one.name: one for one in published.beside(pages.SUPER_RESOLUTION, ["samples", "Urban100"]).systems}
+    found = {one.name: one for one in papers.beside(pages.SUPER_RESOLUTION, ["samples", "Urban100"]).systems}
     assert "SR-LUT-S" not in found  # of which no figure is known there
     assert found["SPF-LUT + DFC"].scores == {"Urban100": {"psnr_y": 24.81, "ssim_y": 0.7357}}
     assert found["MuLUT + DFC"].table_bytes == pytest.approx(426768, rel=1e-3)  # 0.407 MB, three digits

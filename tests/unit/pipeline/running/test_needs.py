@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lutra.evaluation import protocols
-from lutra.imaging.files import write_image
+from lutra.imaging.images import write_image
 from pipeline import params
 from pipeline.data import drawn
 from pipeline.params import Params

@@ -16,10 +16,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from lutra.evaluation.protocols import Protocol, super_resolution
-from lutra.imaging.files import write_image
+from lutra.imaging.images import write_image
 from lutra.imaging.metrics import CEILING
+from lutra.model import families
 from lutra.model.description import NetworkSpec
-from lutra.model.families import registry
 from lutra.model.layouts import DiagonalLayout
 from lutra.reference.build import build
 from lutra.reference.interpreter import LutModel
@@ -63,7 +63,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def network() -> LutModel:
     torch.manual_seed(0)
-    return build(registry.describe("srlut", 2), NetworkSpec("plain", width=8, depth=1, bound="clamp", linear=True))
+    return build(families.describe("srlut", 2), NetworkSpec("plain", width=8, depth=1, bound="clamp", linear=True))
 
 
 STARTS: dict[str, Callable[[], LutModel]] = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lutra.imaging.files import read_image, write_image
+from lutra.imaging.images import read_image, write_image
 from lutra.imaging.resize import imresize
 from pipeline.data import packed
 from pipeline.data.packed import PackedImages

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lutra.imaging.files import write_image
+from lutra.imaging.images import write_image
 from lutra.imaging.metrics import CEILING
 from pipeline import params
 from pipeline.params import Params

@@ -1,33 +1,39 @@
 """What MLflow has not taken waits in a file, and reads afterwards as if it had been sent at once."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from pipeline import tracking
 from pipeline.declaration import PROJECT
 from pipeline.params import TrackingParams
-from pipeline.tracking import journal, sending, store
+from pipeline.tracking import record, sending, store
 from tests.servers import free_port, mlflow_server, stop
+from tests.unit.pipeline.runs import wait_until_failed, wait_until_sent
 
 CHILD = """
 import sys
 from pathlib import Path
 from pipeline import tracking
 from pipeline.params import TrackingParams
-tracking.FLUSH_SECONDS = 0.0
+from tests.unit.pipeline.runs import wait_until_sent
+tracking.run.FLUSH_SECONDS = 0.01
 with tracking.stage_run(
     TrackingParams(uri=sys.argv[1]), stage="train", experiment="living", root=Path("runs/dvc"), params={"steps": 1}
 ) as run:
     run.metrics({"loss": 0.5}, step=1)
+    wait_until_sent(run)
     print("running", flush=True)
     sys.stdin.read()
 """
@@ -86,7 +92,7 @@ def test_a_server_that_stops_in_the_middle_of_a_run_gets_the_rest_when_it_is_bac
     from mlflow import MlflowClient
 
     monkeypatch.setattr(store, "PROJECT", tmp_path)
-    monkeypatch.setattr(tracking, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(tracking.run, "FLUSH_SECONDS", 0.01)
     database, port, output = tmp_path / "mlflow.db", free_port(), tmp_path / "curve.csv"
     shutil.copyfile(empty_database, database)
     uri = f"http://127.0.0.1:{port}"
@@ -94,20 +100,15 @@ def test_a_server_that_stops_in_the_middle_of_a_run_gets_the_rest_when_it_is_bac
     with mlflow_server(database, port) as server:
         with tracking.stage_run(settings, stage="train", experiment="a", root=tmp_path, params={"steps": 2}) as run:
             run.metrics({"loss": 0.5}, step=1)
+            wait_until_sent(run)
             stop(server)
             run.metrics({"loss": 0.25}, step=2)
             output.write_text("step,loss\n")
             run.artifact(output)
-        ended = journal.now()
+        ended = record.now()
     assert output.read_text() == "step,loss\n"
     assert len(capfd.readouterr().err.splitlines()) == 1
-    (file, _lock) = waiting(tmp_path)
-    assert [operation["kind"] for operation in json.loads(file.read_text())["operations"]] == [
-        "metrics",
-        "artifact",
-        "end",
-        "latest",
-    ]
+    assert len(waiting(tmp_path)) == 2  # the record and its lock
     with mlflow_server(database, port):
         assert tracking.sync(settings) == (1, 0)
         assert waiting(tmp_path) == []
@@ -160,13 +161,14 @@ def test_a_run_whose_process_died_is_sent_as_killed_and_that_of_a_living_one_is_
 ) -> None:
     down(True)
     settings = TrackingParams(uri=uri)
-    with tracking.stage_run(settings, stage="train", experiment="a", root=tmp_path, params={}):
+    with tracking.stage_run(settings, stage="train", experiment="a", root=tmp_path, params={}) as run:
         (file, _lock) = waiting(tmp_path)
+        wait_until_failed(run)
         down(False)
         assert tracking.sync(settings) == (0, 1)
         unfinished = file.read_text()
     assert waiting(tmp_path) == []  # sent when it ended
-    file.write_text(unfinished)
+    file.write_text(re.sub(r'"time": (\d+)', lambda found: f'"time": {int(found[1]) - 1}', unfinished))  # another run
     assert tracking.sync(settings) == (1, 0)
     assert sorted(run.info.status for run in runs(uri)) == ["FINISHED", "KILLED"]
 
@@ -201,17 +203,28 @@ def test_stages_that_run_at_once_leave_each_other_alone(uri: str, tmp_path: Path
 def test_a_stage_that_is_interrupted_while_its_run_is_created_does_not_stay_running(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And whose run is created twice, because the answer to the first request was lost, is one run."""
     from mlflow import MlflowClient
 
-    create = MlflowClient.create_run
+    create, asked, interrupted = MlflowClient.create_run, threading.Event(), threading.Event()
 
-    def interrupted(*arguments: Any) -> None:
+    def lose_the_answer(*arguments: Any) -> None:
+        asked.set()
+        interrupted.wait(60)
         create(*arguments)
-        raise KeyboardInterrupt
+        raise OSError("the answer was lost")
 
-    monkeypatch.setattr(MlflowClient, "create_run", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        log(uri, steps=1)
+    monkeypatch.setattr(MlflowClient, "create_run", lose_the_answer)
+    settings = TrackingParams(uri=uri)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        tracking.stage_run(settings, stage="train", experiment="a", root=tmp_path, params={"steps": 1}),
+    ):
+        assert asked.wait(60)
+        interrupted.set()
+        raise KeyboardInterrupt
+    monkeypatch.undo()
+    assert tracking.sync(settings) == (1, 0)
     (logged,) = runs(uri)
     assert (logged.info.status, logged.data.params) == ("KILLED", {"steps": "1"})
     assert waiting(tmp_path) == []
@@ -223,10 +236,116 @@ def test_a_stage_that_is_interrupted_before_its_run_is_created_leaves_nothing(
     def interrupted(_: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tracking, "_system_tags", interrupted)
+    monkeypatch.setattr(tracking.run, "_system_tags", interrupted)
     with pytest.raises(KeyboardInterrupt):
         log(uri)
     assert waiting(tmp_path) == []
+
+
+def test_a_killed_training_keeps_its_curve_though_mlflow_was_down(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its record ends in the middle of a line, as after a kill or on a full disk."""
+    from mlflow import MlflowClient
+
+    file = tmp_path / "tracking" / "mlflow-pending" / "killed.jsonl"
+    tags = {"stage": "train", "experiment": "a", "root": "runs/dvc", "latest": "false"}
+    begin = {"server": uri, "project": "lutra", "name": "a/train", "time": 1000, "tags": tags}
+    killed = record.Record(file)
+    killed.add("create", **begin)
+    for step in range(3):
+        killed.add("metrics", entries=[["loss", 1.0 / (step + 1), 1000 + step, step]])
+    killed.close()
+    file.write_bytes(file.read_bytes() + b'{"kind": "metrics", "content": {"entr')
+    assert tracking.sync(TrackingParams(uri=uri)) == (1, 0)
+    assert waiting(tmp_path) == []
+    (logged,) = runs(uri)
+    assert (logged.info.status, logged.info.start_time) == ("KILLED", 1000)
+    history = MlflowClient(tracking_uri=uri).get_metric_history(logged.info.run_id, "loss")
+    assert [(point.step, point.timestamp) for point in history] == [(step, 1000 + step) for step in range(3)]
+
+
+def everything(uri: str) -> dict[str, Any]:
+    """What MLflow shows of its only run, its files, and the registered models."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    (run,) = runs(uri)
+    folder = Path(run.info.artifact_uri.removeprefix("file://"))
+    return {
+        "status": (run.info.status, run.info.start_time, run.info.end_time),
+        "params": run.data.params,
+        "tags": run.data.tags,
+        "metrics": {
+            key: [
+                (point.value, point.step, point.timestamp) for point in client.get_metric_history(run.info.run_id, key)
+            ]
+            for key in run.data.metrics
+        },
+        "files": sorted(re.sub("[0-9a-f-]{36}", "", str(path.relative_to(folder))) for path in folder.rglob("*.*")),
+        "models": [version.tags for version in client.search_model_versions()],
+        "logged": len(run.outputs.model_outputs) if run.outputs else 0,
+    }
+
+
+def log_all(uri: str, folder: Path) -> None:
+    """A stage that logs one of everything."""
+    Image.new("RGB", (8, 6)).save(folder / "sheet.png")
+    (folder / "model.safetensors").write_text("a model")
+    tags = {"score": "30.0", "scored": "samples/psnr_y", "table_bytes": "9"}
+    with tracking.stage_run(
+        TrackingParams(uri=uri),
+        stage="evaluate",
+        experiment="a",
+        root=folder,
+        params={"steps": 1},
+        settings={"steps": 1},
+    ) as run:
+        run.note("Protocol: this.")
+        run.metrics({"loss": 0.5}, step=1)
+        run.artifact(folder / "sheet.png")
+        run.image(folder / "sheet.png", "sheets/a")
+        run.model(folder / "model.safetensors", "lutra-sr-x4", tags, {"samples/psnr_y_finetuned": 30.0})
+
+
+def test_what_is_sent_again_changes_nothing(uri: str, tmp_path: Path) -> None:
+    log_all(uri, tmp_path)
+    before = everything(uri)
+    (logged,) = (tmp_path / "tracking" / "mlflow-logged").iterdir()
+    shutil.copyfile(logged, tmp_path / "tracking" / "mlflow-pending" / "again.jsonl")
+    assert tracking.sync(TrackingParams(uri=uri)) == (1, 0)
+    assert everything(uri) == before
+
+
+def test_a_database_that_is_lost_is_written_again_from_the_records(
+    uri: str, tmp_path: Path, empty_database: Path
+) -> None:
+    log(uri, steps=1)
+    log_all(uri, tmp_path)
+    database = tmp_path / "tracking" / "mlflow.db"
+    assert tracking.sync(TrackingParams(uri=uri)) == (0, 0)
+    before = {run.data.tags["stage"]: (run.info.start_time, run.data.params, run.data.metrics) for run in runs(uri)}
+    shutil.copyfile(empty_database, database)
+    shutil.rmtree(database.with_name("mlruns"))
+    assert tracking.sync(TrackingParams(uri=uri)) == (2, 0)
+    found = {run.data.tags["stage"]: (run.info.start_time, run.data.params, run.data.metrics) for run in runs(uri)}
+    assert found == before and len(found) == 2
+    assert len(runs(uri, "tags.latest = 'true' and attributes.status = 'FINISHED'")) == 2
+    assert tracking.sync(TrackingParams(uri=uri)) == (0, 0)
+
+
+def test_only_the_newest_finished_run_keeps_its_record(uri: str, tmp_path: Path) -> None:
+    for steps in range(2):
+        log(uri, steps=steps)
+    with (
+        pytest.raises(ValueError, match="broken"),
+        tracking.stage_run(
+            TrackingParams(uri=uri), stage="train", experiment="a", root=Path("runs/dvc"), params={"steps": 9}
+        ),
+    ):
+        raise ValueError("broken")
+    (kept,) = (tmp_path / "tracking" / "mlflow-logged").iterdir()
+    assert '"steps": "1"' in kept.read_text()
 
 
 def test_what_a_server_refuses_does_not_keep_back_the_rest(
@@ -259,7 +378,7 @@ def test_a_run_that_cannot_be_sent_does_not_keep_back_later_ones(
     for steps in range(4):
         log(uri, steps=steps)
     down(False)
-    damaged, _, refused, _ = (path for path in waiting(tmp_path) if path.suffix == ".json")
+    damaged, _, refused, _ = (path for path in waiting(tmp_path) if path.suffix == ".jsonl")
     damaged.write_text("{")
     refused.write_text(refused.read_text().replace('"experiment": "a"', '"experiment": "refused"'))
     with pytest.raises(ValueError, match=rf"^{damaged}: damaged, "):
@@ -290,17 +409,17 @@ def test_a_folder_that_cannot_be_written_is_named_and_the_run_sent(
     log(uri)
     (said,) = capfd.readouterr().err.splitlines()
     assert said.startswith(f"tracking: incomplete: {tmp_path}/tracking/mlflow-pending/")
-    assert said.endswith(".json: File exists")
+    assert said.endswith(".jsonl: File exists")
     assert [run.info.status for run in runs(uri)] == ["FINISHED"]
 
 
 def test_a_server_that_is_away_is_not_asked_for_every_run(
     uri: str, down: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried: list[journal.Journal] = []
+    tried: list[record.Record] = []
 
-    def fail(self: sending.Sender, journal: journal.Journal) -> None:
-        tried.append(journal)
+    def fail(self: sending.Sender, record: record.Record) -> None:
+        tried.append(record)
         raise OSError("nobody there")
 
     down(True)
@@ -319,8 +438,8 @@ def test_what_fails_while_the_server_answers_is_tried_three_times(
 ) -> None:
     tried: list[int] = []
 
-    def fail(self: sending.Sender, _: journal.Journal, operation: journal.Operation) -> None:
-        tried.append(operation["tries"])
+    def fail(self: sending.Sender, record: record.Record, **_: Any) -> None:
+        tried.append(record.tries)
         raise OSError("the files' disk is full")
 
     (tmp_path / "file").write_text("")
@@ -340,7 +459,7 @@ def test_a_password_in_the_address_is_neither_said_nor_kept(
     port = free_port()
     log(f"http://me:secret@127.0.0.1:{port}")
     (file, _lock) = waiting(tmp_path)
-    assert json.loads(file.read_text())["server"] == f"http://127.0.0.1:{port}"
+    assert json.loads(file.read_text().splitlines()[0])["content"]["server"] == f"http://127.0.0.1:{port}"
     assert "secret" not in file.read_text() + capfd.readouterr().err
 
 

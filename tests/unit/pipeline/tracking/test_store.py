@@ -63,7 +63,7 @@ def test_a_password_in_the_address_is_kept_from_mlflows_own_lines(tmp_path: Path
 def test_a_server_that_never_ends_its_answer_does_not_hold_a_stage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tracking, "TOTAL_SECONDS", 0.3)
+    monkeypatch.setattr(tracking.run, "TOTAL_SECONDS", 0.3)
     monkeypatch.setattr(Sender, "send", lambda *_: time.sleep(20))
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     store.connect(uri)  # its migration is no part of what is measured

@@ -15,6 +15,7 @@ from PIL import Image
 from pipeline import tracking
 from pipeline.declaration import PROJECT
 from pipeline.params import TrackingParams
+from tests.unit.pipeline.runs import wait_until_sent
 
 CHILD = """
 import sys
@@ -66,8 +67,8 @@ def test_a_stage_logs_parameters_metrics_artifacts_and_tags(uri: str, tmp_path: 
         root=PROJECT / "runs/dvc",
         params={"train.steps": 7},
         settings={"train": {"steps": 7}},
-        note="Protocol: this.",
     ) as run:
+        run.note("Protocol: this.")
         for step in range(2500):  # more than fit in one request
             run.metrics({"loss": 1.0 / (step + 1)}, step=step)
         run.artifact(tmp_path / "metrics.json")
@@ -155,7 +156,7 @@ def test_an_unreachable_server_is_said_once_and_quickly(
     said = capfd.readouterr().err.splitlines()
     assert len(said) == 1
     assert said[0].startswith("tracking: incomplete: MLflow at http://127.0.0.1:")
-    assert len(list((tmp_path / "runs" / "mlflow-pending").glob("*.json"))) == 1
+    assert len(list((tmp_path / "runs" / "mlflow-pending").glob("*.jsonl"))) == 1
 
 
 def test_what_cannot_be_kept_does_not_wait(
@@ -174,6 +175,7 @@ def test_a_database_that_goes_away_loses_no_outputs(
     uri: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with tracking.stage_run(TrackingParams(uri=uri), stage="train", experiment="a", root=tmp_path, params={}) as run:
+        wait_until_sent(run)
         (tmp_path / "tracking" / "mlflow.db").write_bytes(b"")
         run.metrics({"loss": 1.0})
         (tmp_path / "output").write_text("kept")

@@ -1,4 +1,4 @@
-"""Image files in and out: 8-bit gray or RGB arrays, errors that name the file, files that appear whole."""
+"""Image files opened, checked and decoded by Pillow, with errors that name the file; images encoded."""
 
 import errno
 import io
@@ -7,73 +7,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
-from lutra.files import write_whole
 from lutra.imaging.formats import jpeg, png
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 T = TypeVar("T")
 
-_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
-    ".jpg": {"quality": 95, "subsampling": 0},
-    ".jpeg": {"quality": 95, "subsampling": 0},
-    ".webp": {"lossless": True},
-}
+_GRAY_MODES, _COLOUR_MODES = ("1", "L", "LA"), ("P", "PA", "RGB", "RGBA")
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM")
-_EXPECTED = "expected an image of 8 bits a channel, gray or RGB"
+_DEEP = "more than 8 bits a channel"
 _MOST_RATIO = 4096
 """Decoded bytes for each byte of a file: no format packs photographs or drawings tighter than about 1000."""
 _ALWAYS = 1 << 26
-"""Decoded bytes that any file may have."""
+"""Decoded bytes that every file may have."""
 _MOST_FRAMES = 9
-"""Frames of a TIFF that are counted: each may take as long to read as the whole file."""
+"""The most frames of a TIFF that are counted: each may take as long to read as the whole file."""
 _BITS, _SAMPLE_FORMAT, _UNSIGNED, _APART = 258, 339, (1, 4), 2
-"""TIFF's tags; of the formats of samples, those that are read (unsigned integers, undefined); planes stored apart."""
-
-
-def read_image(path: str | Path) -> NDArray[np.uint8]:
-    """Read an image file, turned upright where it says how (EXIF orientation).
-
-    Palette images are converted to RGB, 1-bit images to gray. An alpha channel is dropped if it is opaque
-    everywhere. Nothing else is converted, because any conversion would change what is measured.
-
-    Returns:
-        (H, W) or (H, W, 3) uint8.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is no image, is damaged or truncated, has more pixels than Pillow's limit
-            (`PIL.Image.MAX_IMAGE_PIXELS`), several frames, transparent pixels, more than 8 bits a channel, or
-            colours that are neither gray nor RGB.
-    """
-    return open_image(path, lambda image: _decode(image, path), _EXPECTED)
-
-
-def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
-    """Write an image file, whole or not at all; its suffix chooses the format.
-
-    JPEG is written at quality 95 without chroma subsampling and loses information; the others are lossless.
-
-    Args:
-        path: ends in one of `SUFFIXES`; the folder exists.
-        image: (H, W) or (H, W, 3) uint8.
-
-    Raises:
-        ValueError: the suffix is not known or the image is not as above.
-        OSError: the file cannot be written.
-    """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ValueError(f"{path}: found suffix {path.suffix!r}, expected one of {', '.join(SUFFIXES)}")
-    shape_known = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
-    if image.dtype != np.uint8 or not shape_known or image.size == 0:
-        found = f"shape {image.shape} of {image.dtype}"
-        raise ValueError(f"{path}: found {found} to write, expected (H, W) or (H, W, 3) of uint8, not empty")
-    write_whole(path, encoded(Image.fromarray(image), suffix, _SAVE_OPTIONS.get(suffix, {})))
+"""TIFF's tags; the formats of samples that are read (unsigned integers, undefined); planes stored apart."""
 
 
 def encoded(image: Image.Image, suffix: str, options: dict[str, Any]) -> bytes:
@@ -83,8 +34,8 @@ def encoded(image: Image.Image, suffix: str, options: dict[str, Any]) -> bytes:
 
     Args:
         image: what to write.
-        suffix: of the format, in small letters.
-        options: of Pillow's `save`.
+        suffix: the format's suffix, in small letters.
+        options: arguments of Pillow's `save`.
     """
     content = io.BytesIO()
     image.save(content, Image.registered_extensions()[suffix], **options)
@@ -92,7 +43,7 @@ def encoded(image: Image.Image, suffix: str, options: dict[str, Any]) -> bytes:
 
 
 class Refused(Exception):
-    """An intact image of a kind that is not read; says which."""
+    """An intact image of a kind that is not read; the text names the kind."""
 
 
 def open_image(path: str | Path, decode: Callable[[ImageFile.ImageFile], T], expected: str) -> T:
@@ -101,11 +52,12 @@ def open_image(path: str | Path, decode: Callable[[ImageFile.ImageFile], T], exp
     Args:
         path: the file.
         decode: from the opened image, not yet decoded, to the result; may raise `Refused`.
-        expected: what the error says was expected.
+        expected: the end of the error: what was expected.
 
     Raises:
         FileNotFoundError, PermissionError, OSError: there is no such file, or it cannot be read.
-        ValueError: as `read_image` does.
+        ValueError: the file is no image, is damaged, has more pixels than Pillow's limit
+            (`PIL.Image.MAX_IMAGE_PIXELS`) or than its size suggests, or `decode` refused it.
     """
     path = Path(path)
     if not path.exists():
@@ -116,7 +68,7 @@ def open_image(path: str | Path, decode: Callable[[ImageFile.ImageFile], T], exp
         size = path.stat().st_size
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # about metadata, which no pixel depends on
+                warnings.simplefilter("ignore", UserWarning)  # these are about metadata, which no pixel depends on
                 # Between one and two times its limit Pillow only warns.
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with Image.open(file, formats=_FORMATS) as image:
@@ -133,7 +85,7 @@ def open_image(path: str | Path, decode: Callable[[ImageFile.ImageFile], T], exp
         except MemoryError:
             raise ValueError(f"{path}: found more than this process's memory holds, {expected}") from None
         except Exception as error:  # damaged files make Pillow's decoders raise errors of any kind
-            # A place beyond what any file has is damage; whatever else the system says is not.
+            # A seek beyond the end of any file means damage; other errors of the system do not.
             if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL, errno.EOVERFLOW):
                 raise OSError(error.errno, error.strerror, str(path)) from None
             text = " ".join(str(error).split())[:200] or type(error).__name__
@@ -146,16 +98,28 @@ def check_kind(image: ImageFile.ImageFile) -> None:
     Raises:
         Refused: it is of such a kind.
     """
-    if any(_is_deep(tile.codec_name, tile.args) for tile in image.tile) or image.mode.startswith(("I", "F")):
-        raise Refused("more than 8 bits a channel")
+    if any(_is_deep(tile.codec_name, tile.args) for tile in image.tile) or _is_deep_mode(image.mode):
+        raise Refused(_DEEP)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         _check_samples(image)
-    if image.mode not in ("L", "RGB", "P", "1", "LA", "RGBA", "PA"):
-        raise Refused(f"colours of mode {image.mode}")
+    is_gray(image)
     # MPO is a camera's JPEG with a preview or a depth map after the photograph.
     frames = _frames(image)
     if frames > 1 and image.format != "MPO":
         raise Refused(f"{frames} frames" if frames <= _MOST_FRAMES else f"more than {_MOST_FRAMES} frames")
+
+
+def is_gray(image: Image.Image) -> bool:
+    """Return whether a Pillow image is gray rather than RGB; alpha does not count.
+
+    Raises:
+        Refused: it has more than 8 bits a channel, or colours that are neither gray nor RGB.
+    """
+    if _is_deep_mode(image.mode):
+        raise Refused(_DEEP)
+    if image.mode not in (*_GRAY_MODES, *_COLOUR_MODES):
+        raise Refused(f"colours of mode {image.mode}")
+    return image.mode in _GRAY_MODES
 
 
 def load_whole(image: ImageFile.ImageFile, path: str | Path) -> None:
@@ -175,20 +139,9 @@ def load_whole(image: ImageFile.ImageFile, path: str | Path) -> None:
     if image.format != "PNG":
         return
     last_row = image.crop((0, image.height - 1, image.width, image.height)).tobytes()
-    # Missing rows are left at zero: only then, or where rows lie apart, the data is worth counting.
+    # Pillow leaves missing rows at zero. Counting the data takes time, so it is done only then, or for interlaced rows.
     if (interlaced or not any(last_row)) and not png.holds_all_rows(path):
         raise Refused("data for a part of the image only")
-
-
-def _decode(image: ImageFile.ImageFile, path: str | Path) -> NDArray[np.uint8]:
-    check_kind(image)
-    load_whole(image, path)
-    ImageOps.exif_transpose(image, in_place=True)
-    if image.has_transparency_data:
-        alpha = image.convert("RGBA").getchannel("A").tobytes()
-        if alpha.count(255) < len(alpha):
-            raise Refused("transparent pixels (flatten the image first)")
-    return np.array(image.convert("L" if image.mode in ("L", "LA", "1") else "RGB"))
 
 
 def _check_ratio(image: ImageFile.ImageFile, size: int) -> None:
@@ -221,9 +174,13 @@ def _planes(image: ImageFile.ImageFile) -> int:
 def _check_samples(image: TiffImagePlugin.TiffImageFile) -> None:
     bits, kinds = image.tag_v2.get(_BITS, (1,)), image.tag_v2.get(_SAMPLE_FORMAT, (1,))
     if max(bits, default=1) > 8:
-        raise Refused("more than 8 bits a channel")
+        raise Refused(_DEEP)
     if not set(kinds) <= set(_UNSIGNED):
         raise Refused("numbers that are signed or have fractions")
+
+
+def _is_deep_mode(mode: str) -> bool:
+    return mode.startswith(("I", "F"))
 
 
 def _is_deep(codec: str, args: object) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
 from lutra.imaging.formats.metadata import Metadata
-from lutra.imaging.pictures import Picture, check_writable, read_picture, write_picture
+from lutra.imaging.images import Picture, check_writable, read_picture, write_picture
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

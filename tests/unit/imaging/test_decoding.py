@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from lutra.imaging.files import read_image, write_image
+from lutra.imaging.images import read_image, write_image
 
 Bytes = NDArray[np.uint8]
 
@@ -218,7 +218,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path, suffix: str)
     room = (tmp_path / f"whole{suffix}").stat().st_size - 10
     np.save(tmp_path / "image.npy", image)
     code = (
-        "import numpy, resource, signal, sys; from lutra.imaging.files import write_image\n"
+        "import numpy, resource, signal, sys; from lutra.imaging.images import write_image\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
         "write_image(sys.argv[2], numpy.load(sys.argv[1]))"

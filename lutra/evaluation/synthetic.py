@@ -1,0 +1,73 @@
+"""Models and a frame to measure with, where none are given: only their sizes and forms matter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lutra.model import families
+from lutra.model.artifact import Artifact, layout_for, split_table
+from lutra.model.description import TAP_BITS, SampledTaps
+from lutra.model.fixedpoint import with_fixed
+from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
+
+SYSTEMS: dict[str, tuple[str, dict[str, Any], Layout]] = {
+    "SR-LUT": ("srlut", {}, DenseLayout(4)),
+    "MuLUT-sdy": ("mulut", {}, DenseLayout(4)),
+    "SPF-Light + DFC": ("autolut", {"base": "spflut", "kernel": 5}, DiagonalLayout()),
+    "SPF-LUT-sdy + DFC": ("spflut", {}, DiagonalLayout()),
+}
+"""The published systems: family, options and layout."""
+
+_TAP_WEIGHTS = np.array([0.7, 0.1, 0.1, 0.1])
+"""The share of each tap in a table's values: mostly the pixel itself, or planes would blur from step to step."""
+
+
+def synthetic_model(family: str, options: dict[str, Any], layout: Layout, *, scale: int = 4) -> Artifact:
+    """Return a model whose steps return about the pixel they see, so that inner planes look like photographs.
+
+    It is about as fast as a trained one: what a table holds changes only which entries the next step reads.
+    """
+    description = families.describe(family, scale, options)
+    description = replace(description, tap_bits=TAP_BITS if family == "autolut" else None)
+    generator = np.random.default_rng(0)
+    functions: dict[str, Layout] = {}
+    tensors: dict[str, NDArray[Any]] = {}
+    for step, unit in description.units():
+        functions[unit.name] = layout_for(unit, layout)
+        nodes = functions[unit.name].nodes()
+        gain = step.divisor / (len(step.units) * step.rotations)  # makes the step's sum the pixel again
+        pixel = nodes @ _TAP_WEIGHTS - step.offset
+        values = gain * pixel[:, None] + generator.normal(0, 4, (len(nodes), unit.values))
+        tensors |= split_table(unit.name, functions[unit.name], np.rint(values).clip(-128, 127).astype(np.int8))
+        if isinstance(unit.taps, SampledTaps):
+            logits = generator.normal(0, 1, (4, unit.taps.kernel**2)).astype(np.float32)
+            tensors |= with_fixed(f"{unit.name}.sampler", logits)
+        if unit.previous:
+            tensors |= with_fixed(f"{unit.name}.adarl", np.full(4, 0.2, np.float32))
+    return Artifact(description, functions, tensors)
+
+
+def synthetic_photograph(width: int, height: int) -> NDArray[np.uint8]:
+    """Return an RGB image (height, width, 3) as smooth as photographs are, the same on every machine.
+
+    Its spectra are powers of 1 / frequency, as those of photographs (Field, J. Opt. Soc. Am. A 4, 1987), colour
+    varies less than luma, and two fields of objects cut edges. Where neighbours are close decides which part of
+    a DFC table is read.
+    """
+    generator = np.random.default_rng(0)
+    down, across = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
+    frequency = np.maximum(np.hypot(down, across), 1 / max(height, width))
+
+    def field(slope: float) -> NDArray[np.float64]:
+        spectrum = np.fft.rfft2(generator.normal(size=(height, width))) / frequency**slope
+        plane = np.fft.irfft2(spectrum, (height, width))
+        normal: NDArray[np.float64] = (plane - plane.mean()) / (plane.std() + 1e-9)
+        return normal
+
+    luma = 120 + 38 * field(1.5) + 35 * np.sign(field(2.2)) + 20 * np.sign(field(2))
+    planes = [luma + weight * field(2) for weight in (10, 5, 12)]
+    return np.stack(planes, axis=-1).round().clip(0, 255).astype(np.uint8)

@@ -1,0 +1,99 @@
+"""Descriptions as JSON stores them, read with a check of every field."""
+
+from __future__ import annotations
+
+from reprlib import repr as shown  # short, and on one line, whatever a file holds
+from typing import Any, get_args
+
+from lutra.model.description import (
+    PATTERNS,
+    ChannelTaps,
+    Description,
+    FixedTaps,
+    Padding,
+    Rounding,
+    SampledTaps,
+    Step,
+    Taps,
+    Unit,
+)
+
+
+def description_from_json(data: Any) -> Description:
+    """Rebuild a description from what `Description.to_json` returned.
+
+    Raises:
+        ValueError: a field is missing, unknown or of the wrong type or value; the message names it.
+    """
+    try:
+        steps = tuple(_step_from_json(item) for item in _typed(data, "steps", list))
+        return Description(
+            family=_typed(data, "family", str),
+            scale=_typed(data, "scale", int),
+            steps=steps,
+            padding=_choice(data, "padding", get_args(Padding)),
+            rounding=_choice(data, "rounding", get_args(Rounding)),
+            top_node=_choice(data, "top_node", (255, 256)),
+            round_units=_typed(data, "round_units", bool),
+            tap_bits=None if data.get("tap_bits") is None else _choice(data, "tap_bits", tuple(range(9))),
+            options=_typed(data, "options", dict),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"model description: {error}") from None
+
+
+def _typed(data: Any, key: str, kind: type) -> Any:
+    if not isinstance(data, dict) or key not in data:
+        raise ValueError(f"model description: '{key}' is missing")
+    value = data[key]
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"model description: '{key}' is {shown(value)}, expected {kind.__name__}")
+    return value
+
+
+def _choice(data: Any, key: str, choices: tuple[Any, ...]) -> Any:
+    value = _typed(data, key, type(choices[0]))
+    if value not in choices:
+        raise ValueError(f"model description: '{key}' is {shown(value)}, expected one of {choices}")
+    return value
+
+
+def _names(data: Any, key: str) -> tuple[str, ...]:
+    names = tuple(_typed(data, key, list))
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"model description: '{key}' is {shown(names)}, expected names of planes")
+    return names
+
+
+def _taps_from_json(data: Any) -> Taps:
+    if isinstance(data, dict) and "offsets" in data:
+        offsets = [tuple(pair) for pair in _typed(data, "offsets", list)]
+        valid = len(offsets) == 4 and all(
+            len(pair) == 2 and all(type(value) is int and 0 <= value < 16 for value in pair) for pair in offsets
+        )
+        if not valid:
+            raise ValueError(f"model description: offsets {shown(offsets)}, expected four (row, column) pairs in 0..15")
+        a, b, c, d = offsets
+        return FixedTaps(_typed(data, "pattern", str), (a, b, c, d))
+    if isinstance(data, dict) and "kernel" in data:
+        kernel = _typed(data, "kernel", int)
+        if not 1 <= kernel <= 15:
+            raise ValueError(f"model description: kernel is {shown(kernel)}, expected 1..15")
+        return SampledTaps(kernel, _choice(data, "start", tuple(PATTERNS)))
+    if data == {}:
+        return ChannelTaps()
+    raise ValueError(f"model description: taps {shown(data)} are of no known kind")
+
+
+def _step_from_json(data: Any) -> Step:
+    units = []
+    for item in _typed(data, "units", list):
+        previous = item.get("previous") if isinstance(item, dict) else None
+        if previous is not None and not isinstance(previous, str):
+            raise ValueError(f"model description: 'previous' is {shown(previous)}, expected the name of a plane")
+        taps = _taps_from_json(_typed(item, "taps", dict))
+        units.append(
+            Unit(_typed(item, "name", str), _names(item, "reads"), taps, _typed(item, "values", int), previous)
+        )
+    numbers = {key: _typed(data, key, int) for key in ("divisor", "offset", "upscale", "rotations")}
+    return Step(tuple(units), _names(data, "writes"), **numbers)

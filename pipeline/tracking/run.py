@@ -1,0 +1,172 @@
+"""A run of a stage: recorded as the stage works, and sent to MLflow by a thread.
+
+Before its end a stage neither waits for MLflow nor imports it: the thread does, and the record has everything. At its
+end the stage waits while something gets through, and leaves the rest to the next stage.
+"""
+
+import contextlib
+import getpass
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.running import provenance
+from pipeline.tracking import record as recording
+from pipeline.tracking import store
+from pipeline.tracking.record import Stuck
+
+FLUSH_SECONDS = 5.0  # between two requests of a running stage
+RETRY_SECONDS = 60.0  # after a failure
+TOTAL_SECONDS = 120.0  # that the end of a stage waits for MLflow at most,
+SILENT_SECONDS = 20.0  # for a server that takes nothing,
+FAILED_SECONDS = 3.0  # and for one that has failed before
+
+
+class Run:
+    """What a stage logs to; this one goes nowhere (tracking disabled)."""
+
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Log `values` at `step`."""
+        self._add("metrics", entries=_entries(values, step))
+
+    def note(self, text: str) -> None:
+        """Set the run's description."""
+        self._add("note", text=text)
+
+    def artifact(self, path: Path, folder: str | None = None) -> None:
+        """Store a copy of the file `path` under the run's `folder`; it must not change before the stage ends."""
+        self._add_file("artifact", path, folder=folder)
+
+    def image(self, path: Path, key: str) -> None:
+        """Show the image file `path` among the run's images; MLflow compares those of one `key` between runs."""
+        self._add_file("image", path, key=key, time=recording.now())
+
+    def model(self, path: Path, name: str, tags: Mapping[str, str], metrics: Mapping[str, float]) -> None:
+        """Log the model file `path` and make it a version of the registered model `name`.
+
+        `tags` are those of the version; `registry.register` lists the required ones. `metrics` are logged for both the
+        run and the model.
+        """
+        entries = _entries(metrics, 0)  # one time for both, or the run would have every metric twice
+        self._add("metrics", entries=entries)
+        self._add_file("model", path, name=name, tags=dict(tags), entries=entries)
+
+    def _add(self, kind: str, **content: Any) -> None:
+        pass
+
+    def _add_file(self, kind: str, path: Path, **content: Any) -> None:
+        pass
+
+
+class Tracked(Run):
+    """A run that is recorded, and sent from a thread."""
+
+    def __init__(self, uri: str, name: str) -> None:
+        self._uri, self._reported = uri, False
+        self._record = recording.new(store.pending(uri), name)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._send, name="tracking", daemon=True)
+
+    def begin(
+        self, project: str, tags: Mapping[str, str], params: Mapping[str, Any], settings: Mapping[str, Any] | None
+    ) -> None:
+        """Record the run and its parameters, and begin to send.
+
+        Args:
+            project: MLflow's experiment.
+            tags: `record.COMPARED` of the run.
+            params: parameters.
+            settings: content of params.json.
+        """
+        name, own = f"{tags['experiment']}/{tags['stage']}", _system_tags(tags["stage"])
+        begin = {"server": store.shown(self._uri), "project": project, "name": name}
+        self._add("create", **begin, time=recording.now(), tags={**tags, "latest": "false", **own})
+        self._add("params", params={key: str(value) for key, value in params.items()})
+        if settings is not None:
+            self._add("text", file="params.json", text=json.dumps(settings, indent=2) + "\n")
+        store.set_environment()
+        self._thread.start()
+
+    def finish(self, status: str) -> None:
+        """Record how the stage ended, and give the thread some time to send what is left."""
+        if not self._record.events:
+            return  # interrupted before it began
+        self._add("end", status=status, time=recording.now())
+        self._over.set()
+        self._wait()
+        if self._record.fault:
+            self._report(self._record.fault)
+        self._attempt(self._record.close)
+
+    def _wait(self) -> None:
+        """Wait for the thread as long as something gets through; report that it was left behind."""
+        begin, left = time.monotonic(), -1
+        silent = FAILED_SECONDS if self._reported else SILENT_SECONDS if store.is_server(self._uri) else TOTAL_SECONDS
+        while self._thread.is_alive():
+            waited = time.monotonic() - begin
+            if waited >= TOTAL_SECONDS or left == len(self._record.todo):
+                self._failed(f"no answer within {waited:.0f} s")
+                return
+            left = len(self._record.todo)
+            self._thread.join(min(silent, TOTAL_SECONDS - waited))
+
+    def _send(self) -> None:
+        """Send the record every few seconds until the stage is over; after the first time, earlier ones too."""
+        sender, pause, over = None, 0.0, False
+        while not over:
+            over = self._over.wait(pause)
+            try:
+                from pipeline.tracking.sending import Sender  # imports MLflow, which takes seconds
+
+                pause, first, sender = FLUSH_SECONDS, sender is None, sender or Sender(self._uri)
+                sender.send(self._record)
+                if first:
+                    sender.send_waiting([store.pending(self._uri)])
+            except Stuck as error:
+                store.say(str(error))
+            except Exception as error:
+                self._failed(store.first_line(error))
+                pause, over = RETRY_SECONDS, self._over.is_set()
+
+    def _failed(self, reason: str) -> None:
+        missing = "what is missing waits for the next stage, or for `python -m pipeline track sync`"
+        if self._record.fault:
+            missing = f"what is missing cannot be kept ({self._record.fault}): "
+            missing += "it is lost unless MLflow answers before the stage ends"
+        self._report(f"MLflow at {store.shown(self._uri)} failed ({reason}); {missing}")
+
+    def _add(self, kind: str, **content: Any) -> None:
+        self._record.add(kind, **content)
+
+    def _add_file(self, kind: str, path: Path, **content: Any) -> None:
+        self._attempt(lambda: self._add(kind, path=str(path.absolute()), sha256=recording.sha256(path), **content))
+
+    def _attempt(self, action: Callable[[], None]) -> None:
+        """Run the action; report an error instead of raising it."""
+        try:
+            action()
+        except Exception as error:
+            self._report(store.first_line(error))
+
+    def _report(self, reason: str) -> None:
+        if not self._reported:
+            self._reported = True
+            store.say(f"incomplete: {reason}")
+
+
+def _system_tags(stage: str) -> dict[str, str]:
+    """Return MLflow's own tags: who ran what, from which commit."""
+    tags = {"mlflow.source.type": "LOCAL", "mlflow.source.name": f"python -m pipeline {stage}"}
+    with contextlib.suppress(OSError, KeyError):  # a user without a name
+        tags["mlflow.user"] = getpass.getuser()
+    if found := provenance.commit():
+        tags |= {"mlflow.source.git.commit": found[0], "dirty": str(found[1]).lower()}
+    return tags
+
+
+def _entries(values: Mapping[str, float], step: int) -> list[list[Any]]:
+    when = recording.now()
+    return [[key, float(value), when, step] for key, value in values.items()]
