@@ -17,6 +17,7 @@ from rich.filesize import decimal
 from lutra.evaluation.protocols import Protocol
 from pipeline.data import drawn
 from pipeline.data.sets import image_sources
+from pipeline.declaration import find
 from pipeline.params import Experiment, FitParams, Params, TrainParams
 from pipeline.running import footprint, launch, machine
 
@@ -82,7 +83,7 @@ def of_stage(stage: str, params: Params, root: Path, task: str, experiment: str 
         return of_prepare(params, task)
     if experiment is None or stage == "export":
         return None
-    block, data = params.experiment(experiment), root / "prepare" / task
+    block, data = params.experiment(experiment), find("prepare").paths(root, task=task).outputs["data"]
     try:
         if stage == "evaluate":
             return of_evaluate(block, data, params.task_of(experiment).protocol().scale)
