@@ -40,7 +40,7 @@ class LutModel(nn.Module):
         return self.planes(image, len(self.description.steps))[OUTPUT].unsqueeze(1)
 
     def planes(self, image: Tensor, steps: int) -> dict[str, Tensor]:
-        """Return the planes, each (N, H, W), after the first `steps` steps on an image (N, 1, H, W), the input included."""
+        """Return the planes, each (N, H, W), after the first `steps` steps on an image (N, 1, H, W), with the input."""
         planes = {INPUT: image[:, 0]}
         for number in range(steps):
             planes.update(self._run(number, planes))
