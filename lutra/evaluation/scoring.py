@@ -77,9 +77,8 @@ def find_folder(data: str) -> Path:
         return Path(data)
     home = Path(os.environ.get("LUTRA_DATA") or "data")
     if not (home / data).is_dir():
-        raise FileNotFoundError(
-            f"{data}: no such folder, nor {home / data}; `python -m pipeline fetch` brings sets there"
-        )
+        advice = "in a checkout of lutra, `python -m pipeline fetch` brings published sets there"
+        raise FileNotFoundError(f"{data}: no such folder, nor {home / data}; {advice}")
     return home / data
 
 
