@@ -77,8 +77,9 @@ def find_folder(data: str) -> Path:
         return Path(data)
     home = Path(os.environ.get("LUTRA_DATA") or "data")
     if not (home / data).is_dir():
-        advice = "in a checkout of lutra, `python -m pipeline fetch` brings published sets there"
-        raise FileNotFoundError(f"{data}: no such folder, nor {home / data}; {advice}")
+        raise FileNotFoundError(
+            f"{data}: found no such folder, nor {home / data}; expected a folder of clean images"
+        )
     return home / data
 
 

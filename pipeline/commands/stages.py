@@ -1,6 +1,7 @@
 """The commands that run a stage."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lutra.limits import limit_threads
 from pipeline.commands.options import DEFAULT_PARAMS, DEFAULT_ROOT, Experiment, ParamsFile, Root
 
 if TYPE_CHECKING:
@@ -92,8 +94,11 @@ def _run(
     from pipeline.running.job import Job
 
     job = Job.of(stage, load(params), root, task=task, experiment=experiment)
+    threads = limit_threads()
     with _guarded(job):
         if not _in_processes(job, params):
+            if "RANK" not in os.environ:
+                print(f"{stage} {job.name}: threads: {threads}", file=sys.stderr, flush=True)
             import_module(f"pipeline.stages.{stage}").run(job, **options)
 
 
