@@ -77,9 +77,7 @@ def find_folder(data: str) -> Path:
         return Path(data)
     home = Path(os.environ.get("LUTRA_DATA") or "data")
     if not (home / data).is_dir():
-        raise FileNotFoundError(
-            f"{data}: found no such folder, nor {home / data}; expected a folder of clean images"
-        )
+        raise FileNotFoundError(f"{data}: found no such folder, nor {home / data}; expected a folder of clean images")
     return home / data
 
 
