@@ -1,7 +1,6 @@
 """The commands that run a stage."""
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -94,11 +93,9 @@ def _run(
     from pipeline.running.job import Job
 
     job = Job.of(stage, load(params), root, task=task, experiment=experiment)
-    threads = limit_threads()
+    limit_threads()
     with _guarded(job):
         if not _in_processes(job, params):
-            if "RANK" not in os.environ:
-                print(f"{stage} {job.name}: threads: {threads}", file=sys.stderr, flush=True)
             import_module(f"pipeline.stages.{stage}").run(job, **options)
 
 

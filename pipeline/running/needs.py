@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from lutra.evaluation.protocols import Protocol
+from lutra.limits import threads
 from pipeline.data import drawn
 from pipeline.data.sets import image_sources
 from pipeline.declaration import find
@@ -59,7 +60,7 @@ def check(needs: Needs, name: str, root: Path) -> None:
     memory, disk = machine.available_memory(), machine.free_disk(root)
     print(
         f"{name}: {needs.work}; about {decimal(needs.memory)} of memory ({decimal(memory)} available),"
-        f" {decimal(needs.disk)} on disk ({decimal(disk)} free)",
+        f" {decimal(needs.disk)} on disk ({decimal(disk)} free); threads: {threads()}",
         file=sys.stderr,
         flush=True,
     )

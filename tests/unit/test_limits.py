@@ -81,11 +81,13 @@ from types import SimpleNamespace
 from pipeline.commands import stages
 module = SimpleNamespace(run=lambda job: __import__("torch") and print(sys.modules["torch"].get_num_threads()))
 stages.import_module = lambda name: module
-stages._run("export", stages.Path("params.yaml"), stages.Path(sys.argv[1]), experiment="srlut")
+stages._run("prepare", stages.Path("params.yaml"), stages.Path(sys.argv[1]), task="x4")
 """
     environment = os.environ | {"OMP_NUM_THREADS": "400"}
     with tempfile.TemporaryDirectory() as root:
         command = [sys.executable, "-W", "ignore", "-c", code, root]
         ended = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     found = limits.processors()
-    assert (ended.stdout, ended.stderr) == (f"{found}\n", f"export srlut: threads: {found}\n")
+    assert ended.stdout == f"{found}\n"
+    assert ended.stderr.startswith("prepare x4: ") and ended.stderr.count("\n") == 1
+    assert ended.stderr.endswith(f"; threads: {found}\n")
