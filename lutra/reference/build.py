@@ -1,4 +1,4 @@
-"""Make a model to train from a description: networks in its units, started from interpolation or at random."""
+"""Build a model to train from a description: networks in its units, started from interpolation or at random."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sources of a unit's taps: shifted planes, AutoSample's learned means, and AdaRL's mix of two stages."""
+"""The taps of a unit: shifted planes, AutoSample's learned means, and AdaRL's mix of two stages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lutra.model.fixedpoint import adarl_shares, sampling_weights
 
 
 def rotated(offset: Offset, rotation: int) -> Offset:
-    """Return where an offset (row, column) points in an image turned by 90 * `rotation` degrees counter-clockwise."""
+    """Return where an offset (row, column) of an image turned by 90 * `rotation` degrees counter-clockwise points."""
     row, column = offset
     for _ in range(rotation):
         row, column = column, -row
@@ -132,7 +132,7 @@ class AdaRL(nn.Module):
         self.mix = nn.Parameter(torch.full((4,), 0.05))
 
     def forward(self, previous: Tensor, current: Tensor) -> Tensor:
-        """Return mix * previous + (1 - mix) * current; all (..., 4)."""
+        """Return mix * previous + (1 - mix) * current; both are (..., 4)."""
         shares = self.shares().to(current.dtype)
         mixed = shares * previous + (1 - shares) * current
         return mixed if self.tap_bits is None else fixed_point(mixed, self.tap_bits)

@@ -62,7 +62,7 @@ class Table(nn.Module):
     """A table of int8 values: what a network becomes, and what finetuning trains."""
 
     def __init__(self, layout: Layout, values: Tensor) -> None:
-        """Take values (layout.entries, V), in levels."""
+        """Keep the `values`: (layout.entries, V), in levels."""
         super().__init__()
         self.layout = layout
         self.values = nn.Parameter(values.to(torch.float32).clone())
@@ -86,7 +86,7 @@ class TabledNet(nn.Module):
     nodes: Tensor
 
     def __init__(self, network: PointwiseNet, layout: Layout, top_node: int) -> None:
-        """Take the network; `top_node` is the value that it gets for the last grid node, 255 or 256."""
+        """Sample `network` on a layout; `top_node`: the value fed for the last grid node, 255 or 256."""
         super().__init__()
         self.network = network
         self.layout = layout
@@ -109,7 +109,7 @@ class LutUnit(nn.Module):
     """One unit of a description: gathers its taps under the rotation ensemble and applies its function."""
 
     def __init__(self, spec: Unit, function: Function, tap_bits: int | None = None) -> None:
-        """`function` may be replaced later: export puts a `Table` in place of a `PointwiseNet`."""
+        """Keep the `function`; export puts a `Table` in place of a `PointwiseNet` later."""
         super().__init__()
         self.spec = spec
         self.function: Function = function

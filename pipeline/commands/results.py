@@ -92,9 +92,11 @@ def bench_methods(
 ) -> None:
     """Train SR-LUT and MuLUT by every method for the same time."""
     from lutra.files import write_whole
+    from pipeline.declaration import find
     from pipeline.tools import bench_methods as benching
 
-    found = benching.run(root / "prepare" / task, seconds, lambda text: print(text, file=sys.stderr, flush=True))
+    data = find("prepare").paths(root, task=task).outputs["data"]
+    found = benching.run(data, seconds, lambda text: print(text, file=sys.stderr, flush=True))
     if json_file is not None:
         command = f"python -m pipeline bench-methods --seconds {seconds:g}"
         write_whole(json_file, json.dumps({"command": command, **found}, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""Safe extraction of zip and tar archives: nothing outside the folder, no links, no bombs, whole or not at all."""
+"""Extract zip and tar archives safely: nothing outside the folder, no links, no bombs, whole or not at all."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LONGEST_NAME = 200  # characters of a name that an error shows
 _MOST_HEADER = 1 << 16  # bytes of a tar member's long name or of its pax attributes
 _LONG_HEADERS = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, b"x", b"g", b"X")
 _MAGIC = {b"PK\x03\x04": "zip", b"PK\x05\x06": "zip", b"\x1f\x8b": "tar", b"BZh": "tar", b"\xfd7zXZ\x00": "tar"}
-# What the readers raise on damaged archives; OSError is gzip's and bz2's.
+# Errors of the readers on damaged archives; gzip and bz2 raise OSError.
 _DAMAGE = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, struct.error, OSError, EOFError),
     *(NotImplementedError, RuntimeError, ValueError, LookupError),
@@ -35,13 +35,13 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may hold; the largest published set has about 10,000 images in 20 GB."""
+    """The most that an archive may hold; the largest published set has about 10,000 images in 20 GB."""
 
     members: int = 200_000
     bytes: int = 200 << 30
-    """Of all members, unpacked."""
+    """Size of all members, unpacked."""
     ratio: int = 100
-    """Of the unpacked size over the archive's; images hardly shrink."""
+    """Ratio of the unpacked size to the archive's; compression hardly shrinks images."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class _Member:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether the file begins like a zip or a tar archive."""
+    """Return whether the file begins like a zip or a tar archive."""
     return _format(path) is not None
 
 
@@ -65,15 +65,15 @@ def extract(
     Args:
         archive: zip or tar, also compressed by gzip, bzip2 or xz.
         folder: does not exist yet.
-        wanted: which members to unpack, by their names with `/`; links and devices among the others are left out.
+        wanted: returns whether to unpack the member of a name with `/`; links and devices among the others are ignored.
         limits: `Limits()` by default.
 
     Returns:
-        The files that were written.
+        The files that it wrote.
 
     Raises:
-        ValueError: it is no archive, is damaged or cut short, exceeds the limits, or a member would lie outside the
-            folder, is a link or device, or has the name of another one; names the archive and the member.
+        ValueError: the file is not an archive, is damaged or cut short, or exceeds the limits; or a member would lie
+            outside the folder, is a link or device, or has the name of another one. Names the archive and the member.
         OSError: a file cannot be written.
     """
     if folder.exists():
@@ -91,7 +91,7 @@ def _unpack(archive: Path, folder: Path, wanted: Callable[[str], bool], limits: 
     for count, member in enumerate(_members(archive, limits.members), 1):
         total += member.size
         if count > limits.members:
-            raise ValueError(f"{archive}: found more than {limits.members} members, expected at most so many")
+            raise ValueError(f"{archive}: found more than {limits.members} members, expected at most {limits.members}")
         if total > most:
             raise ValueError(
                 f"{archive}: {_cut(member.name)}: found more than {most} bytes to unpack, expected at most that"
@@ -111,7 +111,7 @@ def _unpack(archive: Path, folder: Path, wanted: Callable[[str], bool], limits: 
 
 
 def _write(archive: Path, member: _Member, path: Path) -> None:
-    """Copy a member's bytes; one that has more than it says is damaged."""
+    """Copy a member's bytes; a member with more bytes than its header states is damaged."""
     where = f"{archive}: {_cut(member.name)}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,11 +127,11 @@ def _write(archive: Path, member: _Member, path: Path) -> None:
             file.write(block)
     if left:
         found = "fewer" if left > 0 else "more"
-        raise ValueError(f"{where}: found {found} bytes than it says, expected {member.size}: damaged or cut short")
+        raise ValueError(f"{where}: found {found} bytes than its header states, expected {member.size}")
 
 
 def _safe_name(archive: Path, name: str) -> str:
-    """The name without `.` and doubled slashes, if it stays inside the folder on every system."""
+    """Return the name without `.` and doubled slashes, if it stays inside the folder on every system."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     elsewhere = name.startswith("/") or ".." in parts or "\\" in name or re.match("[A-Za-z]:", name)
     if elsewhere or not name or any(ord(letter) < 32 for letter in name):
@@ -146,7 +146,7 @@ def _members(archive: Path, most: int) -> Iterator[_Member]:
     if form is None:
         raise ValueError(f"{archive}: found no zip or tar archive, expected one")
     if form == "zip" and _reading(str(archive), lambda: _count(archive)) > most:  # before anything is unpacked
-        raise ValueError(f"{archive}: found more than {most} members, expected at most so many")
+        raise ValueError(f"{archive}: found more than {most} members, expected at most {most}")
     members = _zip_members(archive) if form == "zip" else _tar_members(archive)
     where = str(archive)
     while (member := _reading(where, lambda: next(members, None))) is not None:
@@ -168,12 +168,12 @@ def _zip_members(archive: Path) -> Iterator[_Member]:
                 kind = "a link" if mode == stat.S_IFLNK else "a device"
             elif info.flag_bits & 1:
                 kind = "an encrypted file"
-            # Names with backslashes are told from those with slashes by the original one.
+            # The original name, because `filename` has slashes in place of backslashes
             yield _Member(info.orig_filename, info.file_size, kind, lambda info=info: file.open(info))  # type: ignore[misc]
 
 
 class _Info(tarfile.TarInfo):
-    """A member's header, refused where it announces a longer name or more attributes than any file has."""
+    """A member's header; one that announces a longer name or more attributes than any file has is refused."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Info:
@@ -193,7 +193,7 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
 
 
 def _tar_source(file: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
-    if hasattr(tarfile, "data_filter"):  # Python 3.11.4; after the checks here it refuses nothing more
+    if hasattr(tarfile, "data_filter"):  # Python 3.11.4; after the checks above it refuses nothing more
         tarfile.data_filter(info, os.curdir)
     source = file.extractfile(info)
     assert source is not None

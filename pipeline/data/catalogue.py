@@ -12,7 +12,7 @@ from pipeline import PROJECT
 from pipeline.params import reading
 
 DATA = PROJECT / "data"
-"""Where fetched sets lie, a folder each."""
+"""Folder that holds a folder for each fetched set."""
 CATALOGUE = DATA / "catalogue.yaml"
 
 _Text = Annotated[str, Field(min_length=1)]
@@ -38,7 +38,7 @@ class Download(_Entry):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None  # where its publisher gives no sha256
     bytes: Annotated[int, Field(gt=0)] | None = None
-    """About how large it is."""
+    """About its size."""
 
     @property
     def checksum(self) -> str | None:
@@ -63,11 +63,11 @@ class Packaged(_Described):
 
     @property
     def requirement(self) -> str:
-        """As pip takes it."""
+        """The requirement in pip's notation."""
         return self.package + (f"=={self.version}" if self.version else "")
 
     def distribution(self) -> metadata.Distribution:
-        """The installed package, of whatever version; ValueError if there is none, which says how to install it."""
+        """Return the installed package, of any version; ValueError with how to install it if there is none."""
         try:
             return metadata.distribution(self.package)
         except metadata.PackageNotFoundError:
@@ -79,17 +79,17 @@ class Downloaded(_Described):
 
     kind: Literal["downloaded"] = "downloaded"
     use: _Text
-    """What may be done with it, in one sentence."""
+    """The use that its licence allows, in one sentence."""
     count: Annotated[int, Field(gt=0)]
     """Images, or pairs of images."""
     pairs: bool = False
     """Degraded images come with the clean ones: data/NAME/input and data/NAME/target."""
     downloads: tuple[Download, ...] = ()
-    """Empty where only the user's own copy will do."""
+    """Empty where the set can only come from the user's own copy."""
     images: tuple[str, ...] = ()
     """Patterns of the ends of paths, such as `Set5/HR/*.png`, where a download or a copy holds more than the set."""
     note: str = ""
-    """What a user without the images reads."""
+    """Text that tells a user without the images how to get them."""
 
     @model_validator(mode="after")
     def _explain_how_to_get_it(self) -> Downloaded:
@@ -105,7 +105,7 @@ class Synthetic(_Described):
 
 
 def _kind(value: Any) -> str:
-    """Entries say `kind` only where their other keys do not."""
+    """Return the kind of an entry, which gives `kind` only where its other keys do not tell."""
     if not isinstance(value, dict):
         return str(getattr(value, "kind", "downloaded"))
     return str(value.get("kind") or ("packaged" if "package" in value else "downloaded"))
@@ -121,10 +121,10 @@ ImageSet = Annotated[
 
 
 def catalogue(path: Path = CATALOGUE) -> dict[str, Packaged | Downloaded | Synthetic]:
-    """The image sets by name.
+    """Return the image sets by name.
 
     Raises:
-        ValueError: the file is not as it should be; names the entry and the key.
+        ValueError: the file has a mistake; names the entry and the key.
     """
     try:
         content = reading.read_yaml(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Downloads large files: resumed where they stopped, never spliced from two versions, checked before use."""
+"""Download large files: resume where one stopped, never mix two versions, check the file before use."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a server is waited for."""
+    """Limits on how long to wait for a server."""
 
     connect: float = 20.0
     """Seconds until it answers the call."""
     stall: float = 60.0
     """Seconds in which no byte comes."""
     attempts: int = 4
-    """Failures in a row without a further byte, or with too few."""
+    """Failures in a row that bring no further byte, or too few."""
     least: int = 1 << 16
-    """Bytes that must come within `window`, or the server is taken to stall."""
+    """Bytes that must come within `window`; with fewer, the server counts as stalled."""
     window: float = 120.0
     """Seconds."""
     pause: float = 2.0
@@ -52,14 +52,14 @@ def download(
     room: Callable[[int, int], None] = lambda left, size: None,
     patience: Patience | None = None,
 ) -> Path:
-    """Bring a file from an address; what an interruption leaves (`.part` beside it) is continued by the next call.
+    """Download a file; the next call continues what an interruption leaves (`.part` next to it).
 
     Args:
         url: `http:` or `https:`.
-        path: where the file appears, whole; one that is there and has the checksum is kept.
+        path: the file, which appears whole; one that exists and has the checksum is kept.
         checksum: `sha256:...` or `md5:...`.
-        room: called with the bytes still to come and those of the whole file, where the server says how many; raises
-            to stop.
+        room: called with the bytes still to come and those of the whole file, if the server states them; raises an
+            error to stop.
         patience: `Patience()` by default.
 
     Raises:
@@ -89,11 +89,11 @@ def _checksum_of(path: Path, like: str) -> str:
 
 
 class _Stopped(Exception):
-    """The download ended early; trying again may help."""
+    """The download ended early; another attempt may help."""
 
 
 class _TooSlow(_Stopped):
-    """Bytes come, but so few that the download would not end."""
+    """Bytes come too slowly for the download to end."""
 
 
 class _Resuming:
@@ -115,7 +115,7 @@ class _Resuming:
                 failures = 0 if have > best and not isinstance(error, _TooSlow) else failures + 1
                 best = max(best, have)
                 if failures >= self.patience.attempts:
-                    kept = f"; {have} bytes are kept, the next call goes on from there" if have else ""
+                    kept = f"; {have} bytes are kept, the next call continues from there" if have else ""
                     raise OSError(f"{url}: {_reason(error)}{kept}") from None
                 time.sleep(self.patience.pause * 2 ** max(0, failures - 1))
 
@@ -128,7 +128,7 @@ class _Resuming:
         return self.part.stat().st_size if self.part.is_file() else 0
 
     def _known(self, url: str) -> dict[str, Any]:
-        """What the kept bytes belong to; empty, and they are deleted, if that is not this address or not known."""
+        """Return what the kept bytes belong to; delete them and return {} if that is unknown or another address."""
         with suppress(OSError, ValueError):
             known: dict[str, Any] = json.loads(self.about.read_text())
             whole = known["size"] == self._have()
@@ -142,7 +142,7 @@ class _Resuming:
         start = self._have()
         if known and known["size"] == start:
             return
-        headers = {"Accept-Encoding": "identity"}  # the bytes as they are stored, which alone can be continued
+        headers = {"Accept-Encoding": "identity"}  # the bytes as the server stores them: only those can be continued
         if known:
             headers |= {"Range": f"bytes={start}-", "If-Range": known["validator"]}
         timeout = (self.patience.connect, self.patience.stall)
@@ -159,7 +159,7 @@ class _Resuming:
             self._receive(response, size)
 
     def _placed(self, url: str, response: requests.Response, known: dict[str, Any], start: int) -> int | None:
-        """The size of the whole file; the kept bytes are deleted where the response begins anew."""
+        """Return the size of the whole file; delete the kept bytes if the response starts from the beginning."""
         status, validator = response.status_code, _validator(response)
         if known and status == HTTPStatus.PARTIAL_CONTENT:
             ranged = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
@@ -185,7 +185,7 @@ class _Resuming:
             self.part.open("ab") as file,
         ):
             try:
-                # what is there, so that a stall loses nothing
+                # read1 returns what has come, so that a stall loses nothing
                 since, came = time.monotonic(), 0
                 while block := response.raw.read1(_BLOCK, decode_content=False):
                     file.write(block)
@@ -202,7 +202,7 @@ class _Resuming:
 
 
 def _validator(response: requests.Response) -> str | None:
-    """What names this version of the file, strong enough to continue it."""
+    """Return what identifies this version of the file, if it is strong enough to continue a download."""
     tag = response.headers.get("ETag", "")
     return tag if tag.startswith('"') else response.headers.get("Last-Modified")
 

@@ -1,4 +1,4 @@
-"""`python -m pipeline fetch`: brings an image set to data/NAME as plain files, by download or from the user's copy."""
+"""`python -m pipeline fetch`: bring an image set to data/NAME as plain files, by download or from the user's copy."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from pipeline.data.selection import choose, is_image, is_of, place
 from pipeline.params import reading
 
 MARK = ".fetched.json"
-"""In a folder that fetch made, and may therefore replace: where its images came from."""
-_UNPACKED = ".unpacked"  # folder beside the images, until they are in their places
+"""File in a folder that fetch made and may therefore replace; it tells where the images came from."""
+_UNPACKED = ".unpacked"  # folder for what archives hold, until the images are in their places
 Say = Callable[[str], None]
 
 
 class _NoRoom(OSError):
-    """The disk is too full."""
+    """The disk has too little room."""
 
 
 def fetch(
     name: str, origin: Path | None = None, *, folder: Path = DATA, say: Say, patience: Patience | None = None
 ) -> Path:
-    """Bring a set of the catalogue to folder/NAME, which appears whole; a call after an interruption goes on.
+    """Bring a set of the catalogue to folder/NAME, which appears whole; a call resumes an interrupted download.
 
-    The images lie flat in it, their bytes unchanged, and pairs in `input/` and `target/`. A set that is there with all
-    its images is left as it is.
+    The images lie flat in it, their bytes unchanged, and pairs in `input/` and `target/`. A folder that holds the whole
+    set is left as it is.
 
     Args:
-        name: of the catalogue.
+        name: the set's name in the catalogue.
         origin: the user's copy, a folder or an archive in a layout that `find_images` knows; only read.
-        folder: where sets lie.
-        say: takes what the user is told, a line at a time.
-        patience: with servers, `Patience()` by default.
+        folder: the folder that holds the sets.
+        say: shows the user a line.
+        patience: limits on waiting for servers, `Patience()` by default.
 
     Raises:
-        ValueError: there is no such set, it needs no fetching or has no address; the origin, or what the address leads
-            to, is not as it should be; folder/NAME is the user's own and not the whole set.
+        ValueError: there is no such set, it needs no fetching, or it has no address; the origin or the download is not
+            the set; folder/NAME is the user's own and not the whole set.
         OSError: a file or an address cannot be read or written, or the disk has too little room.
     """
     entry, target, downloads = _entry(name), folder / name, folder / ".downloads"
@@ -92,7 +92,7 @@ def _entry(name: str) -> Downloaded:
 
 
 def _tell_terms(told: Path, name: str, entry: Downloaded, say: Say) -> None:
-    """Licence and use, once for a set."""
+    """Tell the user the licence and the use, once for each set."""
     if not told.exists():
         say(f"{name}: {entry.title}, {entry.home}")
         say(f"licence: {entry.licence}")
@@ -115,7 +115,7 @@ def _bring_downloads(
             raise ValueError(f"{where}: found {len(entries)} images of {name}, expected {entry.count}")
         place(entries, images, entry.pairs, os.replace)
     except ValueError:
-        for source in entry.downloads:  # without a checksum, the download may be to blame
+        for source in entry.downloads:  # without a checksum, the download may be at fault
             if source.checksum is None:
                 _archive(folder, source).unlink(missing_ok=True)
         raise
@@ -130,7 +130,7 @@ def _download(source: Download, archive: Path, folder: Path, say: Say, patience:
     if source.bytes:
         room(max(0, source.bytes - have), source.bytes)
     try:
-        say(f"downloading {source.url}" if not have else f"going on with {source.url}, of which {_size(have)} are here")
+        say(f"downloading {source.url}" if not have else f"resuming {source.url}, of which {_size(have)} are here")
         download(source.url, archive, source.checksum, room=room, patience=patience)
     except _NoRoom:
         raise
@@ -152,7 +152,7 @@ def _bring_copy(name: str, entry: Downloaded, images: Path, origin: Path, say: S
         entries = choose(entry, images / _UNPACKED, str(origin))
         place(entries, images, entry.pairs, os.replace)
     else:
-        raise ValueError(f"{origin}: found neither a folder nor a zip or tar archive, expected one with {name}")
+        raise ValueError(f"{origin}: found neither a folder nor a zip or tar archive, expected one that holds {name}")
     if len(entries) != entry.count:
         say(f"{name}: found {len(entries)} images in {origin}, expected {entry.count}: taken as they are")
     _mark(images, str(origin.absolute()))
@@ -163,13 +163,13 @@ def _mark(images: Path, origin: str) -> None:
 
 
 def _archive(folder: Path, source: Download) -> Path:
-    """Where a download lies: two of one file name do not meet."""
+    """Return the file of a download; files of one name from two addresses stay apart."""
     name = PurePosixPath(urlsplit(source.url).path).name
     return folder / ".downloads" / f"{hashlib.sha256(source.url.encode()).hexdigest()[:8]}-{name}"
 
 
 def _forget_archives(name: str, entry: Downloaded, folder: Path, say: Say) -> None:
-    """Remove what is unpacked, unless another set of the catalogue comes from it."""
+    """Remove the unpacked archives, except those that hold another set of the catalogue."""
     for source in entry.downloads:
         sharing = [
             other

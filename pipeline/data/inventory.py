@@ -1,4 +1,4 @@
-"""`python -m pipeline data list`: which image sets are here, whole or not, and which files of theirs are broken."""
+"""`python -m pipeline data list`: the image sets that are here, whole or in part, and their broken files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.data.catalogue import DATA, Downloaded, Packaged, catalogue
 
 @dataclass(frozen=True)
 class Listed:
-    """A set of the catalogue or a folder beside it, as it is found."""
+    """A set of the catalogue, or another folder of images, and what was found of it."""
 
     name: str
     kind: str
@@ -28,11 +28,11 @@ class Listed:
     bytes: int
     licence: str
     problems: tuple[str, ...] = ()
-    """A line for each broken file and for missing pairs: what was found, what was expected."""
+    """A line for each broken file and each missing pair: what was found, what was expected."""
 
 
 def count(folder: Path, pairs: bool = False) -> int:
-    """The images, or pairs of images, in a folder; 0 where there is none."""
+    """Return the number of images, or of pairs of images, in a folder; 0 without a folder."""
     try:
         entries = find_images(folder)
     except (ValueError, OSError):
@@ -45,11 +45,11 @@ def _count(entries: list[Entry], pairs: bool) -> int:
 
 
 def listing(folder: Path = DATA, *, decode: bool = True) -> list[Listed]:
-    """All sets of the catalogue in its order, then all other folders by name.
+    """Return all sets of the catalogue in its order, then all other folders by name.
 
     Args:
-        folder: where fetched sets lie.
-        decode: decode every image to find broken ones: some minutes for the large sets.
+        folder: the folder that holds the fetched sets.
+        decode: whether to decode every image to find broken ones; large sets take minutes.
     """
     rows: list[Listed] = []
     for name, entry in catalogue().items():
@@ -66,7 +66,7 @@ def listing(folder: Path = DATA, *, decode: bool = True) -> list[Listed]:
 
 
 def table(rows: list[Listed]) -> Table:
-    """The listing for a terminal; the problems themselves are lines of their own."""
+    """Return the listing as a table for a terminal; the problems are shown separately."""
     shown = Table(box=None, pad_edge=False)
     for column in ("set", "kind"):
         shown.add_column(column)
@@ -92,7 +92,7 @@ def _state(row: Listed) -> str:
 
 
 def _packaged(name: str, entry: Packaged) -> Listed:
-    """Installed files; their bytes are checked whenever they are read."""
+    """List the files of an installed package; their bytes are checked whenever they are read."""
     try:
         home = Path(str(entry.distribution().locate_file(entry.folder)))
         paths = [home / file.name for file in entry.files]

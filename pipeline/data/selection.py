@@ -1,4 +1,4 @@
-"""Which images below a folder make up a set of the catalogue, and how they are laid out in data/NAME."""
+"""Choose the images below a folder that make up a set of the catalogue, and lay them out in data/NAME."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pipeline.data.catalogue import Downloaded
 
 
 def choose(entry: Downloaded, root: Path, shown: str) -> list[Entry]:
-    """The images below a folder that make up the set: those that its patterns name, or all in a known layout.
+    """Return the images below a folder that make up the set: those that its patterns name, or all in a known layout.
 
     Args:
         entry: the set.
         root: the folder.
-        shown: what errors call it.
+        shown: the folder's name in errors.
 
     Raises:
         ValueError: there are none, one cannot be read, or one of a pair is missing; names the file.
@@ -41,14 +41,14 @@ def choose(entry: Downloaded, root: Path, shown: str) -> list[Entry]:
 
 
 def is_image(path: PurePath | str) -> bool:
-    """Whether a relative path is that of an image file that is not hidden."""
+    """Return whether a relative path names an image file that is not hidden."""
     path = PurePosixPath(path)
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
     return path.suffix.lower() in SUFFIXES and not hidden
 
 
 def is_of(path: PurePath | str, entry: Downloaded) -> bool:
-    """Whether the patterns of the set name a path; a set without patterns is all that there is."""
+    """Return whether the patterns of the set name a path; a set without patterns takes every path."""
     return not entry.images or any(PurePosixPath(path).match(pattern) for pattern in entry.images)
 
 
@@ -58,7 +58,7 @@ def place(entries: Sequence[Entry], folder: Path, pairs: bool, put: Callable[[Pa
     Args:
         entries: the images; folders in their names become part of the file names.
         folder: need not exist.
-        pairs: lay out pairs.
+        pairs: whether to lay out pairs.
         put: copies or moves one file to a path.
 
     Raises:

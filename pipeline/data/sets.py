@@ -1,4 +1,4 @@
-"""Where images come from: the catalogue, or a folder of the user's."""
+"""Find the images of a set: in the catalogue, or in a folder of the user's."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Source:
-    """One image that can be read, (H, W) or (H, W, 3) uint8, and its degraded version where the set has one."""
+    """An image that can be read, (H, W) or (H, W, 3) uint8, and its degraded version where the set has one."""
 
     name: str
     read: Callable[[], Image]
     shape: Callable[[], tuple[int, int, int]]
-    """Its sides and how many channels it has, 1 or 3, without decoding the image."""
+    """Returns its sides and its number of channels, 1 or 3, without decoding the image."""
     identity: Callable[[], str]
-    """Text that differs where the pixels do, without decoding the image."""
+    """Returns text that differs where the pixels do, without decoding the image."""
     read_input: Callable[[], Image] | None = None
 
 
@@ -46,11 +46,11 @@ def resolve(
     cache: Path | None = None,
     project: Path = PROJECT,
 ) -> list[Source]:
-    """The images of a set of the catalogue, or of a folder (absolute, or relative to the project).
+    """Return the images of a set of the catalogue, or of a folder (absolute, or relative to the project).
 
     Args:
-        name: of the set or folder.
-        scale: which degraded images to look for, where the set has some for several.
+        name: the name of the set or folder.
+        scale: the scale of the degraded images to look for, where the set has several.
         pairs: whether every image must have its degraded version.
         leaves: the parameters of the synthetic set.
         cache: the folder that keeps the synthetic images, which are drawn now if it does not; None to draw each image
@@ -59,7 +59,7 @@ def resolve(
 
     Raises:
         ValueError: there is no such set or folder, it was not fetched yet, a package is missing or of another
-            version, a file is not the pinned one, pairs are incomplete; says what was found and what was expected.
+            version, a file is not the pinned one, or pairs are incomplete; tells what was found and expected.
     """
     sets = catalogue()
     found = sets.get(name)
@@ -157,7 +157,7 @@ def _pinned_shape(folder: Path, file: File) -> tuple[int, int, int]:
 
 
 def _shape(path: Path) -> tuple[int, int, int]:
-    """From the file's header alone; which side is which depends on how the image is turned."""
+    """Return the sides and channels by the file's header; the sides change places where EXIF turns the image."""
     return open_image(
         path, lambda image: (*image.size, 1 if image.mode in ("L", "LA", "1") else 3), "expected an image"
     )

@@ -1,1 +1,1 @@
-"""What surrounds a running stage: locks, needs, processes, provenance."""
+"""The surroundings of a running stage: locks, needs, processes, provenance."""

@@ -1,6 +1,7 @@
-"""How much memory a training takes, estimated from its settings; docs/needs.md has what was measured beside it.
+"""Estimate the memory of a training from its settings; docs/needs.md compares the estimates with measurements.
 
-Counted is what grows: what autograd keeps of a step, what a validation and least squares hold, copies of tables.
+The estimates count what grows: what autograd keeps of a step, what a validation and least squares hold, and copies of
+tables.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ FLOAT = 4  # bytes
 BAND = 1 << 18  # values of input that the interpreter restores at once, and that least squares fits at once
 PART = 1 << 17  # points that a network without gradients computes at once
 LOOKUP = 22  # bytes for every value that tables return: a float in the sums, their roundings and their gradients
-OPERATIONS = 7  # that a network's value passes through and autograd keeps a float of each
+OPERATIONS = 7  # operations on a network's value for each of which autograd keeps a float
 STATES = 8  # copies of trained tables: values, gradient, Adam's two, average, best, and those being written
 CHECKPOINT = 5  # copies of trained tables in a checkpoint
 RANKED = {"psnr_y": 8}  # bytes for every value of a validation image, by the measure that ranks it
@@ -28,7 +29,7 @@ RANKED_ELSE = 32
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes: of one step, of tables' copies, of a validation, of least squares, of a checkpoint on disk.
+    """Bytes of one step, of the tables' copies, of a validation, of least squares, and of a checkpoint on disk.
 
     by: what a step's memory grows with, "patches" or "nodes" of the tables.
     """
@@ -42,18 +43,18 @@ class Footprint:
 
     @property
     def peak(self) -> int:
-        """What is in memory at once, at most."""
+        """The most that is in memory at once."""
         return self.states + max(self.step, self.validation, self.least_squares)
 
 
 def of_training(block: Experiment, settings: FitParams, data: Path, protocol: Protocol) -> Footprint:
-    """The footprint of one process.
+    """Return the footprint of one process.
 
     Args:
         block: the experiment.
         settings: its train or finetune section.
-        data: the prepared folder; FileNotFoundError if it is not there.
-        protocol: of the task.
+        data: the prepared folder; FileNotFoundError if it is missing.
+        protocol: the task's protocol.
     """
     description = families.describe(block.family, protocol.scale, block.model.model_dump())
     train = settings if isinstance(settings, TrainParams) else None
@@ -84,11 +85,11 @@ def of_training(block: Experiment, settings: FitParams, data: Path, protocol: Pr
 
 
 def kept_bytes(network: NetworkSpec, values: int, half: bool) -> int:
-    """What autograd keeps of one point: every layer's output, twice for GELU, and dense layers' inputs anew.
+    """Return the bytes that autograd keeps of a point: each layer's output, twice for GELU, and dense layers' inputs.
 
     Args:
-        network: of the unit.
-        values: that it returns.
+        network: the unit's network.
+        values: how many values it returns.
         half: whether layers compute in bf16.
     """
     layers = network.depth + 1
@@ -98,12 +99,12 @@ def kept_bytes(network: NetworkSpec, values: int, half: bool) -> int:
 
 
 def _patches(settings: FitParams) -> int:
-    """That one process computes at once."""
+    """Return the patches that one process computes at once."""
     return -(-settings.batch // (settings.ranks * settings.accumulate))
 
 
 def _restoring(description: Description, network: NetworkSpec | None, band: int) -> int:
-    """Of restoring a band of an image without gradients, by tables or by a network."""
+    """Return the bytes of restoring a band of an image without gradients, by tables or by a network."""
     values = max(step.values * step.rotations for step in description.steps)
     if network is None:
         return LOOKUP * band * values // 4  # rotations are added up at once
@@ -113,14 +114,14 @@ def _restoring(description: Description, network: NetworkSpec | None, band: int)
 
 
 def _least_squares(description: Description, largest: int, values: int) -> int:
-    """A batch's sums with their gradient; and of every image a byte a value for each plane of the last step."""
+    """Return the bytes of a batch's sums and gradient, and a byte for each value of the last step's input planes."""
     last = description.steps[-1]
     planes = {name for unit in last.units for name in unit.planes}
     return LOOKUP * max(largest, BAND) * last.values + values * len(planes)
 
 
 def _sizes(data: Path) -> tuple[int, int]:
-    """Values of the largest validation input, and of all training and validation inputs together."""
+    """Return the values of the largest validation input, and of all training and validation inputs together."""
     train, validate = (input_sizes(data / name) for name in ("train", "validate"))
     return max(validate), sum(train) + sum(validate)
 

@@ -1,4 +1,4 @@
-"""One run of a stage for a target at a time; what a killed run left is cleared away; a full disk is said in a line."""
+"""Run a stage once at a time for each target, clear what a killed run left, and report a full disk in one line."""
 
 from __future__ import annotations
 
@@ -35,18 +35,17 @@ def alone(name: str, root: Path, *, task: str, experiment: str | None = None, se
     """Run the block while no other process runs this stage for this target and root.
 
     The lock is the kernel's (flock): it ends with the process, however that ends. Of several processes that train
-    together, the one of rank 0 takes it, of several nodes the first; a process whose parent holds it runs under the
-    parent's.
+    together, rank 0 takes it, and of several nodes the first. A child of the process that holds the lock needs none.
 
     Args:
         name: the stage.
         root: holds the outputs of all stages.
         task, experiment: what the stage is run for.
-        several: whether it is to run on several processes, which may be of several nodes.
+        several: whether it runs on several processes, which may be on several nodes.
 
     Raises:
-        ValueError: another process runs it; says which and since when.
-        OSError: the disk is full; says where and how much is free.
+        ValueError: another process runs it; names the process and when it started.
+        OSError: the disk is full; names the folder and the room that is left.
     """
     stage = declaration.find(name)
     target = {"task": task} if experiment is None else {"task": task, "experiment": experiment}
@@ -79,14 +78,14 @@ def alone(name: str, root: Path, *, task: str, experiment: str | None = None, se
 
 
 def clear(stage: declaration.Stage, root: Path, target: dict[str, str]) -> None:
-    """Remove the temporary files and folders that killed runs of a stage left beside its outputs and checkpoint.
+    """Remove the temporary files and folders that killed runs of a stage left next to its outputs and checkpoint.
 
-    Only under the stage's lock: then no living process can own one, whatever number its name holds.
+    Call it only under the stage's lock: then no living process can own one, whatever number its name holds.
     """
     outputs = _outputs(stage, root, target)
     left = [path for output in outputs for path in leftovers(output)]
     if stage.per == "experiment":
-        left += (root / "checkpoints" / target["experiment"] / stage.name).glob(".*.tmp")
+        left += stage.checkpoint(root, target["experiment"]).parent.glob(".*.tmp")
     for path in left:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -95,17 +94,17 @@ def clear(stage: declaration.Stage, root: Path, target: dict[str, str]) -> None:
 
 
 def _outputs(stage: declaration.Stage, root: Path, target: dict[str, str]) -> list[Path]:
-    return [root / output.path.format(**target) for output in stage.outputs.values()]
+    return list(stage.paths(root, **target).outputs.values())
 
 
 def _sign(holder: Path) -> None:
-    """Say who holds a lock: beside the lock's file, for to open that may empty it."""
+    """Record who holds a lock, in a separate file, because opening the lock's file may truncate it."""
     who = {
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "since": datetime.now().astimezone().isoformat(" ", "seconds"),
     }
-    with suppress(OSError):  # a convenience; on a full disk the stage itself will say so
+    with suppress(OSError):  # a convenience; the stage itself reports a full disk
         holder.write_text(json.dumps(who))
 
 

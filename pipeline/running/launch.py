@@ -1,8 +1,7 @@
-"""Training on several processes: the stage starts itself again through `accelerate launch`, once for every process.
+"""Train on several processes: the stage starts itself again through `accelerate launch`, once for every process.
 
-The command line stays what it is for one process: `num_processes` of params.yaml decides, for DVC, Snakemake and by
-hand alike. On several nodes the same command is started once on each, by `srun` or by hand, and this is each node's
-launcher.
+The command line is the same as for one process: `num_processes` of params.yaml decides, for DVC, for Snakemake and by
+hand. On several nodes, start the same command once on each, by `srun` or by hand: it launches the node's processes.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # Snakemake sets both to all 
 
 @dataclass(frozen=True)
 class Nodes:
-    """The machines that train together: how many, which of them this is, and where the first one listens.
+    """The machines that train together: their number, the rank of this one, and the address of the first one.
 
-    Port 0 stands for any that is free, which one machine alone can choose for itself.
+    Port 0 stands for any free port, which a single machine can choose for itself.
     """
 
     count: int = 1
@@ -39,19 +38,19 @@ class Nodes:
 def ran(settings: FitParams, key: str, *command: str) -> bool:
     """Run a stage on several processes and wait for them, if its parameters ask for several.
 
-    Signals that this process gets are handed on to its processes, which write a checkpoint and end.
+    This process passes signals on to its processes, which write a checkpoint and end.
 
     Args:
-        settings: of the stage.
-        key: of the settings in params.yaml, for errors.
-        command: what follows `python -m pipeline`.
+        settings: the stage's settings.
+        key: the key of the settings in params.yaml, for errors.
+        command: the arguments of `python -m pipeline`.
 
     Returns:
-        False, with nothing done, where this process is to do the work: one is enough, or it is one of several.
+        False, with nothing done, if this process does the work: one is enough, or it is one of several.
 
     Raises:
-        ValueError: there are not as many GPUs or nodes as the processes need.
-        SystemExit: a process failed, with its exit code; it has said why.
+        ValueError: there are fewer GPUs or nodes than the processes need.
+        SystemExit: a process failed; the exit code is its own, and it has reported why.
         KeyboardInterrupt: a signal ended the stage.
     """
     if settings.ranks == 1 or is_rank():
@@ -67,15 +66,15 @@ def ran(settings: FitParams, key: str, *command: str) -> bool:
 
 
 def is_rank() -> bool:
-    """Whether this process is one of several that a launcher started."""
+    """Return whether this process is one of several that a launcher started."""
     return "LOCAL_RANK" in os.environ
 
 
 def nodes_of(environment: Mapping[str, str]) -> Nodes:
-    """The nodes that `srun`, or NNODES, NODE_RANK, MASTER_ADDR and MASTER_PORT, start the stage on; else this one.
+    """Return the nodes that `srun`, or NNODES, NODE_RANK, MASTER_ADDR and MASTER_PORT, name; or this one alone.
 
     Raises:
-        ValueError: a variable is missing or no number, or `srun` started more than one task on a node.
+        ValueError: a variable is missing or not a number, or `srun` started more than one task on a node.
     """
     if "NNODES" in environment:
         if missing := [name for name in _BY_HAND if not environment.get(name)]:
@@ -83,7 +82,7 @@ def nodes_of(environment: Mapping[str, str]) -> Nodes:
         count, rank = _number(environment, "NNODES"), _number(environment, "NODE_RANK")
         port = _number(environment, "MASTER_PORT") if "MASTER_PORT" in environment else PORT
         return Nodes(count, rank, environment["MASTER_ADDR"], port) if count > 1 else Nodes()
-    # Of the step, which srun alone makes: a batch script of several nodes runs on the first
+    # The step's variables, which only srun sets: a batch script of several nodes runs on the first
     count = _number(environment, "SLURM_STEP_NUM_NODES") if "SLURM_STEP_NUM_NODES" in environment else 1
     tasks = _number(environment, "SLURM_STEP_NUM_TASKS") if "SLURM_STEP_NUM_TASKS" in environment else count
     if tasks != count:
@@ -95,12 +94,12 @@ def nodes_of(environment: Mapping[str, str]) -> Nodes:
 
 
 def threads_of(environment: Mapping[str, str], processes: int) -> dict[str, str]:
-    """The variables that share the stage's threads, or else the processors it may use, out between its processes."""
+    """Return the variables that divide the stage's threads, or else the processors it may use, among its processes."""
     return dict.fromkeys(_THREADS, str(max(1, threads(environment) // processes)))
 
 
 def _options(settings: FitParams, nodes: Nodes) -> list[str]:
-    """All that accelerate would otherwise take from the user's own configuration, or guess."""
+    """Return all options that accelerate would otherwise take from the user's own configuration, or guess."""
     options = {
         "num_machines": nodes.count,
         "machine_rank": nodes.rank,
@@ -119,7 +118,7 @@ def _choose_devices(key: str, processes: int) -> None:
 
     gpus = torch.cuda.device_count()
     if parse_flag_from_env("ACCELERATE_USE_CPU") or not gpus:
-        os.environ["ACCELERATE_USE_CPU"] = "true"  # `accelerate launch --cpu` would start one process without a word
+        os.environ["ACCELERATE_USE_CPU"] = "true"  # `accelerate launch --cpu` would silently start one process
     elif gpus < processes:
         raise ValueError(f"{key}.num_processes: found {gpus} GPUs on this node, expected {processes}, one a process")
 
@@ -129,7 +128,7 @@ def _launch(arguments: list[str]) -> None:
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-    # Its tables and stack traces of a process that failed: the process itself has said why, in a line
+    # Hide tables and stack traces about a process that failed: it has reported the reason in one line
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     try:
         launch_command(launch_command_parser().parse_args(arguments))

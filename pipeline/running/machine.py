@@ -1,4 +1,4 @@
-"""What this machine has left: memory, within the limits of its control group, and disk."""
+"""Measure the memory that this machine has left, within the limits of its control group, and the disk."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ _FILES = {
     1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     2: ("memory.max", "memory.current", "inactive_file"),
 }
-"""A control group's limit, what is used, and the part of it that is cached files, by version."""
+"""Files of a control group, by version: its limit, its use, and the key of the cached files within its use."""
 
 
 def available_memory(groups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int:
-    """Bytes that a process can still take: the system's, or less where a container or a scheduler limits it."""
+    """Return the bytes that a process can still take: the system's, or less if a container or a scheduler limits it."""
     return min([int(psutil.virtual_memory().available), *_left_in_groups(groups, membership)])
 
 
 def free_disk(path: Path) -> int:
-    """Bytes that are free where `path` is, or will be."""
+    """Return the free bytes on the disk where `path` is, or will be."""
     while not path.exists():
         path = path.absolute().parent
     return shutil.disk_usage(path).free
 
 
 def _left_in_groups(groups: Path, membership: Path) -> Iterator[int]:
-    """Yield what is left in every control group that has a limit. Its cached files do not count as used."""
+    """Yield the bytes that are left in each control group that has a limit. Cached files do not count as used."""
     for folder, version in control_groups("memory", groups, membership):
         if (found := _left(folder, *_FILES[version])) is not None:
             yield found

@@ -1,9 +1,8 @@
-"""What a stage will need, said before it starts: steps, memory, disk; refused where it cannot fit.
+"""State what a stage will need before it starts: steps, memory, disk; refuse it where that cannot fit.
 
 All numbers are estimates, of the parts that grow: patches, networks, tables, images. Prepared images are
-memory-mapped and cost no memory of their own: the system lets go of their pages when it needs them. docs/needs.md
-has what was measured beside what is estimated. On a GPU a training's patches lie in the GPU's memory, which is not
-looked at.
+memory-mapped and cost no memory of their own: the system drops their pages when it needs the memory. docs/needs.md
+compares the estimates with measurements. On a GPU a training's patches lie in the GPU's memory, which is not counted.
 """
 
 from __future__ import annotations
@@ -19,11 +18,12 @@ from lutra.evaluation.protocols import Protocol
 from lutra.limits import threads
 from pipeline.data import drawn
 from pipeline.data.sets import image_sources
+from pipeline.declaration import find
 from pipeline.params import Experiment, FitParams, Params, TrainParams
 from pipeline.running import footprint, launch, machine
 
 ANYWAY = "LUTRA_TRY_ANYWAY"
-"""Environment variable that turns a refusal into a warning, for the estimates may be wrong."""
+"""Environment variable that turns a refusal into a warning, because the estimates may be wrong."""
 
 PYTHON = 150 << 20  # bytes: Python with NumPy, Pillow, MLflow
 TORCH = 350 << 20  # bytes: the same with torch, its buffers and its threads
@@ -35,9 +35,9 @@ SHEET = 3  # bytes for every value of an image on a comparison sheet
 
 @dataclass(frozen=True)
 class Needs:
-    """What a stage takes: work in words, bytes of memory at the peak, bytes on disk beside what is there.
+    """The needs of a stage: its work in words, bytes of memory at the peak, further bytes on disk.
 
-    smaller: what to change where the memory does not suffice.
+    smaller: advice on what to change where the memory does not suffice.
     """
 
     work: str
@@ -47,15 +47,15 @@ class Needs:
 
 
 def check(needs: Needs, name: str, root: Path) -> None:
-    """Say what a stage needs, and refuse to start it on a machine that has less.
+    """Print what a stage needs, and refuse to start it on a machine that has less.
 
     Args:
         needs: the estimate.
-        name: of the stage and what it is run for.
-        root: where it writes.
+        name: the name of the stage and its target.
+        root: the folder that it writes to.
 
     Raises:
-        ValueError: memory or disk does not suffice; says what was found, what was expected and what to change.
+        ValueError: memory or disk does not suffice; tells what was found, what was expected and what to change.
     """
     memory, disk = machine.available_memory(), machine.free_disk(root)
     print(
@@ -75,29 +75,29 @@ def check(needs: Needs, name: str, root: Path) -> None:
     if short and os.environ.get(ANYWAY):
         print(f"warning: {'; '.join(short)}", file=sys.stderr, flush=True)
     elif short:
-        raise ValueError(f"{name}: {'; '.join(short)} ({ANYWAY}=1 starts it all the same)")
+        raise ValueError(f"{name}: {'; '.join(short)} ({ANYWAY}=1 starts it anyway)")
 
 
 def of_stage(stage: str, params: Params, root: Path, task: str, experiment: str | None) -> Needs | None:
-    """The needs of a stage; None where they are too small to matter, or unknown because an input is missing."""
+    """Return the needs of a stage; None if they are too small to matter, or unknown because an input is missing."""
     if stage == "prepare":
         return of_prepare(params, task)
     if experiment is None or stage == "export":
         return None
-    block, data = params.experiment(experiment), root / "prepare" / task
+    block, data = params.experiment(experiment), find("prepare").paths(root, task=task).outputs["data"]
     try:
         if stage == "evaluate":
             return of_evaluate(block, data, params.task_of(experiment).protocol().scale)
         settings: FitParams = block.train if stage == "train" else block.finetune
         return of_fit(block, settings, data, params.task_of(experiment).protocol(), f"experiments.{experiment}.{stage}")
-    except FileNotFoundError:  # the stage itself says what is missing
+    except FileNotFoundError:  # the stage itself reports what is missing
         return None
 
 
 def of_prepare(params: Params, task: str) -> Needs:
-    """Of every image: a byte for every value of the image and of its input, by the files' headers alone.
+    """Return the needs of a preparation, by the files' headers: a byte for each value of the images and their inputs.
 
-    A few images are in memory at a time, and degraded in floating point.
+    A few images at a time are in memory, where they are degraded.
     """
     protocol = params.task(task).protocol()
     scale = protocol.scale
@@ -117,7 +117,7 @@ def of_prepare(params: Params, task: str) -> Needs:
 
 
 def of_fit(block: Experiment, settings: FitParams, data: Path, protocol: Protocol, key: str) -> Needs:
-    """Of a training; `key` is that of its settings in params.yaml."""
+    """Return the needs of a training; `key` is the key of its settings in params.yaml."""
     found = footprint.of_training(block, settings, data, protocol)
     if found.peak > found.states + found.step:
         smaller = "hold smaller images out (data.train)"
@@ -136,11 +136,11 @@ def of_fit(block: Experiment, settings: FitParams, data: Path, protocol: Protoco
     here = max(1, ranks // launch.nodes_of(os.environ).count) if ranks > 1 else 1  # processes on this machine
     others = found.states + (0 if _on_gpu() else found.step)  # the main one alone validates
     memory = here * TORCH + (found.states if _on_gpu() else found.peak) + (here - 1) * others
-    return Needs(work, memory, 2 * found.checkpoint, smaller)  # a checkpoint is written beside the one before it
+    return Needs(work, memory, 2 * found.checkpoint, smaller)  # the earlier checkpoint stays while one is written
 
 
 def of_evaluate(block: Experiment, data: Path, scale: int) -> Needs:
-    """Of an evaluation: the largest image, its restorations, and floats for its scores; the sheets on disk."""
+    """Return the needs of an evaluation: its largest image, with restorations and scores; the sheets on disk."""
     sets = [folder for folder in sorted((data / "evaluate").iterdir()) if folder.is_dir()]
     pixels = [size * scale**2 for folder in sets for size in footprint.input_sizes(folder)]
     sheets = sum(sorted(pixels)[-block.evaluate.sheets * len(sets) :]) if block.evaluate.sheets else 0

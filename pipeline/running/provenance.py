@@ -1,4 +1,4 @@
-"""What a result came from: parameters, code, data and versions, as recorded in every artifact."""
+"""The origin of a result: parameters, code, data and versions, as recorded in every artifact."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ PACKAGES = ("torch", "numpy", "accelerate", "safetensors")
 
 
 def of_stage(name: str, params: Params, experiment: str, data: Path | None, *files: Path) -> dict[str, Any]:
-    """The origin of one stage's result.
+    """Return the origin of one stage's result.
 
     Args:
-        name: the stage.
-        params: all parameters; those that the stage depends on are recorded.
+        name: the stage's name.
+        params: all parameters, of which those that the stage depends on are recorded.
         experiment: the experiment's name.
         data: the prepared folder, if the stage reads it.
         files: other inputs, recorded by their hash.
@@ -52,12 +52,12 @@ def fingerprint_of(*parts: Any) -> str:
 
 
 def train_name(params: Params, experiment: str) -> str:
-    """What the images that an experiment trains on are called, such as "photos + deadleaves"."""
+    """Return the name of the images that an experiment trains on, such as "photos + deadleaves"."""
     return " + ".join(set_name(name) for name in params.train_sets(params.experiment(experiment).task))
 
 
 def commit() -> tuple[str, bool] | None:
-    """The commit that is checked out, and whether tracked files differ from it; None without git or a commit."""
+    """Return the commit that is checked out and whether tracked files differ from it; None without git or a commit."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(PROJECT), *arguments]

@@ -1,4 +1,4 @@
-"""Stage prepare: decode, check, crop and degrade the images of a task, pack both for memory-mapping."""
+"""Stage prepare: decode, check, crop and degrade the images of a task, and pack both for memory-mapping."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def run(job: Job) -> Path:
 
 
 def _pack(sources: list[Source], protocol: Protocol, folder: Path, trained: TaskParams | None) -> dict[str, Any]:
-    """Write target.npy, input.npy and index.json of one set, an image at a time; returns a summary.
+    """Write target.npy, input.npy and index.json of one set, an image at a time; return a summary.
 
-    `trained`: the task, for the images that it is trained on.
+    `trained`: the task, if its models train on the images.
     """
     folder.mkdir(parents=True)
     images: list[dict[str, Any]] = []
@@ -89,7 +89,7 @@ def _pack(sources: list[Source], protocol: Protocol, folder: Path, trained: Task
             images.append({"name": source.name, "input_shape": list(_planes(degraded).shape)})
     digests = {"target.npy": target_file.sha256, "input.npy": input_file.sha256}
     index: dict[str, Any] = {"scale": protocol.scale, "images": images, "sha256": digests}
-    if trained and protocol.degradation.anew and not protocol.pairs:  # for every patch, by the sampler
+    if trained and protocol.degradation.per_patch and not protocol.pairs:  # for every patch, by the sampler
         index["drawn_anew"] = {"task": trained.task, "options": trained.options}
     (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
     pixels = sum(int(np.prod(image["input_shape"][1:])) for image in images) * protocol.scale**2
@@ -97,9 +97,9 @@ def _pack(sources: list[Source], protocol: Protocol, folder: Path, trained: Task
 
 
 def _made(sources: list[Source], protocol: Protocol, trained: bool) -> Iterator[tuple[Source, Image, Image]]:
-    """Clean image and input of every source, in order, two at a time: decoding and resizing leave Python's lock.
+    """Yield the clean image and the input of each source in order. Two threads make them: decoding drops Python's lock.
 
-    `trained`: whether the images are trained on, and not scored.
+    `trained`: whether models train on the images, which are not scored then.
     """
     seed = TRAIN_SEED if trained else SEED
     least = LEAST * protocol.scale if trained else max(LEAST * protocol.scale, protocol.least)
@@ -118,7 +118,7 @@ def _made(sources: list[Source], protocol: Protocol, trained: bool) -> Iterator[
             raise ValueError(f"{source.name}: {error}") from None
 
     numbered = list(enumerate(sources))
-    # reading changes the filters of warnings for a moment, which two threads may put back in the wrong order
+    # reading changes the filters of warnings for a moment, and two threads may restore them in the wrong order
     with warnings.catch_warnings(), ThreadPoolExecutor(2) as pool:
         for start in range(0, len(sources), 4):  # a few at a time, so that memory does not grow with the set
             yield from pool.map(make, numbered[start : start + 4])
@@ -129,7 +129,7 @@ def _planes(image: Image) -> Image:
 
 
 class _Npy:
-    """A one-dimensional .npy file of bytes that is written piece by piece, so that nothing is held or copied."""
+    """A one-dimensional .npy file of bytes that is written piece by piece, so that memory does not grow with it."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb")
@@ -144,7 +144,7 @@ class _Npy:
         self._size += len(content)
 
     def _header(self) -> None:
-        # NumPy leaves room in it for any size, so that it can be written again at the end
+        # NumPy leaves room in it for any size, so that it can be rewritten at the end
         header = {"descr": "|u1", "fortran_order": False, "shape": (self._size,)}
         np.lib.format.write_array_header_1_0(self._file, header)
 

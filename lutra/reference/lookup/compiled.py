@@ -54,13 +54,13 @@ def plan_of(
 
 
 def points_plan(layout: Layout, values: int) -> str:
-    """Return such a plan for a table that takes its taps from four planes at one point."""
+    """Return the plan of a table whose taps are the values of four planes at one point."""
     unit = ["channel", [0, 1, 2, 3], layout.numbers()]
     return json.dumps({"head": [4, values, 1, 1, 0, False, -1, ""], "units": [unit]})
 
 
 def planes_of(step: Step) -> list[str]:
-    """Return the names of the planes that the step reads, each once."""
+    """Return the planes that the step reads, each once."""
     return list(dict.fromkeys(name for unit in step.units for name in unit.planes))
 
 
@@ -182,7 +182,7 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
 
 
 def lookup(taps: Tensor, table: Tensor, layout: Layout) -> Tensor:
-    """Do what `lutra.reference.lookup.lookup` does, on the CPU."""
+    """Compute `lutra.reference.lookup.lookup` on the CPU."""
     points = taps.reshape(-1, 4)
     count, values = len(points), table.shape[1]
     rows = -(-count // ROW)

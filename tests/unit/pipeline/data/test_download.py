@@ -49,7 +49,7 @@ def test_what_is_cut_or_stalls_is_continued_by_the_next_call(
     server: Served, tmp_path: Path, fault: dict[str, float]
 ) -> None:
     server.faults = [fault, {"cut": 0}]
-    with pytest.raises(OSError, match=r"/x\.zip: .*; 1000 bytes are kept, the next call goes on") as caught:
+    with pytest.raises(OSError, match=r"/x\.zip: .*; 1000 bytes are kept, the next call continues") as caught:
         download(f"{server.url}/x.zip", tmp_path / "x.zip", SHA256, patience=ONCE)
     assert "\n" not in str(caught.value) and not (tmp_path / "x.zip").exists()
     server.faults = []
