@@ -17,7 +17,7 @@ class Engine {
     ~Engine() { idle_.destroy(); }
     const char* level() const { return kernels_->name; }
     int scale() const { return plan_.scale; }
-    // output: scale * height x scale * width; incomplete if `watch` ends it. May be called from several threads at once.
+    // output: scale * height x scale * width; incomplete if `watch` ends it. Several threads may call it at once.
     void restore(const Image& input, const Image& output, int threads, Watch& watch);
 
   private:

@@ -6,7 +6,7 @@ namespace {
 
 constexpr std::int64_t kSmallTable = 1 << 20;  // bytes, up to which a table's gradient may exist four times
 constexpr std::int64_t kSampledRows = 96;      // rows of pixels that decide how a table is cut into ranges
-constexpr int kBlocks = 4096;                  // a range consists of blocks; so many a table, at most
+constexpr int kBlocks = 4096;                  // a range consists of blocks; most blocks of a table
 
 // Cuts a table into ranges that are touched about equally often.
 std::vector<NodeRange> balanced(const std::vector<std::uint32_t>& counts, int shift, std::size_t rows, int ranges) {

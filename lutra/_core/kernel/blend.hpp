@@ -65,7 +65,7 @@ void spread_rows(const Step& step, const EnsembleUnit<T>& call, const T* gradien
     }
 }
 
-// As spread_rows, for the nodes of a range alone and in the same arithmetic. Few pixels touch one: they are found first.
+// Like spread_rows, but for the nodes of a range alone. Few pixels touch a range: they are found first.
 template <class Simd, class T, int fixed>
 void spread_rows_within(const Step& step, const EnsembleUnit<T>& call, const NodeRange& range, const T* gradient,
                         int rotation, int count, EnsembleScratch<T>& at) {
