@@ -33,7 +33,7 @@ def untrained(description: Description, network: NetworkSpec, seed: int = 0) -> 
 
 
 def _interpolation(step: Step, unit: Unit) -> tuple[Tensor, float]:
-    """Weights (values, 4) and constant, in levels, with which the step hands its plane on or enlarges it.
+    """Return weights (values, 4) and a constant, in levels, with which the step copies or enlarges its plane.
 
     Each value estimates its sub-pixel as the pixel itself plus the least-squares gradient of the four taps times
     the sub-pixel's distance; that is exact where the image is linear, and the identity at distance zero.

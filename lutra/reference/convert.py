@@ -1,4 +1,4 @@
-"""Between a model at rest (`Artifact`) and a torch model."""
+"""Convert a model at rest (`Artifact`) to a torch model, and back."""
 
 from __future__ import annotations
 

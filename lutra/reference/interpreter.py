@@ -16,7 +16,7 @@ from lutra.reference.sampling import round_through
 from lutra.reference.units import LutUnit, PointwiseNet
 
 BAND_PIXELS = 1 << 18
-"""How many input pixels are restored at once; bounds the reference's memory to about a gigabyte."""
+"""Number of input pixels that are restored at once; bounds the reference's memory to about a gigabyte."""
 
 
 class LutModel(nn.Module):
@@ -48,7 +48,7 @@ class LutModel(nn.Module):
 
     @torch.no_grad()
     def restore(self, image: Tensor) -> Tensor:
-        """Planes (N, 1, H, W) uint8 to restored planes (N, 1, scale * H, scale * W) uint8.
+        """Restore planes (N, 1, H, W) uint8 to planes (N, 1, scale * H, scale * W) uint8.
 
         Large images are restored in bands of rows that overlap by the model's radius; the result is the same.
         """
@@ -65,7 +65,7 @@ class LutModel(nn.Module):
 
     @property
     def is_exact_in_single(self) -> bool:
-        """Whether 32-bit numbers hold every sum and tell every quotient from a tie; networks have no exact result.
+        """Tell whether 32-bit numbers hold every sum and tell every quotient from a tie; True for networks.
 
         Sums are multiples of 2^-b, with b fractional bits of taps and interval together; a float32 holds 24 bits.
         Quotients that are no ties lie at least 1 / (divisor * 2^(b + 1)) away from one; a float32 of 0..255 holds 16

@@ -20,7 +20,7 @@ def rotated(offset: Offset, rotation: int) -> Offset:
 
 
 def _border(size: int, reach: int, padding: Padding, device: torch.device) -> Tensor:
-    """Source index of every position from -reach to size - 1 + reach."""
+    """Return the source index of every position from -reach to size - 1 + reach."""
     position = torch.arange(-reach, size + reach, device=device)
     if padding == "replicate" or size == 1:
         return position.clamp(0, size - 1)
@@ -98,7 +98,7 @@ class AutoSample(nn.Module):
         self.loaded, self.shipped = logits.clone(), shipped
 
     def forward(self, plane: Tensor, rotations: int, padding: Padding) -> Tensor:
-        """Plane (N, H, W) in 0..255 to taps (rotations, N, H, W, 4)."""
+        """Return the taps (rotations, N, H, W, 4) of a plane (N, H, W) in 0..255."""
         offsets = [(row, column) for row in range(self.kernel) for column in range(self.kernel)]
         taps = shifted(plane, offsets, rotations, padding) @ self.weights().T.to(plane.dtype)
         return taps if self.tap_bits is None else fixed_point(taps, self.tap_bits)

@@ -11,7 +11,7 @@ from lutra.model.layouts import DiagonalLayout, Layout, nodes_per_axis
 
 
 def simplex(taps: Tensor, interval: int) -> tuple[Tensor, Tensor]:
-    """Vertices of the simplex around each point of the dense grid, and their weights.
+    """Return the vertices of the simplex around each point of the dense grid, and their weights.
 
     The remainders of a, b, c, d are sorted descending, f1 >= f2 >= f3 >= f4; the walk from the base node adds one
     axis at a time in that order, and the five vertices weigh (q - f1, f1 - f2, f2 - f3, f3 - f4, f4) / q

@@ -28,7 +28,7 @@ class PointwiseNet(nn.Module):
         self.activation = nn.ReLU() if spec.activation == "relu" else nn.GELU()
 
     def forward(self, taps: Tensor) -> Tensor:
-        """Taps (..., 4) in 0..255 to values (..., V) in levels, -127..127, not rounded."""
+        """Return the values (..., V) of taps (..., 4) in 0..255: in levels, -127..127, not rounded."""
         if torch.is_grad_enabled():
             return self._values(taps)
         flat = taps.reshape(-1, 4)  # inference on whole images: bounded memory
@@ -68,7 +68,7 @@ class Table(nn.Module):
         self.values = nn.Parameter(values.to(torch.float32).clone())
 
     def forward(self, taps: Tensor) -> Tensor:
-        """Taps (..., 4) in 0..255 to interpolated values (..., V) in levels."""
+        """Return the interpolated values (..., V), in levels, of taps (..., 4) in 0..255."""
         return lookup(taps, self.quantised().to(taps.dtype), self.layout)
 
     def quantised(self) -> Tensor:
@@ -94,7 +94,7 @@ class TabledNet(nn.Module):
         self.register_buffer("nodes", nodes, persistent=False)
 
     def forward(self, taps: Tensor) -> Tensor:
-        """Taps (..., 4) in 0..255 to interpolated values (..., V) in levels."""
+        """Return the interpolated values (..., V), in levels, of taps (..., 4) in 0..255."""
         return lookup(taps, self.quantised().to(taps.dtype), self.layout)
 
     def quantised(self) -> Tensor:
@@ -117,7 +117,7 @@ class LutUnit(nn.Module):
         self.adarl = AdaRL(tap_bits) if spec.previous else None
 
     def forward(self, planes: dict[str, Tensor], rotations: int, padding: Padding) -> Tensor:
-        """Values of every pixel under every rotation.
+        """Return the values of every pixel under every rotation.
 
         Args:
             planes: name -> (N, H, W) float, 0..255.

@@ -61,7 +61,7 @@ SYSTEMS: dict[str, tuple[str, Layout]] = {
 
 
 def run(data: Path, seconds: float, report: Callable[[str], None] = print) -> dict[str, Any]:
-    """Train every system by every method for so many seconds; scores of the int8 tables on the held-out images.
+    """Train every system by every method for the same time; return scores of the int8 tables on the held-out images.
 
     Args:
         data: a prepared folder, with `train` and `validate`.

@@ -21,11 +21,11 @@ TURNS = 3
 
 
 def run(names: list[str], busy: int, report: Callable[[str], None] = print) -> dict[str, Any]:
-    """Measure finetuning steps beside other processes, each as a ratio to the same without, in turns.
+    """Measure finetuning steps next to other processes, each as a ratio to the same without, in turns.
 
     Args:
         names: keys of `bench_training.FAMILIES`.
-        busy: how many processes do nothing but count.
+        busy: how many processes only loop.
         report: told what is being measured.
 
     Returns:
@@ -76,7 +76,7 @@ def _together(*trainings: Connection) -> list[float]:
 
 @contextmanager
 def _training(name: str, count: int) -> Iterator[Connection]:
-    """Start a process that trains on so many threads for as long as it is told, and tells the mean step."""
+    """Start a process that trains on `count` threads, for as long as it is told, and replies with the mean step."""
     context = multiprocessing.get_context("spawn")
     mine, its = context.Pipe()
     process = context.Process(target=_train, args=(its, name, count), daemon=True)
@@ -113,7 +113,7 @@ def _train(orders: Connection, name: str, count: int) -> None:
 
 @contextmanager
 def _busy(count: int) -> Iterator[None]:
-    """Keep so many processes busy that do nothing but count."""
+    """Keep `count` processors busy with processes that only loop."""
     code = "print(flush=True)\nwhile True: pass"
     started = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(count)]
     try:

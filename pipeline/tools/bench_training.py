@@ -145,7 +145,7 @@ def _step(
     parts: int = 1,
     half: bool = False,
 ) -> Step:
-    """Return a whole step, in so many parts of the batch; `half`: a network's arithmetic in bfloat16."""
+    """Return a whole step, in `parts` parts of the batch; `half`: a network's arithmetic is in bfloat16."""
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-9, fused=True)  # so slow that nothing changes
 
     def step() -> None:
@@ -161,7 +161,7 @@ def _step(
 
 
 def _patches() -> tuple[Tensor, Tensor]:
-    """LR and HR patches of one colour plane each, from the sample photographs."""
+    """Return LR and HR patches of one colour plane each, from the sample photographs."""
     generator = np.random.default_rng(0)
     images = [source.read() for source in resolve("samples")]
     lr, hr = [], []

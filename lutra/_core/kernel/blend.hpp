@@ -71,12 +71,9 @@ void spread_rows_within(const Step& step, const EnsembleUnit<T>& call, const Nod
                         int rotation, int count, EnsembleScratch<T>& at) {
     const int values = fixed ? fixed : step.values;
     const int* turned = step.turned[(4 - rotation) % 4].data();
-    std::uint8_t touches[kChunk];
-    for (int i = 0; i < count; ++i) {
-        bool any = false;
-        for (int v = 0; v < 5; ++v) any |= range.holds(at.place[v][i]);
-        touches[i] = any;
-    }
+    alignas(64) std::uint32_t touches[kChunk] = {};
+    for (int v = 0; v < 5; ++v)
+        for (int i = 0; i < kChunk; ++i) touches[i] |= static_cast<std::uint32_t>(range.holds(at.place[v][i]));
     for (int i = 0; i < count; ++i) {
         if (!touches[i]) continue;
         const T* from = gradient + i * values;

@@ -1,4 +1,4 @@
-"""Differentiable lookup: taps and a table in, interpolated values out; chosen among implementations of one meaning."""
+"""Differentiable lookup: taps and a table in, interpolated values out. Several implementations compute the same."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _has_triton() -> bool:
 
 @contextmanager
 def using(implementation: Implementation) -> Iterator[None]:
-    """Lookups within the block, in the whole process, are of one implementation."""
+    """Use one implementation for all lookups of the process within the block."""
     global _forced
     before, _forced = _forced, implementation
     try:

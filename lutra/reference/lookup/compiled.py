@@ -32,10 +32,10 @@ def plan_of(
     """Return what the core needs to know of a step, as text, which torch.compile takes for a constant.
 
     Args:
-        step: whose units' sums are wanted.
-        layouts: of the units' tables.
+        step: the step to sum the units of.
+        layouts: the layouts of the units' tables.
         rounding, padding, tap_bits: as in `Description`.
-        level: of vector instructions; empty for the best.
+        level: the level of vector instructions; empty for the best.
     """
     planes = planes_of(step)
     units: list[list[Any]] = []
@@ -81,7 +81,7 @@ def _array(tensor: Tensor) -> Any:
 
 
 def _by_unit(tensors: Sequence[Tensor], present: Sequence[bool]) -> list[Any]:
-    """Arrays for the units that have one, None for the others."""
+    """Return arrays for the units that have one, None for the others."""
     rest = iter(tensors)
     return [_array(next(rest)) if has else None for has in present]
 
@@ -121,7 +121,7 @@ def _fake_ensemble(
 
 
 def _results(inputs: Sequence[Tensor], wanted: Sequence[bool]) -> list[Tensor]:
-    """Room for the gradients of the inputs that want one; nothing for the others."""
+    """Return tensors to hold the gradients of the inputs that want one; empty ones for the others."""
     return [x.new_empty(x.shape if want else 0) for x, want in zip(inputs, wanted, strict=True)]
 
 

@@ -52,7 +52,7 @@ def _locate(
     taps, point, inside, directory, entries,
     interval: tl.constexpr, coarse: tl.constexpr, width: tl.constexpr, axes: tl.constexpr,
 ):  # fmt: skip
-    """Five entries, five weights, the axis that the walk takes from each of the first four, and cells a level."""
+    """Return five entries, five weights, the axis that leads from each of the first four, and cells a level."""
     a = tl.load(taps + point * 4, mask=inside, other=0.0)
     b = tl.load(taps + point * 4 + 1, mask=inside, other=0.0)
     c = tl.load(taps + point * 4 + 2, mask=inside, other=0.0)
