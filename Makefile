@@ -60,7 +60,7 @@ sanitize: setup  ## the compiled core's tests under the address, undefined-behav
 check: setup  ## lint, format and types
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/mypy lutra pipeline
+	@$(BIN)/mypy lutra pipeline tests
 	@$(BIN)/snakefmt --check Snakefile workflow
 
 ui: setup  ## MLflow's pages on this machine: compare the runs

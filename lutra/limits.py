@@ -40,6 +40,17 @@ def threads(environment: Mapping[str, str] = os.environ) -> int:
     return max(1, int(given)) if given.isdigit() else processors()
 
 
+def limit_threads() -> int:
+    """Let OpenMP, and so torch, use the threads that this process was given; return how many.
+
+    OMP_NUM_THREADS says how many (Snakemake sets it to a rule's threads); without it they are one for each processor
+    that the process may use, and never more than that. Call this before torch is imported.
+    """
+    allowed = min(threads(), processors())
+    os.environ["OMP_NUM_THREADS"] = str(allowed)
+    return allowed
+
+
 def processor_quota(groups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int | None:
     """Return the processors that this process's control groups grant by quota, rounded up; None without a quota."""
     found = []

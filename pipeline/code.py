@@ -23,7 +23,7 @@ WITHOUT_EFFECT = frozenset(
         "lutra.zoo",
         "pipeline",
         "pipeline.code",
-        "pipeline.reporting.compared",
+        "pipeline.reporting.logged",
         "pipeline.params.reading",
         "pipeline.running.progress",
         "pipeline.running.provenance",

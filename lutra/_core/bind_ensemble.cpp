@@ -96,7 +96,25 @@ class EnsembleBinding {
         ensemble_->backward(input, gradient.data(), wanted, threads);
     }
 
+    // How a call on a batch of this size would be cut: parts, ranges and bands.
+    std::array<int, 3> cut(std::int64_t images, std::int64_t height, bool planes, int threads) {
+        require(images >= 1 && height >= 1 && std::max(images, height) <= kMostPixels / 64 && threads >= 1 &&
+                    threads <= 1024,
+                "ensemble: images, rows or threads out of range");
+        const Cut cut = ready().cut({images, height, 1}, planes, threads);
+        return {cut.parts, cut.ranges, cut.bands};
+    }
+
   private:
+    // The ensemble, with the units given so far.
+    Ensemble<T>& ready() {
+        if (!ensemble_) {
+            require(!step_.units.empty(), "ensemble: it has no units");
+            ensemble_ = std::make_unique<Ensemble<T>>(std::move(step_), planes_, reflect_, level_);
+        }
+        return *ensemble_;
+    }
+
     Unit start(TapKind taps, int plane, int previous) const {
         require(!ensemble_, "ensemble: it has been used already");
         require(step_.units.size() < 64, "ensemble: too many units");
@@ -118,11 +136,7 @@ class EnsembleBinding {
 
     EnsembleInput<T> checked(const std::vector<In<T, 3>>& planes, const std::vector<In<T, 2>>& tables,
                              const Maybe<In<T, 2>>& weights, const Maybe<In<T, 1>>& shares, int threads) {
-        if (!ensemble_) {
-            require(!step_.units.empty(), "ensemble: it has no units");
-            ensemble_ = std::make_unique<Ensemble<T>>(std::move(step_), planes_, reflect_, level_);
-        }
-        const auto& units = ensemble_->step().units;
+        const auto& units = ready().step().units;
         require(threads >= 1 && threads <= 1024, "threads out of range");
         require(planes.size() == static_cast<std::size_t>(planes_), "ensemble: another number of planes");
         require(tables.size() == units.size() && weights.size() == units.size() && shares.size() == units.size(),
@@ -214,7 +228,8 @@ void bind(nb::module_& module, const char* name) {
         .def("channel", &Binding::channel, "planes"_a, "layout"_a)
         .def("forward", &Binding::forward, "planes"_a, "tables"_a, "weights"_a, "shares"_a, "out"_a, "threads"_a)
         .def("backward", &Binding::backward, "planes"_a, "tables"_a, "weights"_a, "shares"_a, "gradient"_a,
-             "plane_gradients"_a, "table_gradients"_a, "weight_gradients"_a, "share_gradients"_a, "threads"_a);
+             "plane_gradients"_a, "table_gradients"_a, "weight_gradients"_a, "share_gradients"_a, "threads"_a)
+        .def("cut", &Binding::cut, "images"_a, "height"_a, "planes"_a, "threads"_a);
 }
 
 }  // namespace

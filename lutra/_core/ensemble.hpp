@@ -1,5 +1,5 @@
-// A step of a model as training needs it: sums of lookups over units and rotations, and what their gradients are.
-// Tables and planes are floating point, and come anew with every call.
+// A step of a model as training needs it: sums of lookups over units and rotations, and their gradients.
+// Tables and planes are floating point, and are passed with every call.
 #pragma once
 
 #include <string>
@@ -48,11 +48,25 @@ struct EnsembleRow {
     int count = 0;
 };
 
+// Consecutive rows of a table in the kernels' order.
+struct NodeRange {
+    std::uint32_t first = 0, size = 0;
+
+    bool holds(std::uint32_t row) const { return row - first < size; }
+};
+
 template <class T>
 struct EnsembleKernels {
     // out: count x values.
     void (*forward)(const EnsembleRow<T>&, const std::vector<EnsembleUnit<T>>&, T* out, EnsembleScratch<T>&);
+    // All gradients that the unit has room for.
     void (*backward)(const EnsembleRow<T>&, const EnsembleUnit<T>&, const T* gradient, EnsembleScratch<T>&);
+    // The gradients of the nodes in the range alone: for each node the same terms in the same order.
+    void (*backward_within)(const EnsembleRow<T>&, const EnsembleUnit<T>&, const NodeRange&, const T* gradient,
+                            EnsembleScratch<T>&);
+    // Adds to counts[row >> shift] how often the pixels' lookups touch a row of the table.
+    void (*count)(const EnsembleRow<T>&, const EnsembleUnit<T>&, int shift, std::uint32_t* counts,
+                  EnsembleScratch<T>&);
 };
 
 extern const EnsembleKernels<float> portable_ensemble;
@@ -80,27 +94,39 @@ struct EnsembleGradient {
     std::vector<T*> planes, tables, weights, shares;
 };
 
+// How the work of a backward pass is divided. `parts` decides the order of sums and depends on the step and the batch
+// alone; the others depend on the threads and change no result.
+struct Cut {
+    int parts = 1;   // of the batch; each has sums of its own for every table, which are added up in order
+    int ranges = 1;  // of a table's rows, summed by different threads; 1: a task computes all gradients of a part
+    int bands = 1;   // of an image's rows, for the gradients of planes, weights and shares where there are ranges
+};
+
 template <class T>
 class Ensemble {
   public:
-    // A step with its units, without tables; `reflect`: how planes go on beyond their border; `level`: as for Engine,
-    // where there is one for T.
+    // A step with its units, without tables; `reflect`: how planes continue beyond their border; `level`: as for
+    // Engine, where there is one for T.
     Ensemble(Step step, int planes, bool reflect, const std::string& level);
     ~Ensemble();
     const Step& step() const { return step_; }
     int planes() const { return planes_; }
     std::int64_t entries(int unit) const { return static_cast<std::int64_t>(placements_[unit].row.size()); }
 
-    // out: extent x values. Results do not depend on `threads`, gradients neither.
+    // out: extent x values. Neither results nor gradients depend on `threads`.
     void forward(const EnsembleInput<T>& input, T* out, int threads);
     void backward(const EnsembleInput<T>& input, const T* gradient, const EnsembleGradient<T>& wanted, int threads);
+    // `planes`: whether a plane's gradient is wanted.
+    Cut cut(const Extent& extent, bool planes, int threads) const;
 
   private:
     // A call's planes with borders, and tables in the kernels' order.
     struct Ready;
+    class Backward;
     void prepare(const EnsembleInput<T>& input, int threads, Ready& ready) const;
+    void prepare_planes(const EnsembleInput<T>& input, int threads, Ready& ready) const;
+    void prepare_tables(const EnsembleInput<T>& input, int threads, Ready& ready) const;
     EnsembleRow<T> row(const Ready& ready, std::int64_t number, std::vector<const T*>& lines) const;
-    void fold(const Ready& ready, const std::vector<const T*>& sources, T* wanted, int threads) const;
 
     Step step_;
     int planes_;

@@ -19,8 +19,9 @@ namespace {
 const int kMostThreads = std::max(4, static_cast<int>(std::thread::hardware_concurrency()));
 
 // How long a thread that has nothing to do looks for work before it sleeps: the next frame, or the next step of a
-// training, often comes sooner than the system wakes a thread.
+// training, often comes sooner than the system wakes a thread. Every few looks it offers its processor to others.
 constexpr auto kAwake = std::chrono::microseconds(200);
+constexpr int kLooks = 16;
 
 void rest() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -33,7 +34,8 @@ void rest() {
 template <class Condition>
 void spin_until(Condition condition) {
     const auto until = std::chrono::steady_clock::now() + kAwake;
-    while (!condition() && std::chrono::steady_clock::now() < until) rest();
+    for (int looks = 1; !condition() && std::chrono::steady_clock::now() < until; ++looks)
+        looks % kLooks ? rest() : std::this_thread::yield();
 }
 
 // One call of run_parallel.

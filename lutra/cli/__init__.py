@@ -9,10 +9,10 @@ import sys
 import typer
 
 from lutra import terminal
-
-from lutra.cli import restoring  # isort: skip  # the order of the commands in --help
-from lutra.cli import models, measuring  # isort: skip
 from lutra.cli.common import UsageError, app
+
+# Each adds its commands when it is imported: this is their order in --help.
+from lutra.cli import restoring, models, measuring  # isort: skip
 
 __all__ = ["app", "main", "measuring", "models", "restoring"]
 

@@ -1,4 +1,4 @@
-"""What the commands share: the application, how a model is named, and the options of the tasks."""
+"""The application, the names of models, and the options of the tasks, which the commands share."""
 
 from __future__ import annotations
 

@@ -77,9 +77,8 @@ def find_folder(data: str) -> Path:
         return Path(data)
     home = Path(os.environ.get("LUTRA_DATA") or "data")
     if not (home / data).is_dir():
-        raise FileNotFoundError(
-            f"{data}: no such folder, nor {home / data}; `python -m pipeline fetch` brings sets there"
-        )
+        wanted = "expected a folder of clean images (in a checkout, `python -m pipeline fetch` brings published sets)"
+        raise FileNotFoundError(f"{data}: found no such folder, nor {home / data}; {wanted}")
     return home / data
 
 

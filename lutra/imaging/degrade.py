@@ -5,7 +5,7 @@ noise, quality or kernel, so that a set is degraded the same way every time. Ima
 plane by plane: each has its own noise, all have the same kernel. Each degradation states
 
 - `scale`: how many times smaller, per side, it makes an image;
-- `anew`: whether every patch may be degraded by itself, because its result looks like a part of a degraded image;
+- `per_patch`: whether every patch may be degraded by itself, because its result looks like a part of a degraded image;
 - `in_floats`: whether it computes in floating point, which takes more memory.
 """
 
@@ -111,7 +111,7 @@ class Bicubic:
 
     scale: int
     bicubic: Variant = "uint8"
-    anew: ClassVar[bool] = False
+    per_patch: ClassVar[bool] = False
     in_floats: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -132,7 +132,7 @@ class Noise:
 
     sigma: Range
     scale: ClassVar[int] = 1
-    anew: ClassVar[bool] = True
+    per_patch: ClassVar[bool] = True
     in_floats: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -151,7 +151,7 @@ class Jpeg:
 
     quality: tuple[int, int]
     scale: ClassVar[int] = 1
-    anew: ClassVar[bool] = False
+    per_patch: ClassVar[bool] = False
     in_floats: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -175,7 +175,7 @@ class MotionBlur:
     sigma: float = 1.0
     inertia: float = INERTIA
     scale: ClassVar[int] = 1
-    anew: ClassVar[bool] = False
+    per_patch: ClassVar[bool] = False
     in_floats: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -39,7 +39,7 @@ _Image = tuple[tuple[str, ...], Path, Path | None]
 
 @dataclass(frozen=True)
 class _Found:
-    """What a layout holds."""
+    """The content of a layout."""
 
     images: list[_Image]
     stray: list[Path]  # degraded images without a clean one

@@ -1,1 +1,1 @@
-"""What a restoration model is, as plain data: descriptions, layouts, artifacts, families. Needs no torch."""
+"""Restoration models as plain data: descriptions, layouts, artifacts, families. Needs no torch."""

@@ -1,4 +1,4 @@
-"""What a restoration model is, as plain data: steps over 8-bit planes, each a sum of units. Needs no torch."""
+"""Restoration models as plain data: steps over 8-bit planes, each a sum of units. Needs no torch."""
 
 from __future__ import annotations
 

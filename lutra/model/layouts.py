@@ -38,7 +38,7 @@ def _pairs(nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int6
 
 @dataclass(frozen=True)
 class DenseLayout:
-    """Every node of the grid; entry index ((a*L + b)*L + c)*L + d. `interval` is in bits, 3..8."""
+    """A layout with every node of the grid; entry index ((a*L + b)*L + c)*L + d. `interval` is in bits, 3..8."""
 
     interval: int = 4
 

@@ -1,4 +1,4 @@
-"""From a description to a model to train: networks in its units, started from interpolation or at random."""
+"""Build a model to train from a description: networks in its units, started from interpolation or at random."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lutra.reference.units import LutUnit, PointwiseNet
 
 
 def build(description: Description, network: NetworkSpec) -> LutModel:
-    """A model with a `PointwiseNet` in every unit, its weights drawn from torch's generator.
+    """Return a model with a `PointwiseNet` in every unit, its weights drawn from torch's generator.
 
     With `network.linear` every unit starts as the linear map of its taps that makes the whole model bilinear
     interpolation; without, from the usual random start of the published systems.

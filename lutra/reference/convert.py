@@ -15,7 +15,7 @@ from lutra.reference.units import LutUnit, PointwiseNet, Table, TabledNet
 
 
 def from_artifact(artifact: Artifact) -> LutModel:
-    """The torch model of an artifact, ready to restore, to train or to finetune."""
+    """Return the torch model of an artifact, ready to restore, to train or to finetune."""
     units = {}
     for _, spec in artifact.description.units():
         function = artifact.functions[spec.name]
@@ -44,7 +44,7 @@ def to_artifact(
     provenance: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any] | None = None,
 ) -> Artifact:
-    """The model at rest; tables are stored as they ship, rounded to int8."""
+    """Return the model at rest; tables are stored as they ship, rounded to int8."""
     functions: dict[str, Function] = {}
     tensors: dict[str, np.ndarray[Any, Any]] = {}
     for _, spec in model.description.units():

@@ -23,7 +23,7 @@ class LutModel(nn.Module):
     """A restoration model: a description and one `LutUnit` for each of its units."""
 
     def __init__(self, description: Description, units: Mapping[str, LutUnit]) -> None:
-        """`units`: one for every unit of the description, by name."""
+        """Keep the `units`, one for every unit of the description, by name."""
         super().__init__()
         self.description = description
         self.units = nn.ModuleDict({_key(unit.name): units[unit.name] for _, unit in description.units()})
@@ -40,7 +40,7 @@ class LutModel(nn.Module):
         return self.planes(image, len(self.description.steps))[OUTPUT].unsqueeze(1)
 
     def planes(self, image: Tensor, steps: int) -> dict[str, Tensor]:
-        """The planes, each (N, H, W), that the first `steps` steps leave of an image (N, 1, H, W), and the image's."""
+        """Return the planes, each (N, H, W), after the first `steps` steps on an image (N, 1, H, W), with the input."""
         planes = {INPUT: image[:, 0]}
         for number in range(steps):
             planes.update(self._run(number, planes))
@@ -108,7 +108,7 @@ class LutModel(nn.Module):
         return self.description.round_units or not networks
 
     def unit(self, name: str) -> LutUnit:
-        """The unit of that name."""
+        """Return the unit of that name."""
         unit = self.units[_key(name)]
         assert isinstance(unit, LutUnit)
         return unit
@@ -118,18 +118,18 @@ class LutModel(nn.Module):
         return {spec.name: self.unit(spec.name) for _, spec in self.description.units()}
 
     def lut_units(self) -> Iterator[LutUnit]:
-        """Every unit, in the description's order."""
+        """Yield every unit, in the description's order."""
         return (self.unit(spec.name) for _, spec in self.description.units())
 
     def train_samplers(self, trained: bool) -> None:
-        """Whether training changes AutoSample's weights and AdaRL's shares too, beside networks and tables."""
+        """Choose whether training changes AutoSample's weights and AdaRL's shares too, besides networks and tables."""
         for unit in self.lut_units():
             for module in (unit.sampler, unit.adarl):
                 if module is not None:
                     module.requires_grad_(trained)
 
     def sums(self, number: int, planes: dict[str, Tensor]) -> Tensor:
-        """A step's units summed over its rotations: (N, H, W, planes, upscale, upscale), in levels."""
+        """Return a step's units summed over its rotations: (N, H, W, planes, upscale, upscale), in levels."""
         step = self.description.steps[number]
         fused = lookup.chosen(planes[step.units[0].reads[0]]) == "compiled"
         units = [self.unit(spec.name) for spec in step.units]
@@ -139,7 +139,7 @@ class LutModel(nn.Module):
         return self._reference_sum(step, planes)
 
     def _compiled_sum(self, number: int, units: list[LutUnit], planes: dict[str, Tensor]) -> Tensor:
-        """The same in one call of the compiled core, for units that are all tables: (N, H, W, values)."""
+        """Return the same from one call of the compiled core, for units that are all tables: (N, H, W, values)."""
         functions = [unit.function for unit in units if not isinstance(unit.function, PointwiseNet)]
         read = [planes[name] for name in compiled.planes_of(self.description.steps[number])]
         real = read[0].dtype

@@ -1,4 +1,4 @@
-"""Where a unit's taps come from: shifted planes, AutoSample's learned means, and AdaRL's mix of two stages."""
+"""The taps of a unit: shifted planes, AutoSample's learned means, and AdaRL's mix of two stages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lutra.model.fixedpoint import adarl_shares, sampling_weights
 
 
 def rotated(offset: Offset, rotation: int) -> Offset:
-    """Where an offset (row, column) of an image turned by 90 * `rotation` degrees counter-clockwise points."""
+    """Return where an offset (row, column) of an image turned by 90 * `rotation` degrees counter-clockwise points."""
     row, column = offset
     for _ in range(rotation):
         row, column = column, -row
@@ -30,7 +30,7 @@ def _border(size: int, reach: int, padding: Padding, device: torch.device) -> Te
 
 
 def shifted(plane: Tensor, offsets: Sequence[Offset], rotations: int, padding: Padding) -> Tensor:
-    """The pixels at the offsets from every pixel, under each rotation of the image.
+    """Return the pixels at the offsets from every pixel, under each rotation of the image.
 
     Rotating the image counter-clockwise, looking right and down, and rotating back is the same as looking along
     the rotated offsets: the image itself stays where it is.
@@ -104,14 +104,14 @@ class AutoSample(nn.Module):
         return taps if self.tap_bits is None else fixed_point(taps, self.tap_bits)
 
     def weights(self) -> Tensor:
-        """The means' weights: (4, kernel * kernel), each row summing to 1."""
+        """Return the means' weights: (4, kernel * kernel), each row summing to 1."""
         weights = self.logits.softmax(dim=-1)
         if self.tap_bits is None:
             return weights
         return weights + (self.quantised().to(weights.dtype) / 2.0**WEIGHT_BITS - weights.detach())
 
     def quantised(self) -> Tensor:
-        """The weights as they ship: (4, kernel * kernel) int16, in units of 2^-WEIGHT_BITS."""
+        """Return the weights as they ship: (4, kernel * kernel) int16, in units of 2^-WEIGHT_BITS."""
         # Elsewhere exp may round otherwise, so that the loaded numbers would become other integers.
         if self.shipped is not None and self.loaded is not None and torch.equal(self.logits, self.loaded):
             return self.shipped
@@ -132,18 +132,18 @@ class AdaRL(nn.Module):
         self.mix = nn.Parameter(torch.full((4,), 0.05))
 
     def forward(self, previous: Tensor, current: Tensor) -> Tensor:
-        """Both (..., 4); returns mix * previous + (1 - mix) * current."""
+        """Return mix * previous + (1 - mix) * current; both are (..., 4)."""
         shares = self.shares().to(current.dtype)
         mixed = shares * previous + (1 - shares) * current
         return mixed if self.tap_bits is None else fixed_point(mixed, self.tap_bits)
 
     def shares(self) -> Tensor:
-        """The previous group's share of every tap: (4,), 0..1."""
+        """Return the previous group's share of every tap: (4,), 0..1."""
         mix = self.mix.clamp(0, 1)
         if self.tap_bits is None:
             return mix
         return mix + (self.quantised().to(mix.dtype) / 2.0**MIX_BITS - mix.detach())
 
     def quantised(self) -> Tensor:
-        """The share as it ships: (4,) int16, in units of 2^-MIX_BITS."""
+        """Return the share as it ships: (4,) int16, in units of 2^-MIX_BITS."""
         return torch.from_numpy(adarl_shares(self.mix.detach().cpu().numpy())).to(self.mix.device)

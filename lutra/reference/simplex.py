@@ -44,7 +44,7 @@ def _directory(layout: DiagonalLayout, device: torch.device) -> Tensor:
 
 
 def locate(layout: Layout, taps: Tensor) -> tuple[Tensor, Tensor]:
-    """The five entries of a table that each point blends, and their weights.
+    """Return the five entries of a table that each point blends, and their weights.
 
     Args:
         layout: how the table is stored.

@@ -62,7 +62,7 @@ class Table(nn.Module):
     """A table of int8 values: what a network becomes, and what finetuning trains."""
 
     def __init__(self, layout: Layout, values: Tensor) -> None:
-        """`values`: (layout.entries, V), in levels."""
+        """Keep the `values`: (layout.entries, V), in levels."""
         super().__init__()
         self.layout = layout
         self.values = nn.Parameter(values.to(torch.float32).clone())
@@ -72,7 +72,7 @@ class Table(nn.Module):
         return lookup(taps, self.quantised().to(taps.dtype), self.layout)
 
     def quantised(self) -> Tensor:
-        """The values as they ship: rounded and limited to int8, with a straight-through gradient."""
+        """Return the values as they ship: rounded and limited to int8, with a straight-through gradient."""
         return round_through(self.values.clamp(-128, 127))
 
 
@@ -86,7 +86,7 @@ class TabledNet(nn.Module):
     nodes: Tensor
 
     def __init__(self, network: PointwiseNet, layout: Layout, top_node: int) -> None:
-        """`top_node`: the value fed for the last grid node, 255 or 256."""
+        """Sample `network` on a layout; `top_node`: the value fed for the last grid node, 255 or 256."""
         super().__init__()
         self.network = network
         self.layout = layout
@@ -98,7 +98,7 @@ class TabledNet(nn.Module):
         return lookup(taps, self.quantised().to(taps.dtype), self.layout)
 
     def quantised(self) -> Tensor:
-        """The values of the table that the network is now, with a straight-through gradient: (entries, V)."""
+        """Return the values of the table that the network is now, with a straight-through gradient: (entries, V)."""
         return round_through(self.network(self.nodes))
 
 
@@ -109,7 +109,7 @@ class LutUnit(nn.Module):
     """One unit of a description: gathers its taps under the rotation ensemble and applies its function."""
 
     def __init__(self, spec: Unit, function: Function, tap_bits: int | None = None) -> None:
-        """`function` may be replaced later: export puts a `Table` in place of a `PointwiseNet`."""
+        """Keep the `function`; export puts a `Table` in place of a `PointwiseNet` later."""
         super().__init__()
         self.spec = spec
         self.function: Function = function

@@ -44,4 +44,4 @@ def read_images(folder: str | Path, task: Task, seed: int = 1) -> Images:
     for number, entry in enumerate(find_images(folder, task.scale)):
         target = task.target(read_image(entry.target))
         pairs.append((entry.name, task.input(target, number, seed=seed), target))
-    return Images.of(pairs, task.degradation if task.degradation.anew else None)
+    return Images.of(pairs, task.degradation if task.degradation.per_patch else None)

@@ -27,7 +27,7 @@ class Images:
         scale: int,
         input_data: Image,
         target_data: Image,
-        drawn_anew: Degradation | None = None,
+        per_patch: Degradation | None = None,
     ) -> None:
         """Keep the arrays; nothing is copied.
 
@@ -37,19 +37,19 @@ class Images:
             scale: targets are that many times larger per side.
             input_data: (size,): all inputs one after the other, each as planes (C, h, w).
             target_data: (size * scale**2,): all targets, each as planes (C, h * scale, w * scale).
-            drawn_anew: degrades every patch when it is drawn, in place of the stored inputs; None to use these.
+            per_patch: degrades every patch when it is drawn, in place of the stored inputs; None to use these.
         """
         self.names, self.shapes, self.scale = list(names), shapes, scale
-        self.input_data, self.target_data, self.drawn_anew = input_data, target_data, drawn_anew
+        self.input_data, self.target_data, self.per_patch = input_data, target_data, per_patch
         self.offsets = np.concatenate([[0], np.cumsum(shapes.prod(axis=1))])
 
     @staticmethod
-    def of(pairs: Sequence[tuple[str, Image, Image]], drawn_anew: Degradation | None = None) -> Images:
+    def of(pairs: Sequence[tuple[str, Image, Image]], per_patch: Degradation | None = None) -> Images:
         """Return pairs as one set.
 
         Args:
             pairs: name, input (h, w) or (h, w, C), and target, which is larger by the same whole number for all.
-            drawn_anew: as the constructor has it.
+            per_patch: as the constructor has it.
 
         Raises:
             ValueError: there are no pairs, or the sizes of one do not fit; names it.
@@ -68,7 +68,7 @@ class Images:
             scale,
             np.concatenate([degraded.ravel() for _, degraded, _ in planes]),
             np.concatenate([target.ravel() for _, _, target in planes]),
-            drawn_anew,
+            per_patch,
         )
 
     def split(self, held_out: int) -> tuple[Images, Images]:
@@ -84,7 +84,7 @@ class Images:
             raise ValueError(f"held_out: found {held_out}, expected 1 to {len(self) - 1} of {len(self)} images")
         chosen = evenly_spaced(held_out, len(self))
         rest = [index for index in range(len(self)) if index not in chosen]
-        return self._subset(rest, self.drawn_anew), self._subset(sorted(chosen), None)
+        return self._subset(rest, self.per_patch), self._subset(sorted(chosen), None)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -107,11 +107,11 @@ class Images:
         shown = [index for index in range(len(self)) if self.target(index).std(axis=(1, 2)).max() >= FLAT]
         return shown or list(range(len(self)))
 
-    def _subset(self, chosen: Sequence[int], drawn_anew: Degradation | None) -> Images:
+    def _subset(self, chosen: Sequence[int], per_patch: Degradation | None) -> Images:
         pairs = [
             (self.names[index], interleaved(self.input(index)), interleaved(self.target(index))) for index in chosen
         ]
-        return Images.of(pairs, drawn_anew)
+        return Images.of(pairs, per_patch)
 
     def _view(self, data: Image, index: int, scale: int) -> Image:
         channels, height, width = (int(value) for value in self.shapes[index])

@@ -74,12 +74,12 @@ class PatchSampler:
         mine = slice(first, first + share)
         located = self._locate(place[mine])
         target = self._gather(self.images.target_data, self.images.scale, turn[mine], located)
-        anew = self.images.drawn_anew
-        if anew is None:
+        per_patch = self.images.per_patch
+        if per_patch is None:
             degraded = self._gather(self.images.input_data, 1, turn[mine], located)
         else:  # streams from 1: the places are drawn from stream 0
             numbered = enumerate(target, 1 + first)
-            degraded = np.stack([anew.apply(patch, step, self.seed, stream) for stream, patch in numbered])
+            degraded = np.stack([per_patch.apply(patch, step, self.seed, stream) for stream, patch in numbered])
         return degraded[:, None], target[:, None]
 
     def _locate(self, place: Integers) -> _Places:

@@ -44,20 +44,40 @@ def bench_training(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the figures to this file too.")
     ] = None,
+    busy: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Measure the finetuning step alone, with this many busy processes next to it, and of two trainings "
+            "side by side; --json then adds the figures to the file's others [default: 0, the methods' steps].",
+            show_default=False,
+        ),
+    ] = 0,
 ) -> None:
     """Time whole training steps of every method: some minutes."""
     from lutra.files import write_whole
     from pipeline.params.reading import one_of
-    from pipeline.tools import bench_training as benching
+    from pipeline.tools import bench_sharing, bench_training
 
     for name in family or ():
-        if name not in benching.FAMILIES:
-            raise ValueError(f"--family {name}: expected {one_of(name, list(benching.FAMILIES))}")
-    found = benching.run(family, lambda text: print(text, file=sys.stderr))
-    benching.table(found).show()
+        if name not in bench_training.FAMILIES:
+            raise ValueError(f"--family {name}: expected {one_of(name, list(bench_training.FAMILIES))}")
+
+    def report(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    command = "python -m pipeline bench-training"
+    kept = json.loads(json_file.read_text()) if json_file is not None and json_file.exists() else {}
+    if busy:
+        found = bench_sharing.run(family or list(bench_training.FAMILIES), busy, report)
+        bench_sharing.table(found).show()
+        content = kept | {"sharing": {"command": f"{command} --busy {busy}", **found}}
+    else:
+        found = bench_training.run(family, report)
+        bench_training.table(found).show()
+        content = {"command": command, **found} | {name: kept[name] for name in ("sharing",) if name in kept}
     if json_file is not None:
-        command = "python -m pipeline bench-training"
-        write_whole(json_file, json.dumps({"command": command, **found}, indent=2) + "\n")
+        write_whole(json_file, json.dumps(content, indent=2) + "\n")
 
 
 @app.command("bench-methods")
@@ -72,9 +92,11 @@ def bench_methods(
 ) -> None:
     """Train SR-LUT and MuLUT by every method for the same time."""
     from lutra.files import write_whole
+    from pipeline.declaration import find
     from pipeline.tools import bench_methods as benching
 
-    found = benching.run(root / "prepare" / task, seconds, lambda text: print(text, file=sys.stderr, flush=True))
+    data = find("prepare").paths(root, task=task).outputs["data"]
+    found = benching.run(data, seconds, lambda text: print(text, file=sys.stderr, flush=True))
     if json_file is not None:
         command = f"python -m pipeline bench-methods --seconds {seconds:g}"
         write_whole(json_file, json.dumps({"command": command, **found}, indent=1) + "\n")

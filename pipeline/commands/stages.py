@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lutra.limits import limit_threads
 from pipeline.commands.options import DEFAULT_PARAMS, DEFAULT_ROOT, Experiment, ParamsFile, Root
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def _run(
     from pipeline.running.job import Job
 
     job = Job.of(stage, load(params), root, task=task, experiment=experiment)
+    limit_threads()
     with _guarded(job):
         if not _in_processes(job, params):
             import_module(f"pipeline.stages.{stage}").run(job, **options)

@@ -48,7 +48,7 @@ class DrawnRecord(_Record):
 
 
 class Index(_Record):
-    """What index.json of a folder of prepared images holds; `sha256`: of the arrays' values, by file."""
+    """The content of index.json of a folder of prepared images; `sha256`: of the arrays' values, by file."""
 
     scale: Annotated[int, Field(ge=1, le=64)]
     images: Annotated[list[ImageRecord], Field(min_length=1)]
@@ -133,7 +133,7 @@ class PackedImages(Images):
     """
 
     def __init__(self, folder: Path) -> None:
-        """`folder`: as `prepare` wrote it; FileNotFoundError or ValueError if it is not."""
+        """Map a `folder` that `prepare` wrote; FileNotFoundError or ValueError if it is missing or damaged."""
         index = read_index(folder)
         self.folder = folder
         values = sum(index.sizes)  # of Python's integers, which do not overflow

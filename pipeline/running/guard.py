@@ -85,7 +85,7 @@ def clear(stage: declaration.Stage, root: Path, target: dict[str, str]) -> None:
     outputs = _outputs(stage, root, target)
     left = [path for output in outputs for path in leftovers(output)]
     if stage.per == "experiment":
-        left += (root / "checkpoints" / target["experiment"] / stage.name).glob(".*.tmp")
+        left += stage.checkpoint(root, target["experiment"]).parent.glob(".*.tmp")
     for path in left:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -94,7 +94,7 @@ def clear(stage: declaration.Stage, root: Path, target: dict[str, str]) -> None:
 
 
 def _outputs(stage: declaration.Stage, root: Path, target: dict[str, str]) -> list[Path]:
-    return [root / output.path.format(**target) for output in stage.outputs.values()]
+    return list(stage.paths(root, **target).outputs.values())
 
 
 def _sign(holder: Path) -> None:

@@ -16,7 +16,7 @@ from pipeline.running import provenance
 
 @dataclass(frozen=True)
 class Job:
-    """What the `run` of a stage gets. `experiment` is None in a stage that runs once per task."""
+    """The argument of a stage's `run`. `experiment` is None in a stage that runs once per task."""
 
     stage: Stage
     params: Params

@@ -15,8 +15,10 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from lutra.evaluation.protocols import Protocol
+from lutra.limits import threads
 from pipeline.data import drawn
 from pipeline.data.sets import image_sources
+from pipeline.declaration import find
 from pipeline.params import Experiment, FitParams, Params, TrainParams
 from pipeline.running import footprint, launch, machine
 
@@ -58,7 +60,7 @@ def check(needs: Needs, name: str, root: Path) -> None:
     memory, disk = machine.available_memory(), machine.free_disk(root)
     print(
         f"{name}: {needs.work}; about {decimal(needs.memory)} of memory ({decimal(memory)} available),"
-        f" {decimal(needs.disk)} on disk ({decimal(disk)} free)",
+        f" {decimal(needs.disk)} on disk ({decimal(disk)} free); threads: {threads()}",
         file=sys.stderr,
         flush=True,
     )
@@ -82,7 +84,7 @@ def of_stage(stage: str, params: Params, root: Path, task: str, experiment: str 
         return of_prepare(params, task)
     if experiment is None or stage == "export":
         return None
-    block, data = params.experiment(experiment), root / "prepare" / task
+    block, data = params.experiment(experiment), find("prepare").paths(root, task=task).outputs["data"]
     try:
         if stage == "evaluate":
             return of_evaluate(block, data, params.task_of(experiment).protocol().scale)

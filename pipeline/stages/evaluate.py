@@ -20,7 +20,7 @@ from pipeline import tracking
 from pipeline.data import packed
 from pipeline.data.packed import PackedImages
 from pipeline.params import set_name
-from pipeline.reporting import compared, speed
+from pipeline.reporting import logged, speed
 from pipeline.reporting.results import Result
 from pipeline.running.job import Job
 
@@ -44,7 +44,7 @@ def run(job: Job) -> None:
         stage="evaluate",
         experiment=job.name,
         root=job.root,
-        **compared.settings(job.params, job.name),
+        **logged.settings(job.params, job.name),
     ) as log:
         log.note(f"Protocol: {protocol.text}.")
         packed.check(data, *(folder.name for folder in _folders(data)))
@@ -72,9 +72,9 @@ def run(job: Job) -> None:
         first = set_name(job.params.evaluate_sets(job.task)[0])
         log.model(
             job.inputs["finetuned"],
-            compared.registered_name(task),
-            compared.version_tags(result, first if first in rows else next(iter(rows))),
-            compared.scores(result) | {"ms_per_1280x720_frame": round(_milliseconds(models["finetuned"]), 2)},
+            logged.registered_name(task),
+            logged.version_tags(result, first if first in rows else next(iter(rows))),
+            logged.scores(result) | {"ms_per_1280x720_frame": round(_milliseconds(models["finetuned"]), 2)},
         )
 
 

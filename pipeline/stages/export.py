@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lutra.model import artifact
 from pipeline import tracking
-from pipeline.reporting import compared
+from pipeline.reporting import logged
 from pipeline.running.job import Job
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def run(job: Job) -> None:
         stage="export",
         experiment=job.name,
         root=job.root,
-        **compared.settings(job.params, job.name),
+        **logged.settings(job.params, job.name),
     ) as log:
         trained = artifact.load(job.inputs["network"])
         tables = _exported(trained, job.block.table.layout()) if trained.has_networks else trained

@@ -23,7 +23,7 @@ from pipeline import tracking
 from pipeline.data import packed
 from pipeline.data.packed import PackedImages
 from pipeline.params import FitParams, TrackingParams
-from pipeline.reporting import compared
+from pipeline.reporting import logged
 from pipeline.running import progress, provenance
 from pipeline.running.job import Job
 from pipeline.running.stopping import stop_requests
@@ -53,7 +53,7 @@ def run(
         stage=job.stage.name,
         experiment=job.name,
         root=job.root,
-        **compared.settings(job.params, job.name, processes.num_processes),
+        **logged.settings(job.params, job.name, processes.num_processes),
     ) as log:
         if processes.is_main_process:
             packed.check(job.inputs["data"], "train", "validate")

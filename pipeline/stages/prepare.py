@@ -89,7 +89,7 @@ def _pack(sources: list[Source], protocol: Protocol, folder: Path, trained: Task
             images.append({"name": source.name, "input_shape": list(_planes(degraded).shape)})
     digests = {"target.npy": target_file.sha256, "input.npy": input_file.sha256}
     index: dict[str, Any] = {"scale": protocol.scale, "images": images, "sha256": digests}
-    if trained and protocol.degradation.anew and not protocol.pairs:  # for every patch, by the sampler
+    if trained and protocol.degradation.per_patch and not protocol.pairs:  # for every patch, by the sampler
         index["drawn_anew"] = {"task": trained.task, "options": trained.options}
     (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
     pixels = sum(int(np.prod(image["input_shape"][1:])) for image in images) * protocol.scale**2

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import torch
 
 from lutra.evaluation import bench
-from lutra.evaluation.protocols import Protocol, super_resolution
+from lutra.evaluation.protocols import super_resolution
 from lutra.model import families
 from lutra.model.description import NetworkSpec
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
@@ -79,7 +79,7 @@ def run(data: Path, seconds: float, report: Callable[[str], None] = print) -> di
         curves[system] = {}
         for name, method in METHODS.items():
             rows = []
-            for row in _curve(family, spec, layout, method, images, held_out, protocol, seconds):
+            for row in _curve(family, spec, layout, method, images, held_out, seconds):
                 rows.append([round(value, 4) for value in row])
                 report(f"{system}, {name}: {row[0]:.0f} s, {row[1]} steps, {row[2]:.3f} dB")
             curves[system][name] = rows
@@ -117,9 +117,9 @@ def _curve(
     method: Method,
     images: PackedImages,
     held_out: PackedImages,
-    protocol: Protocol,
     seconds: float,
 ) -> Iterator[tuple[float, int, float]]:
+    protocol = super_resolution(images.scale)
     torch.manual_seed(0)
     model = method.prepare(build(families.describe(family, images.scale, {}), spec), layout)
     tables = any(isinstance(unit.function, Table) for unit in model.lut_units())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lutra.evaluation import bench
+from lutra.evaluation.timing import least_seconds
 from lutra.imaging.resize import imresize
 from lutra.model import families
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
@@ -28,14 +28,17 @@ from pipeline.running.provenance import PACKAGES
 
 BATCH, PATCH, SCALE = 32, 48, 4
 PARTS = 4
-"""A network's step is computed in so many parts, for its memory; they add up to the same gradient."""
+"""A network's step is computed in this many parts, to take less memory; they add up to the same gradient."""
+
+ROUNDS, BUDGET = 20, 8.0
+"""How often a step is timed, and after how many seconds no more."""
 
 Step = Callable[[], None]
 
 
 @dataclass(frozen=True)
 class Family:
-    """A published system; `layout` is what its finetuning step is measured with."""
+    """A published system; `layout` is that of the tables in its finetuning step."""
 
     family: str
     options: Mapping[str, Any]
@@ -54,7 +57,7 @@ def run(names: list[str] | None = None, report: Callable[[str], None] = print) -
     """Measure steps of batch 32 of 48x48, with the optimiser.
 
     Args:
-        names: of `FAMILIES`; None for all.
+        names: keys of `FAMILIES`; None for all.
         report: told what is being measured.
 
     Returns:
@@ -78,7 +81,7 @@ def run(names: list[str] | None = None, report: Callable[[str], None] = print) -
 
 
 def table(record: Mapping[str, Any]) -> Table:
-    """The record for people."""
+    """Return the record as a table for people."""
     caption = f"seconds a step of batch {record['batch']} of {record['patch']}x{record['patch']}, optimiser included"
     caption += f"; threads: {record['threads']}; {record['machine']['processor']}"
     shown = Table("", caption=caption)
@@ -100,18 +103,17 @@ def table(record: Mapping[str, Any]) -> Table:
 
 def _measured(family: Family, lr: Tensor, hr: Tensor) -> dict[str, float]:
     torch.manual_seed(0)
-    description = families.describe(family.family, SCALE, dict(family.options))
-    network = build(description, families.network_spec(family.family))
+    network = _network(family)
     tables = to_tables(network, family.layout)
     steps = {
         "finetune_reference": _step(tables, lr, hr, "reference"),
         "finetune_compiled": _step(tables, lr, hr, "compiled"),
         "multigrid_compiled": _step(multigrid.spread(tables, (5, 7)), lr, hr, "compiled"),
         "train_table": _step(through_tables(network, DiagonalLayout()), lr, hr, "compiled"),
-        "train_network": _step(network, lr, hr, "compiled", PARTS),
-        "train_network_bf16": _step(network, lr, hr, "compiled", PARTS, half=True),
+        "train_network": _step(network, lr, hr, "compiled", parts=PARTS),
+        "train_network_bf16": _step(network, lr, hr, "compiled", parts=PARTS, half=True),
     }
-    seconds = _seconds(steps)
+    seconds = least_seconds(steps, ROUNDS, in_a_row=1, budget=BUDGET)
     result = {
         "finetune_speedup": seconds["finetune_reference"] / seconds["finetune_compiled"],
         "train_speedup": seconds["train_network"] / seconds["train_table"],
@@ -121,15 +123,29 @@ def _measured(family: Family, lr: Tensor, hr: Tensor) -> dict[str, float]:
     }
 
 
+def finetuning_step(name: str) -> Step:
+    """Return a whole finetuning step of a family of `FAMILIES` by the compiled lookups."""
+    torch.manual_seed(0)
+    family = FAMILIES[name]
+    tables = to_tables(_network(family), family.layout)
+    return _step(tables, *_patches(), "compiled")
+
+
+def _network(family: Family) -> LutModel:
+    description = families.describe(family.family, SCALE, dict(family.options))
+    return build(description, families.network_spec(family.family))
+
+
 def _step(
     model: LutModel,
     lr: Tensor,
     hr: Tensor,
     implementation: lookup.Implementation,
+    *,
     parts: int = 1,
     half: bool = False,
-) -> tuple[Step, int]:
-    """A whole step, and how often to time it; `half`: a network's arithmetic in bfloat16."""
+) -> Step:
+    """Return a whole step, in so many parts of the batch; `half`: a network's arithmetic in bfloat16."""
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-9, fused=True)  # so slow that nothing changes
 
     def step() -> None:
@@ -141,20 +157,7 @@ def _step(
                 loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
-    return step, 2 if parts > 1 else 5 if implementation == "reference" else 20
-
-
-def _seconds(steps: Mapping[str, tuple[Step, int]]) -> dict[str, float]:
-    """The least seconds of each, taking turns, so that a busy moment hurts all alike."""
-    taken: dict[str, list[float]] = {name: [] for name in steps}
-    for turn in range(max(times for _, times in steps.values())):
-        for name, (step, times) in steps.items():
-            if turn >= times:
-                continue
-            start = time.perf_counter()
-            step()
-            taken[name].append(time.perf_counter() - start)
-    return {name: min(times) for name, times in taken.items()}
+    return step
 
 
 def _patches() -> tuple[Tensor, Tensor]:

@@ -65,15 +65,20 @@ def stage_run(
 def sync(tracking: "TrackingParams") -> tuple[int, int]:
     """Send the runs that MLflow lacks; return how many went through, and how many still wait, for any server.
 
-    Raises whatever MLflow raises when it does not answer; Stuck, a ValueError, after the others were sent, for a record
-    that is damaged or whose run MLflow refuses.
+    Raises OSError when MLflow does not answer; Stuck, a ValueError, after the others were sent, for a record that is
+    damaged or whose run MLflow refuses.
     """
     from pipeline.tracking.sending import Sender
 
     uri = tracking_uri(tracking)
-    sender = Sender(uri)
-    sender.experiment(tracking.experiment)  # follows a folder that was moved
-    sent = sender.send_waiting([store.pending(uri), store.logged(uri)])
+    try:
+        sender = Sender(uri)
+        sender.experiment(tracking.experiment)  # follows a folder that was moved
+        sent = sender.send_waiting([store.pending(uri), store.logged(uri)])
+    except record.Stuck:
+        raise
+    except Exception as error:
+        raise OSError(f"MLflow at {store.shown(uri)} failed ({store.first_line(error)})") from None
     return sent, record.unsent(store.pending(uri))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutra.model import families
-from lutra.model.artifact import Artifact, layout_for, split_table
+from lutra.model.artifact import Array, Artifact, layout_for, split_table
 from lutra.model.description import TAP_BITS, Padding, Rounding, SampledTaps
 from lutra.model.fixedpoint import adarl_shares, sampling_weights
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
@@ -56,7 +56,8 @@ def model(name: str) -> Artifact:
         padding=padding or description.padding,
         tap_bits=TAP_BITS if sampled else None,
     )
-    functions, tensors = {}, {}
+    functions: dict[str, Layout] = {}
+    tensors: dict[str, Array] = {}
     for seed, (_, unit) in enumerate(description.units()):
         functions[unit.name] = layout_for(unit, layout)
         entries = functions[unit.name].entries
@@ -90,4 +91,5 @@ def restored(name: str) -> dict[str, NDArray[np.uint8]]:
 
 
 if __name__ == "__main__":
-    np.savez_compressed(OUTPUTS, **{key: array for name in CASES for key, array in restored(name).items()})
+    arrays: dict[str, Any] = {key: array for name in CASES for key, array in restored(name).items()}
+    np.savez_compressed(OUTPUTS, **arrays)

@@ -62,5 +62,15 @@ def test_imports_without_torch(room: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
+def test_files_and_functions_fit_their_limits() -> None:
+    assert not {m.name: m.lines for m in MODULES if m.lines > 300}
+    assert not {f"{m.name}.{name}": lines for m in MODULES for name, lines in m.functions() if lines > 60}
+
+
+def test_files_of_the_compiled_core_stay_short() -> None:
+    lengths = {path.name: len(path.read_text().splitlines()) for path in (ROOT / "lutra" / "_core").rglob("*.[ch]pp")}
+    assert lengths and not {name: lines for name, lines in lengths.items() if lines > 300}
+
+
 def test_folders_stay_small() -> None:
     assert not {folder: count for folder, count in folders(MODULES).items() if count > 12}

@@ -7,7 +7,7 @@ import sys
 import types
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -99,8 +99,8 @@ def test_containers_of_one_name_leave_each_others_files_alone(tmp_path: Path, mo
     left, stat = Path(done.stdout.strip()), os.stat
     left.touch()
 
-    def of_another(path: object, **options: object) -> object:
-        return types.SimpleNamespace(st_ino=17) if path == "/proc/self/ns/pid" else stat(path, **options)  # type: ignore[call-overload]
+    def of_another(path: Any, **options: Any) -> object:
+        return types.SimpleNamespace(st_ino=17) if path == "/proc/self/ns/pid" else stat(path, **options)
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "stat", of_another)
@@ -121,7 +121,8 @@ def test_a_folder_is_looked_through_once(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_content_is_on_the_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, order = tmp_path / "file", []
+    path = tmp_path / "file"
+    order: list[object] = []
     synced, replaced = os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda file: (order.append(("sync", os.fstat(file).st_size)), synced(file)))
     monkeypatch.setattr(os, "replace", lambda *names: (order.append("replace"), replaced(*names)))

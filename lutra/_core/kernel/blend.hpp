@@ -65,4 +65,34 @@ void spread_rows(const Step& step, const EnsembleUnit<T>& call, const T* gradien
     }
 }
 
+// As spread_rows, for the nodes of a range alone and in the same arithmetic. Few pixels touch one: they are found first.
+template <class Simd, class T, int fixed>
+void spread_rows_within(const Step& step, const EnsembleUnit<T>& call, const NodeRange& range, const T* gradient,
+                        int rotation, int count, EnsembleScratch<T>& at) {
+    const int values = fixed ? fixed : step.values;
+    const int* turned = step.turned[(4 - rotation) % 4].data();
+    std::uint8_t touches[kChunk];
+    for (int i = 0; i < count; ++i) {
+        bool any = false;
+        for (int v = 0; v < 5; ++v) any |= range.holds(at.place[v][i]);
+        touches[i] = any;
+    }
+    for (int i = 0; i < count; ++i) {
+        if (!touches[i]) continue;
+        const T* from = gradient + i * values;
+        if constexpr (fixed == 16 && std::is_same_v<T, float> && requires { Simd::spread_pixel_within; }) {
+            Simd::spread_pixel_within(call, range, turned, from, i, at);
+            continue;
+        }
+        T g[fixed ? fixed : 64];
+        for (int v = 0; v < values; ++v) g[v] = from[turned[v]];
+        for (int v = 0; v < 5; ++v) {
+            if (!range.holds(at.place[v][i])) continue;
+            T* to = call.node_gradient + std::size_t{at.place[v][i]} * static_cast<std::size_t>(values);
+            const T w = at.weight[v][i];
+            for (int k = 0; k < values; ++k) to[k] += w * g[k];
+        }
+    }
+}
+
 }  // namespace lutra

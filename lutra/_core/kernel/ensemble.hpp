@@ -58,6 +58,36 @@ void backward_row(const EnsembleRow<T>& row, const EnsembleUnit<T>& call, const 
         }
 }
 
+template <class Simd, class T, int fixed>
+void backward_row_within(const EnsembleRow<T>& row, const EnsembleUnit<T>& call, const NodeRange& range,
+                         const T* gradient, EnsembleScratch<T>& scratch) {
+    for (int x = 0; x < row.count; x += kChunk) {
+        const int count = std::min(kChunk, row.count - x);
+        const T* from = gradient + static_cast<std::ptrdiff_t>(x) * row.step->values;
+        for (int rotation = 0; rotation < call.unit->rotations; ++rotation) {
+            // As backward_row finds them: where vertices are missing, slopes decide which take their places.
+            if (call.slopes)
+                locate_taps<Simd, T, true>(row, call, rotation, x, count, scratch);
+            else
+                locate_taps<Simd, T, false>(row, call, rotation, x, count, scratch);
+            spread_rows_within<Simd, T, fixed>(*row.step, call, range, from, rotation, count, scratch);
+        }
+    }
+}
+
+template <class Simd, class T>
+void count_any(const EnsembleRow<T>& row, const EnsembleUnit<T>& call, int shift, std::uint32_t* counts,
+               EnsembleScratch<T>& scratch) {
+    for (int x = 0; x < row.count; x += kChunk) {
+        const int count = std::min(kChunk, row.count - x);
+        for (int rotation = 0; rotation < call.unit->rotations; ++rotation) {
+            locate_taps<Simd, T, false>(row, call, rotation, x, count, scratch);
+            for (int v = 0; v < 5; ++v)
+                for (int i = 0; i < count; ++i) ++counts[scratch.place[v][i] >> shift];
+        }
+    }
+}
+
 template <class Simd, class T, class Visit>
 void with_values(int values, Visit visit) {
     switch (values) {
@@ -90,5 +120,17 @@ void backward_any(const EnsembleRow<T>& row, const EnsembleUnit<T>& call, const 
         backward_row<Simd, T, decltype(fixed)::value>(row, call, gradient, scratch);
     });
 }
+
+template <class Simd, class T>
+void backward_any_within(const EnsembleRow<T>& row, const EnsembleUnit<T>& call, const NodeRange& range,
+                         const T* gradient, EnsembleScratch<T>& scratch) {
+    with_values<Simd, T>(row.step->values, [&](auto fixed) {
+        backward_row_within<Simd, T, decltype(fixed)::value>(row, call, range, gradient, scratch);
+    });
+}
+
+template <class Simd, class T>
+constexpr EnsembleKernels<T> ensemble_kernels{forward_any<Simd, T>, backward_any<Simd, T>, backward_any_within<Simd, T>,
+                                              count_any<Simd, T>};
 
 }  // namespace lutra

@@ -47,6 +47,20 @@ struct Avx2Floats {
         }
     }
 
+    static void add(const EnsembleUnit<float>& call, const Floats& g, int v, int i, const EnsembleScratch<float>& at) {
+        float* to = call.node_gradient + at.place[v][i] * kLanes;
+        const __m256 w = _mm256_set1_ps(at.weight[v][i]);
+        const Floats before = Floats::load(to);
+        Floats{_mm256_fmadd_ps(w, g.low, before.low), _mm256_fmadd_ps(w, g.high, before.high)}.store(to);
+    }
+
+    static void spread_pixel_within(const EnsembleUnit<float>& call, const NodeRange& range, const int* turned,
+                                    const float* gradient, int i, const EnsembleScratch<float>& at) {
+        const Floats g = Floats::load(gradient).turned(turn_half(turned), turn_half(turned + 8));
+        for (int v = 0; v < 5; ++v)
+            if (range.holds(at.place[v][i])) add(call, g, v, i, at);
+    }
+
     template <bool slopes>
     static void spread_row(const EnsembleUnit<float>& call, const int* turned, const float* gradient, int count,
                            EnsembleScratch<float>& at) {
@@ -54,12 +68,7 @@ struct Avx2Floats {
         for (int i = 0; i < count; ++i) {
             const Floats g = Floats::load(gradient + i * kLanes).turned(low_turn, high_turn);
             if (call.node_gradient)
-                for (int v = 0; v < 5; ++v) {
-                    float* to = call.node_gradient + at.place[v][i] * kLanes;
-                    const __m256 w = _mm256_set1_ps(at.weight[v][i]);
-                    const Floats before = Floats::load(to);
-                    Floats{_mm256_fmadd_ps(w, g.low, before.low), _mm256_fmadd_ps(w, g.high, before.high)}.store(to);
-                }
+                for (int v = 0; v < 5; ++v) add(call, g, v, i, at);
             if constexpr (slopes) {
                 const auto row = [&](int v) { return Floats::load(call.nodes + at.place[v][i] * kLanes); };
                 const auto step = [&](const Floats& from, const Floats& to) {

@@ -22,6 +22,18 @@ struct Avx512Floats {
         }
     }
 
+    static void add(const EnsembleUnit<float>& call, __m512 g, int v, int i, const EnsembleScratch<float>& at) {
+        float* to = call.node_gradient + at.place[v][i] * kLanes;
+        _mm512_storeu_ps(to, _mm512_fmadd_ps(_mm512_set1_ps(at.weight[v][i]), g, _mm512_loadu_ps(to)));
+    }
+
+    static void spread_pixel_within(const EnsembleUnit<float>& call, const NodeRange& range, const int* turned,
+                                    const float* gradient, int i, const EnsembleScratch<float>& at) {
+        const __m512 g = _mm512_permutexvar_ps(_mm512_loadu_si512(turned), _mm512_loadu_ps(gradient));
+        for (int v = 0; v < 5; ++v)
+            if (range.holds(at.place[v][i])) add(call, g, v, i, at);
+    }
+
     template <bool slopes>
     static void spread_row(const EnsembleUnit<float>& call, const int* turned, const float* gradient, int count,
                            EnsembleScratch<float>& at) {
@@ -29,10 +41,7 @@ struct Avx512Floats {
         for (int i = 0; i < count; ++i) {
             const __m512 g = _mm512_permutexvar_ps(turn, _mm512_loadu_ps(gradient + i * kLanes));
             if (call.node_gradient)
-                for (int v = 0; v < 5; ++v) {
-                    float* to = call.node_gradient + at.place[v][i] * kLanes;
-                    _mm512_storeu_ps(to, _mm512_fmadd_ps(_mm512_set1_ps(at.weight[v][i]), g, _mm512_loadu_ps(to)));
-                }
+                for (int v = 0; v < 5; ++v) add(call, g, v, i, at);
             if constexpr (slopes) {
                 const auto row = [&](int v) { return _mm512_loadu_ps(call.nodes + at.place[v][i] * kLanes); };
                 const __m512 r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3), r4 = row(4);

@@ -12,7 +12,7 @@ void Avx2::sample(const std::uint8_t* const* lines, const Unit& unit, int tap_bi
     sample_pairs<Avx2>(lines, unit, tap_bits, rotation, x, scratch, taps);
 }
 
-const EnsembleKernels<float> avx2_ensemble{forward_any<Avx2Floats, float>, backward_any<Avx2Floats, float>};
+const EnsembleKernels<float> avx2_ensemble = ensemble_kernels<Avx2Floats, float>;
 const Kernels avx2_kernels{"avx2", true, run_vector<Avx2>, split_line<Avx2>, join_line<Avx2>, &avx2_ensemble};
 
 }  // namespace lutra

@@ -12,7 +12,7 @@ void Avx512::sample(const std::uint8_t* const* lines, const Unit& unit, int tap_
     sample_pairs<Avx512>(lines, unit, tap_bits, rotation, x, scratch, taps);
 }
 
-const EnsembleKernels<float> avx512_ensemble{forward_any<Avx512Floats, float>, backward_any<Avx512Floats, float>};
+const EnsembleKernels<float> avx512_ensemble = ensemble_kernels<Avx512Floats, float>;
 const Kernels avx512_kernels{"avx512",        true, run_vector<Avx512>, split_line<Avx512>, join_line<Avx512>,
                              &avx512_ensemble};
 

@@ -13,8 +13,8 @@ struct Portable {
     }
 };
 
-const EnsembleKernels<float> portable_ensemble{forward_any<Portable, float>, backward_any<Portable, float>};
-const EnsembleKernels<double> portable_ensemble_double{forward_any<Portable, double>, backward_any<Portable, double>};
+const EnsembleKernels<float> portable_ensemble = ensemble_kernels<Portable, float>;
+const EnsembleKernels<double> portable_ensemble_double = ensemble_kernels<Portable, double>;
 const Kernels portable_kernels{"portable",        false, run_plain<Portable>, split_line<Portable>, join_line<Portable>,
                                &portable_ensemble};
 

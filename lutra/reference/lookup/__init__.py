@@ -48,7 +48,7 @@ def lookup(taps: Tensor, table: Tensor, layout: Layout) -> Tensor:
 
 
 def chosen(tensor: Tensor) -> Implementation:
-    """The implementation for the device and type of a tensor: the fastest there is, or the one that `using` names."""
+    """Return the implementation for a tensor's device and type: the fastest there is, or the one that `using` names."""
     if _forced is not None:
         return _forced
     if tensor.device.type == "cpu" and available():

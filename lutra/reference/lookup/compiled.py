@@ -29,7 +29,7 @@ ROW = 64
 def plan_of(
     step: Step, layouts: tuple[Layout, ...], rounding: Rounding, padding: Padding, tap_bits: int | None, level: str = ""
 ) -> str:
-    """What the core needs to know of a step, as text: an argument that torch.compile takes for a constant.
+    """Return what the core needs to know of a step, as text, which torch.compile takes for a constant.
 
     Args:
         step: whose units' sums are wanted.
@@ -54,19 +54,19 @@ def plan_of(
 
 
 def points_plan(layout: Layout, values: int) -> str:
-    """As `plan_of`, for a table whose taps are the values of four planes at one point."""
+    """Return the plan of a table whose taps are the values of four planes at one point."""
     unit = ["channel", [0, 1, 2, 3], layout.numbers()]
     return json.dumps({"head": [4, values, 1, 1, 0, False, -1, ""], "units": [unit]})
 
 
 def planes_of(step: Step) -> list[str]:
-    """The planes that the step reads, each once."""
+    """Return the planes that the step reads, each once."""
     return list(dict.fromkeys(name for unit in step.units for name in unit.planes))
 
 
 @lru_cache(maxsize=256)
 def _built(plan: str, dtype: torch.dtype) -> tuple[Any, list[bool], list[bool]]:
-    """The core's object, and which units have a sampler and which shares."""
+    """Return the core's object, and which units have a sampler and which have shares."""
     content = json.loads(plan)
     built = (core.EnsembleDouble if dtype == torch.float64 else core.Ensemble)(*content["head"])
     for kind, *arguments in content["units"]:
@@ -182,7 +182,7 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
 
 
 def lookup(taps: Tensor, table: Tensor, layout: Layout) -> Tensor:
-    """As `lutra.reference.lookup.lookup`, on the CPU."""
+    """Compute `lutra.reference.lookup.lookup` on the CPU."""
     points = taps.reshape(-1, 4)
     count, values = len(points), table.shape[1]
     rows = -(-count // ROW)

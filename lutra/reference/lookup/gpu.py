@@ -228,6 +228,6 @@ _lookup.register_autograd(_gradients, setup_context=_setup_context)
 
 
 def lookup(taps: Tensor, table: Tensor, layout: Layout) -> Tensor:
-    """As `lutra.reference.lookup.lookup`, in single precision, on a GPU."""
+    """Compute `lutra.reference.lookup.lookup` in single precision on a GPU."""
     found: Tensor = _lookup(taps.reshape(-1, 4), table, layout.numbers())
     return found.reshape(*taps.shape[:-1], table.shape[1])

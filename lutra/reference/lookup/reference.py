@@ -10,7 +10,7 @@ from lutra.reference.simplex import locate
 
 
 def lookup(taps: Tensor, table: Tensor, layout: Layout) -> Tensor:
-    """As `lutra.reference.lookup.lookup`, on any device."""
+    """Compute `lutra.reference.lookup.lookup` on any device."""
     index, weight = locate(layout, taps)
     rows = embedding_bag(index.reshape(-1, 5), table, per_sample_weights=weight.reshape(-1, 5), mode="sum")
     return rows.reshape(*taps.shape[:-1], table.shape[1])

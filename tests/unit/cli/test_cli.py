@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,7 +159,7 @@ def test_without_the_engine_torch_restores_and_a_note_says_how_to_get_it(model: 
 def test_restore_takes_an_address_with_a_checksum(model: Path, folder: Path, tmp_path: Path) -> None:
     checksum = hashlib.sha256(model.read_bytes()).hexdigest()
     request = ("restore", "-i", folder / "a.png", "-o", tmp_path / "out.png", "-m")
-    cache = {"LUTRA_CACHE": str(tmp_path / "cache")}
+    cache: dict[str, Any] = {"LUTRA_CACHE": str(tmp_path / "cache")}
     lutra(*request, f"{model.as_uri()}#sha256={checksum}", **cache)
     assert read_image(tmp_path / "out.png").shape == (18, 14)
     assert "its SHA-256 is" in lutra(*request, f"{model.as_uri()}#sha256={'0' * 64}", code=2, **cache)

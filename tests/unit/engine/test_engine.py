@@ -53,11 +53,12 @@ def test_result_goes_where_it_is_asked_to(runner: engine.Engine) -> None:
     shared = np.zeros(1000, np.uint8)
     with pytest.raises(ValueError, match="shares memory"):
         runner.restore(shared[:90].reshape(5, 6, 3), out=shared[:360].reshape(10, 12, 3))
-    for wrong in (
+    wrongs: list[Any] = [
         np.empty((10, 12), np.uint8),
         np.empty((10, 12, 3), np.int8),
         np.empty((10, 24, 3), np.uint8)[:, ::2],
-    ):
+    ]
+    for wrong in wrongs:
         with pytest.raises(ValueError, match="out is"):
             runner.restore(image, out=wrong)
     with pytest.raises(ValueError, match=r"^out is list, expected an array of contiguous uint8"):

@@ -121,7 +121,7 @@ def descriptions(draw: st.DrawFn) -> tuple[Description, dict[str, Layout]]:
     scale, count = draw(st.integers(1, 8)), draw(st.integers(1, 3))
     for number in range(count):
         last = number == count - 1
-        writes = ("output",)
+        writes: tuple[str, ...] = ("output",)
         if not last:
             writes = tuple(f"p{number}_{n}" for n in range(draw(st.integers(1, 5) | st.sampled_from([9, 16, 17]))))
         values = len(writes) * (scale**2 if last else 1)
@@ -226,7 +226,7 @@ def test_a_sampler_that_was_trained_has_integers_of_its_own() -> None:
     assert sampler is not None and sampler.shipped is not None
     assert torch.equal(sampler.quantised(), sampler.shipped)
     with torch.no_grad():
-        sampler.logits += torch.linspace(-1, 1, 9)
+        sampler.logits.add_(torch.linspace(-1, 1, 9))
     for trained in (True, False):
         sampler.requires_grad_(trained)
         assert np.array_equal(sampler.quantised().numpy(), sampling_weights(sampler.logits.detach().numpy()))
@@ -236,14 +236,14 @@ def waiting(steps: int) -> Artifact:
     """A small file with 64 planes, of which every row waits for `steps` steps that look 15 rows around."""
     planes = tuple(f"p{number}" for number in range(64))
     far = FixedTaps("far", ((0, 0), (0, 15), (15, 0), (15, 15)))
-    described = [Step((Unit("first", ("input",), far, 64),), planes, 4)]
+    described: list[Step] = [Step((Unit("first", ("input",), far, 64),), planes, 4)]
     for number in range(steps):
         reads = "p0" if number == 0 else f"q{number - 1}"
         described.append(Step((Unit(f"u{number}", (reads,), far, 1),), (f"q{number}",), 4))
     units = [Unit(f"last{number}", planes[number : number + 4], ChannelTaps(), 1) for number in range(0, 64, 4)]
     units.append(Unit("end", (f"q{steps - 1}",), far, 1))
     description = Description("waiting", 1, (*described, Step(tuple(units), ("output",), 20)))
-    layouts = {unit.name: DenseLayout(8) for _, unit in description.units()}
+    layouts: dict[str, Layout] = {unit.name: DenseLayout(8) for _, unit in description.units()}
     return filled(description, layouts, np.random.default_rng(0))
 
 

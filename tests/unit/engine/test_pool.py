@@ -16,7 +16,7 @@ CORE = HERE.parents[2] / "lutra" / "_core"
 def test_the_pool_survives_every_failing_allocation(tmp_path: Path) -> None:
     program = tmp_path / "trial"
     sources = [HERE / "pool_trial.cpp", CORE / "pool.cpp", CORE / "process.cpp"]
-    flags = ["-std=c++20", "-O1", "-pthread", "-I", CORE, *os.environ.get("CXXFLAGS", "").split()]
+    flags = ["-std=c++20", "-O1", "-pthread", "-I", str(CORE), *os.environ.get("CXXFLAGS", "").split()]
     subprocess.run(["c++", *flags, *sources, "-o", program], check=True)
     ended = subprocess.run([program], capture_output=True, text=True, timeout=600)
     assert (ended.returncode, ended.stdout) == (0, "")

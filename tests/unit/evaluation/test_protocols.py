@@ -102,7 +102,8 @@ def _psnr_b(restored: Any, target: Any) -> float:
     """Yim and Bovik (IEEE TIP 2011), equations 8 to 14, pixel by pixel."""
     x = restored.astype(float)
     height, width = x.shape
-    edges, others = [], []
+    edges: list[float] = []
+    others: list[float] = []
     for row in range(height):
         for column in range(width - 1):
             (edges if column % 8 == 7 else others).append((x[row, column] - x[row, column + 1]) ** 2)

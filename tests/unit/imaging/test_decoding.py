@@ -225,7 +225,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tmp_path: Path, suffix: str)
     )
     path = tmp_path / "out" / f"a{suffix}"
     path.parent.mkdir()
-    command = [sys.executable, "-c", code, tmp_path / "image.npy", path]
+    command = [sys.executable, "-c", code, str(tmp_path / "image.npy"), str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and f"File too large: '{path}'" in done.stderr
     assert list(path.parent.iterdir()) == []
@@ -371,7 +371,7 @@ def test_an_error_of_the_disk_is_not_called_damage(tmp_path: Path, monkeypatch: 
     "options", [{"subsampling": 2}, {"subsampling": 0, "quality": 100}, {"restart_marker_rows": 1}]
 )
 def test_a_jpeg_whose_data_ends_early_but_properly_is_refused(
-    tmp_path: Path, mode: str, options: dict[str, int]
+    tmp_path: Path, mode: str, options: dict[str, Any]
 ) -> None:
     """Decoders fill the missing blocks with gray; a picture that is gray there itself is read."""
     y, x = np.mgrid[0:70, 0:90]

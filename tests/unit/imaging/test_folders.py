@@ -21,8 +21,10 @@ def names(entries: list[Entry]) -> list[str]:
 
 
 def paths(root: Path, entries: list[Entry]) -> list[tuple[str, str | None]]:
-    relative = [(entry.target.relative_to(root), entry.input and entry.input.relative_to(root)) for entry in entries]
-    return [(target.as_posix(), mate and mate.as_posix()) for target, mate in relative]
+    def within(path: Path) -> str:
+        return path.relative_to(root).as_posix()
+
+    return [(within(entry.target), within(entry.input) if entry.input else None) for entry in entries]
 
 
 def test_a_flat_folder(tmp_path: Path) -> None:

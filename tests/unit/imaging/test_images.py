@@ -145,7 +145,8 @@ def test_what_a_format_cannot_hold_is_known_beforehand(tmp_path: Path) -> None:
     for suffix, scale in ((".webp", 4), (".jpg", 16)):
         with pytest.raises(ValueError, match=r"a side of \d+ pixels, expected at most \d+"):
             check_writable(f"a{suffix}", wide, scale)
-    for pixels in (noise(4, 4).astype(np.uint16), noise(0, 4), noise(4, 4, 1), noise(4)):
+    wrong: list[Any] = [noise(4, 4).astype(np.uint16), noise(0, 4), noise(4, 4, 1), noise(4)]
+    for pixels in wrong:
         with pytest.raises(ValueError, match="to write, expected"):
             check_writable("a.png", pixels)
     with pytest.raises(ValueError, match=r"found suffix '\.gif'"):

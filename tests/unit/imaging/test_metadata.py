@@ -3,6 +3,7 @@
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,8 +97,9 @@ def test_exif_is_kept_with_and_without_xmp(tmp_path: Path, source: str, result: 
         info = PngImagePlugin.PngInfo()
         info.add_itxt("XML:com.adobe.xmp", XMP)
         PIXELS.save(tmp_path / source, exif=made, pnginfo=info)
+    options: dict[str, Any] = {"xmp": XMP} if xmp and source != "a.tif" else {}
     if not (xmp and source == "a.png"):
-        PIXELS.save(tmp_path / source, exif=made.tobytes(), **({"xmp": XMP} if xmp and source != "a.tif" else {}))
+        PIXELS.save(tmp_path / source, exif=made.tobytes(), **options)
     kept = again(tmp_path, source, result)
     found = kept.getexif()
     assert found[ExifTags.Base.Make] == "camera" and found[ExifTags.Base.ImageDescription] == "a page"

@@ -98,7 +98,7 @@ def test_a_changed_header_is_refused(tmp_path: Path, change: Any, message: str) 
 def test_tensors_that_do_not_belong_are_refused() -> None:
     model = cases.model("autolut-mulut-x4")
     tensors = dict(model.tensors)
-    for name, array, message in [
+    wrong: list[tuple[str, Any, str]] = [
         ("extra", np.zeros(3, np.int8), "tensor 'extra' is not part of the model"),
         ("s0_0.dense", np.zeros((5, 1), np.int8), "tensor 's0_0.dense' is int8 (5, 1), expected int8 (625, 1)"),
         ("s0_0.sampler_fixed", np.zeros((4, 9), np.int16), "must be >= 0 and sum to 16384"),
@@ -106,7 +106,8 @@ def test_tensors_that_do_not_belong_are_refused() -> None:
         ("s1_0.adarl_fixed", np.full(4, 2000, np.int16), "outside 0..1024"),
         ("s1_0.adarl", np.full(4, 0.9, np.float32), "'s1_0.adarl_fixed' differs from 's1_0.adarl' in fixed point"),
         ("s0_0.sampler", np.eye(4, 9, dtype=np.float32), "'s0_0.sampler_fixed' differs from 's0_0.sampler' in fixed"),
-    ]:
+    ]
+    for name, array, message in wrong:
         with pytest.raises(ValueError, match="tensor") as caught:
             Artifact(model.description, model.functions, tensors | {name: array})
         assert message in str(caught.value)

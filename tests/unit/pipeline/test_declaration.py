@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from lutra import _core
-from pipeline import code, declaration, params
-from pipeline.declaration import PROJECT, STAGES, Stage
+from pipeline import PROJECT, code, declaration, params
+from pipeline.declaration import STAGES, Stage
 
 LOADED = """
 import json, sys

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import typer
 import typer.main
-from lutra.imaging.files import write_image
 from typer.testing import CliRunner
 
+from lutra.imaging.images import write_image
 from pipeline import PROJECT
 from pipeline.__main__ import app
 from pipeline.declaration import STAGES
@@ -155,7 +155,7 @@ def test_new_adds_an_experiment_with_its_changes(project: Path) -> None:
 
 
 def test_every_stage_is_a_command() -> None:
-    commands = typer.main.get_command(app)
+    commands = typer.main.get_group(app)
     assert {stage.name for stage in STAGES} <= set(commands.list_commands(typer.Context(commands)))
 
 

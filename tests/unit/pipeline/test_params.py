@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,7 +44,7 @@ def test_defaults_are_filled_in_and_frozen() -> None:
     block = loaded.experiment("one")
     assert (block.table.interval, block.train.batch, loaded.tracking.enabled) == (4, 16, True)
     with pytest.raises(ValueError, match="frozen"):
-        block.train.steps = 3  # type: ignore[misc]
+        block.train.steps = 3
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_garbage_is_never_worse_than_a_params_error(content: bytes) -> None:
 
 
 def test_the_recipes_of_the_shipped_models_are_valid() -> None:
-    recipes = params.load(params.PROJECT / "results" / "recipes.yaml")
+    recipes = params.load(ROOT / "results" / "recipes.yaml")
     assert {"srlut-x4", "mulut-dfc-x4", "spf-light-dfc-x4"} <= recipes.experiments.keys()
 
 

@@ -106,7 +106,11 @@ def test_export_leaves_a_table_alone_and_the_model_unchanged() -> None:
     assert all(isinstance(unit.function, Table) for unit in tables.lut_units())
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     again = to_tables(tables, DenseLayout(4))
-    assert [u.function.layout for u in again.lut_units()] == [u.function.layout for u in tables.lut_units()]  # type: ignore[union-attr]
+    first, second = (
+        [unit.function.layout for unit in one.lut_units() if isinstance(unit.function, Table)]
+        for one in (tables, again)
+    )
+    assert first == second and len(first) == len(list(tables.lut_units()))
 
 
 @pytest.mark.parametrize("family", families.FAMILIES)

@@ -123,7 +123,8 @@ def test_one_picture_that_cannot_be_decoded_does_not_stop_the_others(
         return load(image)
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
-    restorer, said = Restorer(cases.model("srlut-x2-8bit")), []
+    restorer = Restorer(cases.model("srlut-x2-8bit"))
+    said: list[str] = []
     jobs = plan([folder], tmp_path / "out")
     assert list(batch.run_all(jobs, lambda job: batch.run(restorer, job), said.append)) == jobs
     assert len(said) == 1 and said[0].startswith(f"{damaged}: ") and "\n" not in said[0]

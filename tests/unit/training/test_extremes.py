@@ -1,6 +1,5 @@
 """Black and white areas come out exactly, and little else changes."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -9,6 +8,7 @@ from lutra.model.description import NetworkSpec
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.reference.build import build
 from lutra.reference.interpreter import LutModel
+from lutra.reference.units import Table
 from lutra.training.export import to_tables
 from lutra.training.extremes import ENDS, keep_extremes
 
@@ -28,9 +28,15 @@ def model(family: str, scale: int, options: dict[str, str], layout: Layout) -> L
     torch.manual_seed(0)
     found = to_tables(build(families.describe(family, scale, options), NetworkSpec("plain", 4, 1, linear=True)), layout)
     for unit in found.lut_units():
+        assert isinstance(unit.function, Table)
         values = unit.function.values.data
         values += torch.randint(-3, 4, values.shape)
     return found
+
+
+def entries(of: LutModel) -> list[torch.Tensor]:
+    """The model's tables as they ship."""
+    return [unit.function.quantised().detach() for unit in of.lut_units() if isinstance(unit.function, Table)]
 
 
 @pytest.mark.parametrize(("family", "scale", "options", "layout", "task"), MODELS)
@@ -45,15 +51,12 @@ def test_flat_areas_come_out_as_they_went_in(
         moved += int((found.restore(flat) != level).any())
         assert (kept.restore(flat) == level).all()
     assert moved
-    changed = sum(
-        int((a.function.quantised() != b.function.quantised()).any(dim=1).sum())
-        for a, b in zip(found.lut_units(), kept.lut_units(), strict=True)
-    )
+    changed = sum(int((a != b).any(dim=1).sum()) for a, b in zip(entries(found), entries(kept), strict=True))
     assert 0 < changed <= 16
 
 
 def test_a_model_that_keeps_them_already_is_left_alone() -> None:
     found = keep_extremes(model("srlut", 2, {}, DENSE), "sr")
     kept = keep_extremes(found, "sr")
-    for a, b in zip(found.lut_units(), kept.lut_units(), strict=True):
-        assert np.array_equal(a.function.quantised().detach(), b.function.quantised().detach())
+    for a, b in zip(entries(found), entries(kept), strict=True):
+        assert torch.equal(a, b)

@@ -76,8 +76,8 @@ def test_images_of_a_folder_are_degraded_by_the_task(photographs: Path) -> None:
     assert target.shape == (196, 200, 3)  # cropped to a multiple of 4
     assert np.array_equal(images.input(3).transpose(1, 2, 0), imresize(target, 1 / 4))
     noisy = read_images(photographs, protocols.of("denoise", {"sigma": 25}))
-    assert noisy.drawn_anew is not None and noisy.split(1)[0].drawn_anew is not None
-    assert noisy.split(1)[1].drawn_anew is None  # held-out images stay the same from validation to validation
+    assert noisy.per_patch is not None and noisy.split(1)[0].per_patch is not None
+    assert noisy.split(1)[1].per_patch is None  # held-out images stay the same from validation to validation
 
 
 def test_images_that_are_held_out_are_evenly_spaced(photographs: Path) -> None:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from lutra.model.layouts import DenseLayout
 from lutra.reference.convert import from_artifact
 from lutra.reference.units import Table
 from lutra.training import multigrid
@@ -29,7 +30,7 @@ def test_a_coarse_grid_is_a_linear_shape_on_the_fine_one() -> None:
     with torch.no_grad():
         table.values.zero_()
         nodes = torch.from_numpy(cases.DENSE.nodes()).float()
-        coarse = torch.from_numpy(multigrid.DenseLayout(7).nodes()).float()
+        coarse = torch.from_numpy(DenseLayout(7).nodes()).float()
         table.coarse[0].copy_((coarse.sum(dim=1, keepdim=True) / 16).expand(-1, 16))
     assert torch.allclose(table.quantised(), (nodes.sum(dim=1, keepdim=True) / 16).round().expand(-1, 16))
 

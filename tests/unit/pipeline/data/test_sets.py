@@ -121,7 +121,7 @@ def test_patches_are_windows_of_the_images(prepared: Path, step: int, seed: int,
         assert any(_found(images, small, large, index) for index in range(len(images)))
 
 
-def _found(images: PackedImages, small: np.ndarray, large: np.ndarray, index: int) -> bool:  # type: ignore[type-arg]
+def _found(images: PackedImages, small: np.ndarray, large: np.ndarray, index: int) -> bool:
     """Whether the pair of patches lies, in one of its eight orientations, in a plane of the image."""
     side = len(small)
     for turn in range(8):

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from lutra.evaluation import protocols
+from pipeline import PROJECT
 from pipeline.reporting import page, papers
 from pipeline.reporting import rows as scores
+from pipeline.reporting.charts import Mark
 from pipeline.reporting.pictures import pictures
 from pipeline.reporting.speed import Speed
 from tests.unit.pipeline import pages
@@ -52,7 +54,7 @@ def test_the_page_loads_nothing() -> None:
 def test_the_page_names_no_place_of_this_machine() -> None:
     text = re.sub(r"data:image/[a-z]+;base64,[A-Za-z0-9+/=]+", "", pages.html(ALPHA, BETA))
     home = str(Path.home())
-    assert str(page.provenance.PROJECT) not in text and "/tmp/" not in text and (home == "/" or f"{home}/" not in text)
+    assert str(PROJECT) not in text and "/tmp/" not in text and (home == "/" or f"{home}/" not in text)
 
 
 def test_the_page_is_the_same_every_time() -> None:
@@ -83,7 +85,7 @@ def test_every_experiment_has_a_row_of_every_kind() -> None:
 
 def test_the_best_figures_are_marked() -> None:
     speed = Speed({"alpha": 1.0, "beta": 2.0}, "")
-    marks = {"alpha": page.Mark.of(0), "beta": page.Mark.of(1)}
+    marks = {"alpha": Mark.of(0), "beta": Mark.of(1)}
     rows = scores.Table(pages.SUPER_RESOLUTION, [ALPHA, BETA], ["Set5"], speed).rows(marks)
     assert {row.name for row in rows for cell in row.cells if cell.best} == {"beta"}
     assert [row.minor for row in rows] == [False, True, True] * 2

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.params import PROJECT, FinetuneParams
+from pipeline import PROJECT
+from pipeline.params import FinetuneParams
 from pipeline.running import launch
 from pipeline.running.launch import Nodes, nodes_of, threads_of
 

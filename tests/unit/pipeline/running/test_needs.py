@@ -1,6 +1,7 @@
 """What stages need is said, refused where it cannot fit, and near what was measured."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,9 @@ SPF = {"base": "spflut", "branches": 1, "kernel": 3}
 SMALL, DIV2K = (3, 64, 64), (3, 339, 510)
 
 
-def settings(stage: str, family: str, model: object, width: int, dfc: object, fit: dict[str, object]) -> Params:
+def settings(stage: str, family: str, model: object, width: int, dfc: object, fit: Mapping[str, object]) -> Params:
     block = {"family": family, "task": "x4", "model": model, "network": {"width": width}, "table": {"dfc": dfc}}
-    sections = {"train": {}, "finetune": {}, "evaluate": {}} | {stage: fit}
+    sections: dict[str, object] = {"train": {}, "finetune": {}, "evaluate": {}} | {stage: fit}
     tasks = {"x4": {"task": "sr", "scale": 4}}
     data = {"train": "photos", "evaluate": ["samples"], "validate": 1}
     return Params.model_validate({"data": data, "tasks": tasks, "experiments": {"a": block | sections}})

@@ -33,7 +33,7 @@ OTHERS = {
 TASKS: dict[str, Any] = SR | OTHERS | {"x2": {"task": "sr", "scale": 2}}
 
 
-def params(train: Path, evaluate: list[Path], **data: Any) -> Params:
+def params(train: Path | str, evaluate: list[Path], **data: Any) -> Params:
     content = {"train": str(train), "evaluate": [str(path) for path in evaluate], "validate": 1}
     return Params.model_validate(
         {"data": content | data, "tasks": TASKS, "tracking": {"enabled": False}, "experiments": {}}
@@ -168,7 +168,7 @@ def test_other_tasks_are_degraded_by_their_protocol(tmp_path: Path, task: str) -
         assert np.array_equal(packed.input(number), np.atleast_3d(degraded).transpose(2, 0, 1))
     # the two images that are trained on, numbers 0 and 2, are degraded by another seed than the protocol's
     train = PackedImages(out / "train")
-    assert (train.drawn_anew is not None) == (task == "denoise")
+    assert (train.per_patch is not None) == (task == "denoise")
     if task != "deblock":
         assert not np.array_equal(train.input(0), packed.input(0))
 
@@ -178,7 +178,7 @@ def test_a_set_called_train_is_evaluated_by_the_protocols_seed(folder: Path, tmp
     out = prepare.run(Job.of("prepare", params(named, [named]), tmp_path, task="denoise"))
     protocol = params(named, [named]).tasks["denoise"].protocol()
     packed = PackedImages(out / "evaluate" / "train")
-    assert packed.drawn_anew is None
+    assert packed.per_patch is None
     assert np.array_equal(packed.input(1)[0], protocol.input(packed.target(1)[0], 1))
 
 
@@ -207,6 +207,6 @@ def test_sets_are_mixed_and_the_first_gives_the_images_held_out(folder: Path, tm
     assert validate.names == ["2.png"]
     alone = prepare.run(
         Job.of("prepare", params("deadleaves", [folder], deadleaves=leaves), tmp_path / "alone", task="x2")
-    )  # type: ignore[arg-type]
+    )
     assert PackedImages(alone / "validate").names == ["deadleaves-00001"]
     assert np.array_equal(PackedImages(alone / "train").target(0), train.target(4))

@@ -1,7 +1,6 @@
 """The committed dvc.yaml is the one that the stages and params.yaml give."""
 
-from pipeline import declaration, params
-from pipeline.declaration import PROJECT
+from pipeline import PROJECT, declaration, params
 from pipeline.tools import dvcfile
 
 

@@ -103,7 +103,7 @@ def test_small_rates_and_words_that_yaml_reads_otherwise_survive(path: Path) -> 
     assert loaded.experiments["small"].train.final_learning_rate == 1e-5
     assert loaded.experiments["on"] == block and block.model.patterns == "yes"
     yaml_1_1 = YAML(typ="safe", pure=True)
-    yaml_1_1.version = (1, 1)  # type: ignore[assignment]
+    yaml_1_1.version = (1, 1)
     assert yaml_1_1.load(path)["experiments"]["on"]["model"]["patterns"] == "yes"
 
 

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline import tracking
-from pipeline.declaration import PROJECT
+from pipeline import PROJECT, tracking
 from pipeline.params import TrackingParams
 from pipeline.tracking import record, sending, store
 from tests.servers import free_port, mlflow_server, stop
@@ -257,6 +256,7 @@ def test_a_killed_training_keeps_its_curve_though_mlflow_was_down(
         killed.add("metrics", entries=[["loss", 1.0 / (step + 1), 1000 + step, step]])
     killed.close()
     file.write_bytes(file.read_bytes() + b'{"kind": "metrics", "content": {"entr')
+    assert record.unsent(file.parent) == 1
     assert tracking.sync(TrackingParams(uri=uri)) == (1, 0)
     assert waiting(tmp_path) == []
     (logged,) = runs(uri)
@@ -320,6 +320,8 @@ def test_what_is_sent_again_changes_nothing(uri: str, tmp_path: Path) -> None:
 def test_a_database_that_is_lost_is_written_again_from_the_records(
     uri: str, tmp_path: Path, empty_database: Path
 ) -> None:
+    from mlflow import MlflowClient
+
     log(uri, steps=1)
     log_all(uri, tmp_path)
     database = tmp_path / "tracking" / "mlflow.db"
@@ -331,7 +333,9 @@ def test_a_database_that_is_lost_is_written_again_from_the_records(
     found = {run.data.tags["stage"]: (run.info.start_time, run.data.params, run.data.metrics) for run in runs(uri)}
     assert found == before and len(found) == 2
     assert len(runs(uri, "tags.latest = 'true' and attributes.status = 'FINISHED'")) == 2
-    assert tracking.sync(TrackingParams(uri=uri)) == (0, 0)
+    MlflowClient(tracking_uri=uri).delete_run(runs(uri)[0].info.run_id)
+    assert tracking.sync(TrackingParams(uri=uri)) == (0, 0)  # what a user deletes stays deleted
+    assert len(runs(uri)) == 1
 
 
 def test_only_the_newest_finished_run_keeps_its_record(uri: str, tmp_path: Path) -> None:
@@ -486,3 +490,15 @@ def test_a_damaged_file_is_named_by_the_command(uri: str, tmp_path: Path, conten
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == f"error: {file}: damaged, expected a run that waits to be sent; remove it to lose it\n"
+
+
+def test_the_command_reports_a_server_that_is_down_in_one_line(tmp_path: Path) -> None:
+    address = f"http://me:secret@127.0.0.1:{free_port()}"
+    head = "data: {train: a, evaluate: [b], validate: 1}\ntasks: {}\nexperiments: {}\n"
+    (tmp_path / "params.yaml").write_text(f'{head}tracking: {{uri: "{address}"}}\n')
+    command = [sys.executable, "-m", "pipeline", "track", "sync", "--params", str(tmp_path / "params.yaml")]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: MLflow at {address.replace('me:secret@', '')} failed (")
+    assert "secret" not in line

@@ -29,7 +29,7 @@ from PIL import Image
 import lutra
 from pipeline import tracking
 from pipeline.params import TaskParams, TrackingParams
-from pipeline.reporting import compared
+from pipeline.reporting import logged
 from pipeline.tracking import registry
 from tests.servers import free_port, mlflow
 
@@ -314,4 +314,4 @@ def ask(port: int, body: dict[str, Any]) -> tuple[int, Any]:
     ],
 )
 def test_models_that_do_the_same_are_registered_under_one_name(task: dict[str, Any], name: str) -> None:
-    assert compared.registered_name(TaskParams(**task)) == name
+    assert logged.registered_name(TaskParams(**task)) == name

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline import tracking
-from pipeline.declaration import PROJECT
+from pipeline import PROJECT, tracking
 from pipeline.params import TrackingParams
 from tests.unit.pipeline.runs import wait_until_sent
 
@@ -190,6 +189,36 @@ def test_an_output_that_is_not_there_is_named(uri: str, tmp_path: Path, capfd: p
         run.artifact(tmp_path / "absent")
     said = capfd.readouterr().err
     assert said == f"tracking: incomplete: [Errno 2] No such file or directory: '{tmp_path}/absent'\n"
+    assert [run.info.status for run in runs(uri)] == ["FINISHED"]
+
+
+def test_a_stage_starts_without_mlflow_and_torch() -> None:
+    code = "import sys, pipeline.tracking; print({'mlflow', 'torch', 'pandas', 'sqlalchemy'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+def test_a_stage_does_not_wait_for_a_server_while_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does its end, for one that takes nothing; the run waits for the next stage."""
+    monkeypatch.setattr(tracking.store, "PROJECT", tmp_path)
+    monkeypatch.setattr(tracking.run, "SILENT_SECONDS", 0.1)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        log(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        (record,) = (tmp_path / "runs" / "mlflow-pending").glob("*.jsonl")
+        kinds = [json.loads(line)["kind"] for line in record.read_text().splitlines()]
+        assert kinds == ["create", "params", "metrics", "end"]
+
+
+def test_a_process_that_ends_while_mlflow_is_imported_ends_cleanly(tmp_path: Path) -> None:
+    code = CHILD.replace("with tracking", "tracking.run.TOTAL_SECONDS = 0.0\nwith tracking")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    done = subprocess.run([sys.executable, "-c", code, uri], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert "no answer within 0 s" in line
+    assert tracking.sync(TrackingParams(uri=uri)) == (1, 0)
     assert [run.info.status for run in runs(uri)] == ["FINISHED"]
 
 

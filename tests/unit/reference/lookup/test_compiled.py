@@ -17,6 +17,7 @@ from lutra.reference import lookup
 from lutra.reference.convert import from_artifact
 from lutra.reference.interpreter import LutModel
 from lutra.reference.lookup import compiled
+from lutra.reference.units import Table
 from tests.unit.engine.engine_models import random_image, random_model
 
 pytestmark = pytest.mark.skipif(not available(), reason="the compiled core was not built")
@@ -138,6 +139,41 @@ def test_threads_change_nothing() -> None:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: "-".join([family[0], *map(str, family[1].values())]))
+@pytest.mark.parametrize("size", [(5, 6, 50), (1, 37, 20)], ids=["batch", "image"])
+@pytest.mark.parametrize("layout", [DenseLayout(5), DiagonalLayout()], ids=["dense", "diagonal"])
+def test_gradients_are_the_same_however_the_work_is_cut(
+    family: tuple[str, dict[str, Any]], size: tuple[int, int, int], layout: Layout
+) -> None:
+    """Up to 40 threads: tables are cut into ranges of rows, and images into bands of rows, of which others reach in."""
+    model = model_of(family[0], 2, family[1], layout, padding="reflect")
+    count, height, width = size
+    pixels = random_image(count * height, width, 1, smooth=True).reshape(count, 1, height, width)
+    image = torch.from_numpy(pixels.astype(np.float32))
+    torch.set_num_threads(1)
+    expected, expected_gradients = run(model, image, "compiled")
+    for threads in (2, 3, 8, 40):
+        torch.set_num_threads(threads)
+        found, gradients = run(model, image, "compiled")
+        assert torch.equal(found, expected)
+        assert all(torch.equal(a, b) for a, b in zip(gradients, expected_gradients, strict=True)), threads
+
+
+@pytest.mark.parametrize("batch", [2, 32])
+@pytest.mark.parametrize("threads", [1, 2, 8, 16, 64])
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: "-".join([family[0], *map(str, family[1].values())]))
+def test_every_step_has_a_task_for_every_thread(family: tuple[str, dict[str, Any]], threads: int, batch: int) -> None:
+    """Tasks of a backward pass: for each unit parts x ranges of its table, and images x bands for its planes."""
+    model = model_of(family[0], 4, family[1], DenseLayout(4))
+    for number, step in enumerate(model.description.steps):
+        built, _, _ = compiled._built(model._plan(number), torch.float32)
+        parts, ranges, bands = built.cut(batch, 48, number > 0, threads)
+        units = len(step.units)
+        assert units * parts * ranges >= threads
+        assert ranges > 1 or units * parts >= threads  # not cut further than the threads need
+        assert ranges == 1 or units * batch * bands >= min(threads, units * batch * 3)
+
+
 def test_parts_that_lie_side_by_side_keep_out_of_each_other() -> None:
     """Rows are no multiple of a vector: what a thread writes beyond its own last one would get lost now and then."""
     model = model_of("autolut", 1, {"base": "spflut", "kernel": 3}, DiagonalLayout())
@@ -160,7 +196,7 @@ def test_levels_agree(level: str, layout: Layout) -> None:
     model = model_of("mulut", 4, {"stages": 1}, layout)
     step = model.description.steps[0]
     plane = torch.from_numpy(random_image(30, 70, 1, smooth=True)[None, :, :, 0].astype(np.float32)).requires_grad_()
-    tables = [unit.function.values for unit in model.lut_units()]  # type: ignore[union-attr]
+    tables = [unit.function.values for unit in model.lut_units() if isinstance(unit.function, Table)]
     found = []
     for one in ("portable", level):
         plan = compiled.plan_of(step, (layout,) * 3, "lookup", "replicate", None, one)
@@ -210,7 +246,8 @@ def test_no_plan_crashes_the_core(data: st.DataObject) -> None:
         return np.zeros(shape, np.float32)
 
     try:
-        built = core.Ensemble(*[data.draw(NUMBERS) for _ in range(5)], data.draw(st.booleans()), data.draw(NUMBERS))
+        numbers: list[Any] = [*(data.draw(NUMBERS) for _ in range(5)), data.draw(st.booleans()), data.draw(NUMBERS)]
+        built = core.Ensemble(*numbers)
         kind = data.draw(st.sampled_from(["fixed", "sampled", "channel"]))
         layout = data.draw(st.sampled_from([[8, 0, 0, 0], [7, 8, 1, 3], [7, 8, 1, 1], [0, 9, -1, 7]]))
         if kind == "fixed":
