@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib.metadata import version
 from multiprocessing import get_context, parent_process
@@ -63,7 +64,7 @@ def images(settings: DeadLeavesParams, photographs: Sequence[Photograph], cache:
         (N, size, size, 3) uint8, memory-mapped.
 
     Raises:
-        ValueError, OSError: a photograph cannot be read, or the images cannot be written.
+        ValueError, OSError: a photograph cannot be read, a process was ended, or the images cannot be written.
     """
     path = cache / f"deadleaves-{_key(settings, photographs)}.npy"
     shape = (settings.images, settings.size, settings.size, 3)
@@ -160,14 +161,18 @@ def _in_this_process(tasks: Iterator[_Task]) -> Iterator[tuple[int, Image]]:
 def _in_processes(tasks: Iterator[_Task], count: int) -> Iterator[tuple[int, Image]]:
     """Yield what processes draw. NumPy's short steps hold Python's lock, so that threads would wait for one another."""
     waiting: deque[tuple[int, Future[Image]]] = deque()
-    with ProcessPoolExecutor(count, get_context("spawn"), _follow_parent) as pool:
-        for task in tasks:
-            waiting.append((task[2], pool.submit(draw, *task)))
-            if len(waiting) > _AHEAD * count:
-                number, future = waiting.popleft()
+    try:
+        with ProcessPoolExecutor(count, get_context("spawn"), _follow_parent) as pool:
+            for task in tasks:
+                waiting.append((task[2], pool.submit(draw, *task)))
+                if len(waiting) > _AHEAD * count:
+                    number, future = waiting.popleft()
+                    yield number, future.result()
+            for number, future in waiting:
                 yield number, future.result()
-        for number, future in waiting:
-            yield number, future.result()
+    except BrokenProcessPool:
+        advice = "if memory ran out, set OMP_NUM_THREADS to 1, or lower data.deadleaves.size"
+        raise ValueError(f"dead leaves: a process that draws them was killed; {advice}") from None
 
 
 def _follow_parent() -> None:

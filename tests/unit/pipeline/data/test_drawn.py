@@ -60,6 +60,17 @@ def test_any_number_of_processes_draws_the_same_images(
     assert all(np.array_equal(drawn.image(SETTINGS, PHOTOGRAPHS, number), expected[number]) for number in range(5))
 
 
+def test_a_process_that_is_killed_ends_the_drawing_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawn, "threads", lambda: 2)
+    monkeypatch.setattr(drawn, "processors", lambda: 2)
+    monkeypatch.setattr(drawn, "_follow_parent", os.abort)
+    with pytest.raises(
+        ValueError, match="a process that draws them was killed; if memory ran out, set"
+    ):
+        drawn.images(SETTINGS, PHOTOGRAPHS, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["deadleaves.lock"]
+
+
 def test_images_are_drawn_once(tmp_path: Path, count: list[int]) -> None:
     first = np.array(drawn.images(SETTINGS, PHOTOGRAPHS, tmp_path))
     assert sorted(count) == [0, 1, 2, 3, 4]
