@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from lutra.files import leftovers, write_whole
+from lutra.files import write_whole
 from lutra.imaging.colour import to_three_channels
 from lutra.limits import processors, threads
 from pipeline import PROJECT, code, declaration
@@ -33,6 +33,8 @@ from pipeline.data.locking import alone
 from pipeline.params import DeadLeavesParams
 
 Image = NDArray[np.uint8]
+_CODE = "pipeline.data.sets"
+"""Module that reads the photographs and, through this one, draws."""
 _PARAMETERS = {"least_radius", "most_radius", "exponent"}
 _MOST_PROCESSES = 8  # each takes memory
 _PROCESS = 60 << 20  # bytes: Python, NumPy and Pillow
@@ -72,7 +74,7 @@ def images(settings: DeadLeavesParams, photographs: Sequence[Photograph], cache:
     with alone(cache / "deadleaves.lock", lambda: _say("waiting for another preparation, which draws the dead leaves")):
         if (found := _read(path, shape)) is not None:
             return found
-        for other in (*cache.glob("deadleaves-*.npy"), *leftovers(path)):
+        for other in (*cache.glob("deadleaves-*.npy"), *cache.glob(".deadleaves-*.tmp")):  # those of killed runs
             other.unlink(missing_ok=True)
         write_whole(path, lambda file: _write(file, shape, _drawn(settings, photographs)))
     found = _read(path, shape)
@@ -106,7 +108,7 @@ def _key(settings: DeadLeavesParams, photographs: Sequence[Photograph]) -> str:
     parts = {
         "settings": settings.model_dump(mode="json"),
         "photographs": [photograph.identity() for photograph in photographs],
-        "code": declaration.content_hash(code.files_of(__name__, PROJECT)),
+        "code": declaration.content_hash(code.files_of(_CODE, PROJECT)),
         "versions": [version(package) for package in ("numpy", "pillow")],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
