@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BATCH = 1 << 14  # leaves thrown between two looks at what is still empty
-_SPARSE = 1 << 23  # leaves times empty pixels below which every pair is looked at
+_SPARSE = 1 << 20  # leaves times empty pixels below which every pair is looked at
 _SIDES = (12, 18, 27, 40)  # pixels: boxes up to these sides are computed together
 LEAF = np.dtype(  # centre, half axes, sideways shift, direction; square, triangle or ellipse; box around it
     [(name, "f8") for name in ("x", "y", "length", "width", "bend", "cos", "sin")]
@@ -79,15 +79,20 @@ def radii_of(generator: Random, count: int, least: float, most: float, exponent:
 def throw(leaves: Leaves, generator: Random, count: int) -> NDArray[Any]:
     """Throw leaves evenly on all places from which the largest could touch the canvas; return those whose box does."""
     length = radii_of(generator, count, leaves.least_radius, leaves.most_radius, leaves.exponent) * leaves.oversampling
-    width = length / leaves.most_elongation ** generator.random(count)
+    elongation = generator.random(count)
     bend = generator.uniform(-leaves.most_bend, leaves.most_bend, count) * length
     angle = generator.uniform(0, 2 * np.pi, count)
-    cos, sin = np.cos(angle), np.sin(angle)
-    kind = np.digitize(generator.random(count), [leaves.rectangles, leaves.rectangles + leaves.triangles])
+    sort = generator.random(count)
     side, most = leaves.size * leaves.oversampling, leaves.most_radius * leaves.oversampling
     margin = most * np.hypot(1 + leaves.most_bend / 2, 1)
     centre = generator.uniform(-margin, side + margin, (2, count))
 
+    longest = (2 + leaves.most_bend) * length  # farther from its centre no leaf reaches
+    near = np.flatnonzero(((centre + longest >= 0) & (centre - longest <= side)).all(axis=0))
+    length, elongation, bend, angle, sort = (values[near] for values in (length, elongation, bend, angle, sort))
+    centre, cos, sin = centre[:, near], np.cos(angle), np.sin(angle)
+    width = length / leaves.most_elongation**elongation
+    kind = np.digitize(sort, [leaves.rectangles, leaves.rectangles + leaves.triangles])
     across = width + np.abs(bend) / 2
     reach = np.abs([across * cos, across * sin]) + np.abs([length * sin, length * cos])
     least = np.clip(np.ceil(centre - reach), 0, side)
@@ -134,16 +139,21 @@ def place(owner: NDArray[np.int32], number: int, leaf: Any, shape: NDArray[np.bo
         owner: (side, side), negative where a pixel is empty.
         number: the leaf's number.
         leaf: one of those that `throw` returns.
-        shape: which pixels of its box it covers, where that is known.
+        shape: which pixels of its box it covers, if that is known.
     """
     *_, kind, left, top, right, bottom = leaf.tolist()
     seen = owner[top:bottom, left:right]
     empty = seen < 0
-    if shape is None:
-        if not empty.any():
-            return
-        shape = _covered(leaf, np.arange(left, right), np.arange(top, bottom)[:, None], kind)
-    np.copyto(seen, number, where=shape & empty)
+    if shape is not None:
+        np.copyto(seen, number, where=shape & empty)
+    elif few := int(np.count_nonzero(empty)):
+        if few < empty.size // 4:
+            row, column = np.nonzero(empty)
+            covered = _covered(leaf, left + column, top + row, kind)
+            seen[row[covered], column[covered]] = number
+        else:
+            shape = _covered(leaf, np.arange(left, right), np.arange(top, bottom)[:, None], kind)
+            np.copyto(seen, number, where=shape & empty)
 
 
 def _place_on_few(owner: NDArray[np.int32], first: int, leaves: NDArray[Any]) -> None:

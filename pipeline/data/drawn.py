@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib.metadata import version
 from multiprocessing import get_context, parent_process
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from lutra.files import leftovers, write_whole
+from lutra.files import write_whole
 from lutra.imaging.colour import to_three_channels
 from lutra.limits import processors, threads
 from pipeline import PROJECT, code, declaration
@@ -32,6 +33,8 @@ from pipeline.data.locking import alone
 from pipeline.params import DeadLeavesParams
 
 Image = NDArray[np.uint8]
+_CODE = "pipeline.data.sets"
+"""Module that reads the photographs and, through this one, draws."""
 _PARAMETERS = {"least_radius", "most_radius", "exponent"}
 _MOST_PROCESSES = 8  # each takes memory
 _PROCESS = 60 << 20  # bytes: Python, NumPy and Pillow
@@ -63,7 +66,7 @@ def images(settings: DeadLeavesParams, photographs: Sequence[Photograph], cache:
         (N, size, size, 3) uint8, memory-mapped.
 
     Raises:
-        ValueError, OSError: a photograph cannot be read, or the images cannot be written.
+        ValueError, OSError: a photograph cannot be read, a process was ended, or the images cannot be written.
     """
     path = cache / f"deadleaves-{_key(settings, photographs)}.npy"
     shape = (settings.images, settings.size, settings.size, 3)
@@ -71,7 +74,7 @@ def images(settings: DeadLeavesParams, photographs: Sequence[Photograph], cache:
     with alone(cache / "deadleaves.lock", lambda: _say("waiting for another preparation, which draws the dead leaves")):
         if (found := _read(path, shape)) is not None:
             return found
-        for other in (*cache.glob("deadleaves-*.npy"), *leftovers(path)):
+        for other in (*cache.glob("deadleaves-*.npy"), *cache.glob(".deadleaves-*.tmp")):  # those of killed runs
             other.unlink(missing_ok=True)
         write_whole(path, lambda file: _write(file, shape, _drawn(settings, photographs)))
     found = _read(path, shape)
@@ -105,7 +108,7 @@ def _key(settings: DeadLeavesParams, photographs: Sequence[Photograph]) -> str:
     parts = {
         "settings": settings.model_dump(mode="json"),
         "photographs": [photograph.identity() for photograph in photographs],
-        "code": declaration.content_hash(code.files_of(__name__, PROJECT)),
+        "code": declaration.content_hash(code.files_of(_CODE, PROJECT)),
         "versions": [version(package) for package in ("numpy", "pillow")],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
@@ -160,14 +163,18 @@ def _in_this_process(tasks: Iterator[_Task]) -> Iterator[tuple[int, Image]]:
 def _in_processes(tasks: Iterator[_Task], count: int) -> Iterator[tuple[int, Image]]:
     """Yield what processes draw. NumPy's short steps hold Python's lock, so that threads would wait for one another."""
     waiting: deque[tuple[int, Future[Image]]] = deque()
-    with ProcessPoolExecutor(count, get_context("spawn"), _follow_parent) as pool:
-        for task in tasks:
-            waiting.append((task[2], pool.submit(draw, *task)))
-            if len(waiting) > _AHEAD * count:
-                number, future = waiting.popleft()
+    try:
+        with ProcessPoolExecutor(count, get_context("spawn"), _follow_parent) as pool:
+            for task in tasks:
+                waiting.append((task[2], pool.submit(draw, *task)))
+                if len(waiting) > _AHEAD * count:
+                    number, future = waiting.popleft()
+                    yield number, future.result()
+            for number, future in waiting:
                 yield number, future.result()
-        for number, future in waiting:
-            yield number, future.result()
+    except BrokenProcessPool:
+        advice = "if memory ran out, set OMP_NUM_THREADS to 1, or lower data.deadleaves.size"
+        raise ValueError(f"dead leaves: a process that draws them was killed; {advice}") from None
 
 
 def _follow_parent() -> None:

@@ -160,12 +160,6 @@ def opened(path: Path) -> Iterator[Record | None]:
         record.close()
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def now() -> int:
     """Return the milliseconds since 1970, as MLflow counts."""
     return int(time.time() * 1000)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lutra.files import sha256_of
 from pipeline.running import provenance
 from pipeline.tracking import record as recording
 from pipeline.tracking import store
@@ -142,7 +143,7 @@ class Tracked(Run):
         self._record.add(kind, **content)
 
     def _add_file(self, kind: str, path: Path, **content: Any) -> None:
-        self._attempt(lambda: self._add(kind, path=str(path.absolute()), sha256=recording.sha256(path), **content))
+        self._attempt(lambda: self._add(kind, path=str(path.absolute()), sha256=sha256_of(path), **content))
 
     def _attempt(self, action: Callable[[], None]) -> None:
         """Run the action; report an error instead of raising it."""

@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lutra.files import sha256_of
 from pipeline.tracking import record as recording
 from pipeline.tracking import registry, store, views
 from pipeline.tracking.record import Event, Record, Stuck
@@ -219,7 +220,7 @@ def _metrics(entries: Sequence[Sequence[Any]], model_id: str | None = None) -> l
 def _unchanged(path: str, sha256: str) -> bool:
     """Return whether a file is still the one that the stage wrote; report it if not."""
     with contextlib.suppress(FileNotFoundError, IsADirectoryError):
-        if recording.sha256(Path(path)) == sha256:
+        if sha256_of(Path(path)) == sha256:
             return True
     store.say(f"{path} left out: it is not what the stage wrote any more")
     return False

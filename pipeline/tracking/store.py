@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
+import pipeline
 from lutra.terminal import printable
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def main_project(project: Path) -> Path:
     return project
 
 
-PROJECT = main_project(Path(__file__).resolve().parents[2])
+PROJECT = main_project(pipeline.PROJECT)
 SQLITE = "sqlite:///"
 LOCK_SECONDS = 180.0  # a fresh database takes about two seconds to create, on a busy machine a minute
 

@@ -43,12 +43,15 @@ class Project:
     """The copy, and how to run commands in it as a user without settings of their own would."""
 
     folder: Path
+    first: Path | None = None
+    """A folder of programs that go before the environment's, such as a `python` that starts at once."""
 
     def run(self, *command: str) -> str:
         """Run with the environment's interpreter and tools; what was printed, both streams in one."""
         home = self.folder.parent / "home"
         home.mkdir(exist_ok=True)
-        tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        places = [self.first, Path(sys.executable).parent, os.environ["PATH"]]
+        tools = os.pathsep.join(str(place) for place in places if place)
         environment = os.environ | {
             "HOME": str(home),
             "PATH": tools,
@@ -105,7 +108,7 @@ def draw_images(folder: Path, count: int, seed: int) -> None:
         coarse.resize((48, 40), Image.Resampling.BICUBIC).save(folder / f"{number}.png")
 
 
-def make_project(folder: Path, tracking: bool) -> Project:
+def make_project(folder: Path, tracking: bool, first: Path | None = None) -> Project:
     folder.mkdir()
     for name in TREES:
         caches = shutil.ignore_patterns("__pycache__", "cache", "tmp")
@@ -116,7 +119,7 @@ def make_project(folder: Path, tracking: bool) -> Project:
     draw_images(folder / "images" / "train", count=4, seed=1)
     draw_images(folder / "images" / "check", count=2, seed=2)
     (folder / "params.yaml").write_text(params(tracking))
-    project = Project(folder)
+    project = Project(folder, first)
     project.run("git", "init", "--quiet")
     project.python("-m", "pipeline", "dvc-yaml")
     return project

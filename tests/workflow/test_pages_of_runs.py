@@ -22,9 +22,9 @@ MEASURES = ("psnr_y", "ssim_y")
 
 
 @pytest.fixture(scope="module")
-def evaluated(make: Callable[[bool], Project]) -> Project:
+def evaluated(make_quick: Callable[[bool], Project]) -> Project:
     """Two experiments of one task, evaluated; the second has larger tables and is finetuned further."""
-    project = make(True)
+    project = make_quick(True)
     before, name, block = params(tracking=True, finetune_steps=3).partition("  second:")
     (project.folder / "params.yaml").write_text(before + name + block.replace("interval: 6", "interval: 5", 1))
     project.run("dvc", "repro", *(f"evaluate@{name}" for name in NAMES))

@@ -73,9 +73,9 @@ def another_line(text: str) -> str:
 
 
 def test_edits_rerun_what_they_can_change_and_nothing_else(built: Project) -> None:
-    for path in ("lutra/cli.py", "lutra/reference/units.py", "pipeline/stages/train.py", "README.md"):
+    for path in ("lutra/cli/restoring.py", "lutra/reference/units.py", "pipeline/stages/train.py", "README.md"):
         (built.folder / path).touch()
-    with built.edited("lutra/cli.py", another_line):
+    with built.edited("lutra/cli/restoring.py", another_line):
         assert planned(built) == {}
     with built.commented("pipeline/stages/train.py"):
         assert planned(built) == {}

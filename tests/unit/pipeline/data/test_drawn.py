@@ -60,6 +60,15 @@ def test_any_number_of_processes_draws_the_same_images(
     assert all(np.array_equal(drawn.image(SETTINGS, PHOTOGRAPHS, number), expected[number]) for number in range(5))
 
 
+def test_a_process_that_is_killed_ends_the_drawing_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawn, "threads", lambda: 2)
+    monkeypatch.setattr(drawn, "processors", lambda: 2)
+    monkeypatch.setattr(drawn, "_follow_parent", os.abort)
+    with pytest.raises(ValueError, match="a process that draws them was killed; if memory ran out, set"):
+        drawn.images(SETTINGS, PHOTOGRAPHS, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["deadleaves.lock"]
+
+
 def test_images_are_drawn_once(tmp_path: Path, count: list[int]) -> None:
     first = np.array(drawn.images(SETTINGS, PHOTOGRAPHS, tmp_path))
     assert sorted(count) == [0, 1, 2, 3, 4]
@@ -172,5 +181,6 @@ def test_a_kill_leaves_no_process_and_no_part_of_a_file(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
     assert not psutil.wait_procs(workers, timeout=60)[1]
     assert not list(cache.glob("*.npy"))
+    assert list(cache.glob(".*.tmp")), "killed while it drew"
     drawn.images(SETTINGS, PHOTOGRAPHS, cache)
     assert len(list(cache.iterdir())) == 2  # the images and the lock
