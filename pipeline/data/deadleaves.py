@@ -9,6 +9,7 @@ trained on photographs (Achddou et al., SSVM 2021, and "VibrantLeaves", arXiv 25
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -114,11 +115,17 @@ def _colours(
     return colours
 
 
+@lru_cache(1)
+def _falls(side: int) -> list[NDArray[np.float64]]:
+    """Return what the three amplitudes of white noise are divided by: powers of each frequency."""
+    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side))
+    frequency[0, 0] = np.inf
+    return [frequency**power for power in (0.75, 1.1, 1.5)]
+
+
 def _noise(generator: Random, side: int) -> NDArray[np.float32]:
     """Return periodic noise of variance 1, (3, side, side): amplitudes fall as frequency**0.75, **1.1 and **1.5."""
     white = np.fft.rfft2(generator.standard_normal((side, side), np.float32))
-    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side))
-    frequency[0, 0] = np.inf
-    noise = np.stack([np.fft.irfft2(white / frequency**power, (side, side)) for power in (0.75, 1.1, 1.5)])
+    noise = np.stack([np.fft.irfft2(white / fall, (side, side)) for fall in _falls(side)])
     scaled: NDArray[np.float32] = (noise / noise.std(axis=(1, 2), keepdims=True)).astype(np.float32)
     return scaled
