@@ -12,6 +12,7 @@ sys.path.insert(0, workflow.basedir)
 
 from pipeline import params as parameter_file
 from pipeline import declaration
+from lutra import limits
 
 ROOT = "runs/snakemake"
 PYTHON = sys.executable  # a name, not text in the rules: a moved environment is no reason to rerun them
@@ -118,5 +119,6 @@ def _resources(name, wildcards):
     # On this machine the experiments share the cores, because two stages with one thread each end sooner than one after
     # the other with two. A training on a GPU keeps its threads. Results are the same for any number of threads.
     gpu = min(declared.gpu, len(list(Path("/dev").glob("nvidia[0-9]*"))))
-    share = max(1, workflow.cores // max(1, len(SETTINGS.experiments)))
+    cores = workflow.resource_settings.cores or limits.processors()  # `snakemake --report` gives none
+    share = max(1, cores // max(1, len(SETTINGS.experiments)))
     return dataclasses.replace(declared, threads=declared.threads if gpu else min(declared.threads, share), gpu=gpu)
