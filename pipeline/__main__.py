@@ -18,6 +18,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # else the brackets of defaults are taken for styles
 )
 for group in (stages, images, results, project):
     app.add_typer(group.app)

@@ -192,3 +192,8 @@ def test_what_takes_seconds_to_import_is_imported_where_it_is_needed(
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_help_shows_defaults_in_brackets() -> None:
+    words = CliRunner().invoke(app, ["report", "--help"], env={"COLUMNS": "200"}).output
+    assert "[default: all]" in words and "[default: all that have scores]" in words
