@@ -8,7 +8,7 @@ import signal
 
 import typer
 
-from pipeline.commands import images, project, results, stages
+from pipeline.commands import inputs, project, recording, stages
 from pipeline.commands.options import Commands
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",  # else the brackets of defaults are taken for styles
 )
-for group in (stages, images, results, project):
+for group in (stages, inputs, recording, project):
     app.add_typer(group.app)
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from lutra.limits import wait_passively
 if TYPE_CHECKING:
     from lutra.training.fitting import Settings, Watcher, fit
     from lutra.training.folder import read_images
-    from lutra.training.images import Images
-    from lutra.training.models import new_tables, save
+    from lutra.training.pairs import Images
+    from lutra.training.quickstart import new_tables, save
 
 wait_passively()  # before a module of this package imports torch
 

@@ -17,7 +17,7 @@ from lutra.reference.interpreter import LutModel
 from lutra.reference.units import LEVELS, Table
 from lutra.training import checkpoint
 from lutra.training.checkpoint import Checkpoint, Kept
-from lutra.training.images import Image, Images, interleaved
+from lutra.training.pairs import Image, Images, interleaved
 from lutra.training.sampler import PatchSampler
 
 Row = dict[str, float]

@@ -8,7 +8,7 @@ from typing import Protocol
 from lutra.imaging.degrade import Degradation
 from lutra.imaging.folders import find_images
 from lutra.imaging.images import read_image
-from lutra.training.images import Image, Images
+from lutra.training.pairs import Image, Images
 
 
 class Task(Protocol):

@@ -44,7 +44,7 @@ class MultigridTable(Table):
         return round_through(total.clamp(-128, 127))
 
 
-def spread(model: LutModel, intervals: Sequence[int]) -> LutModel:
+def with_grids(model: LutModel, intervals: Sequence[int]) -> LutModel:
     """Return a copy of a model of tables with a `MultigridTable` for every table: the same function, ready to train."""
     result = copy.deepcopy(model)
     for unit in result.lut_units():
@@ -53,7 +53,7 @@ def spread(model: LutModel, intervals: Sequence[int]) -> LutModel:
     return result
 
 
-def gather(model: LutModel) -> LutModel:
+def without_grids(model: LutModel) -> LutModel:
     """Return a copy with an ordinary table, the sum, for every `MultigridTable`."""
     result = copy.deepcopy(model)
     for unit in result.lut_units():

@@ -10,7 +10,7 @@ from lutra._core import available, core
 COMPILED = available()
 
 
-def gather(
+def cut(
     data: NDArray[np.uint8],
     starts: NDArray[np.int64],
     strides: NDArray[np.int64],

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lutra.imaging.degrade import generator_of
 from lutra.training import patches
-from lutra.training.images import Image, Images
+from lutra.training.pairs import Image, Images
 
 Integers = NDArray[np.int64]
 
@@ -97,4 +97,4 @@ class PatchSampler:
         row = (at.channel * heights + at.row * scale) * widths
         starts = self.images.offsets[at.image] * scale**2 + row + at.column * scale
         flat = np.asarray(data)  # a memmap's own slicing is slow
-        return patches.gather(flat, starts, widths, turn, self.patch * scale, self.threads)
+        return patches.cut(flat, starts, widths, turn, self.patch * scale, self.threads)

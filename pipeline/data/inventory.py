@@ -65,7 +65,7 @@ def listing(folder: Path = DATA, *, decode: bool = True) -> list[Listed]:
     return rows + [_in_folder(path, None, decode) for path in others]
 
 
-def table(rows: list[Listed]) -> Table:
+def listing_table(rows: list[Listed]) -> Table:
     """Return the listing as a table for a terminal; the problems are shown separately."""
     shown = Table(box=None, pad_edge=False)
     for column in ("set", "kind"):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lutra.evaluation import protocols
 from lutra.imaging.degrade import Degradation
-from lutra.training.images import Images
+from lutra.training.pairs import Images
 
 INPUT, TARGET = "input.npy", "target.npy"
 _AGAIN = "run `python -m pipeline prepare` with this root again"

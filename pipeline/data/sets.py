@@ -15,7 +15,7 @@ from lutra.imaging.decoding import open_image
 from lutra.imaging.folders import Entry, find_images
 from lutra.imaging.images import read_image
 from lutra.imaging.resize import imresize
-from lutra.training.images import evenly_spaced
+from lutra.training.pairs import evenly_spaced
 from pipeline import PROJECT
 from pipeline.data import drawn
 from pipeline.data.catalogue import Downloaded, File, Packaged, Synthetic, catalogue

@@ -16,7 +16,7 @@ from lutra.model.description import NetworkSpec
 from lutra.model.families import FAMILIES, describe, network_spec
 from pipeline import PROJECT
 from pipeline.params import reading
-from pipeline.params.images import DataParams, DeadLeavesParams, TaskParams
+from pipeline.params.imagesets import DataParams, DeadLeavesParams, TaskParams
 from pipeline.params.model import DfcParams, ModelParams, NetworkParams, TableParams
 from pipeline.params.section import Name, Section, Text
 from pipeline.params.training import FinetuneParams, FitParams, TrainParams

@@ -55,7 +55,7 @@ def decisive(block: Experiment, images: str) -> dict[str, Any]:
     return chosen
 
 
-def scores(result: Result) -> dict[str, float]:
+def score_metrics(result: Result) -> dict[str, float]:
     """Return the numbers of a result under names that sort by set, then measure: `samples/psnr_y_finetuned`.
 
     The scores of the finished tables come first, because MLflow's plots begin with the first.

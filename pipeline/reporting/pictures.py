@@ -17,7 +17,7 @@ from PIL import ImageDraw
 from lutra.evaluation.protocols import LABELS, Protocol
 from lutra.imaging.sheet import Crop, choose_crop
 from lutra.restore.restorer import Restorer
-from lutra.training.images import interleaved
+from lutra.training.pairs import interleaved
 from pipeline.data.packed import PackedImages
 from pipeline.reporting.papers import order
 

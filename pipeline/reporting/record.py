@@ -102,7 +102,7 @@ def record(job: Job, command: str, minutes: float, results: Path = RESULTS) -> P
         result,
         minutes,
         command,
-        machine(),
+        hardware(),
         model.provenance.get("versions", {}),
     )
     path = results / f"{job.name}.json"
@@ -155,7 +155,7 @@ def card(name: str, recorded: Record, model: Artifact, licence: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def machine() -> dict[str, Any]:
+def hardware() -> dict[str, Any]:
     """Return what measured: the processor, how many of its cores this process may use, memory."""
     measured = bench.machine()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0.0
@@ -167,7 +167,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def table(results: Path = RESULTS) -> str:
+def results_tables(results: Path = RESULTS) -> str:
     """Return the README's tables: one for each protocol, with a row for each recorded experiment."""
     contents = (json.loads(path.read_text()) for path in sorted(results.glob("*.json")))
     records = [Record.from_json(content) for content in contents if "experiment" in content]
@@ -195,7 +195,7 @@ def _table(records: Sequence[Record]) -> str:
 def readme_with_table(text: str, results: Path = RESULTS) -> str:
     """Return the README's text with its tables as the results are now."""
     start, end = text.index(MARKS[0]) + len(MARKS[0]), text.index(MARKS[1])
-    return text[:start] + table(results) + text[end:]
+    return text[:start] + results_tables(results) + text[end:]
 
 
 def _cell(protocol: Protocol, values: Mapping[str, float] | None) -> str:

@@ -15,7 +15,7 @@ from lutra.evaluation.scoring import Sample, Scored, score, sheet
 from lutra.files import all_at_once, whole_folder, write_whole
 from lutra.model import artifact
 from lutra.restore.restorer import Restorer
-from lutra.training.images import interleaved
+from lutra.training.pairs import interleaved
 from pipeline import tracking
 from pipeline.data import packed
 from pipeline.data.packed import PackedImages
@@ -74,7 +74,7 @@ def run(job: Job) -> None:
             job.inputs["finetuned"],
             logged.registered_name(task),
             logged.version_tags(result, first if first in rows else next(iter(rows))),
-            logged.scores(result) | {"ms_per_1280x720_frame": round(_milliseconds(models["finetuned"]), 2)},
+            logged.score_metrics(result) | {"ms_per_1280x720_frame": round(_milliseconds(models["finetuned"]), 2)},
         )
 
 

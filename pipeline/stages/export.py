@@ -36,6 +36,6 @@ def run(job: Job) -> None:
 def _exported(trained: Artifact, layout: Layout) -> Artifact:
     """Return the model with tables in place of its networks."""
     from lutra.reference.convert import from_artifact, to_artifact  # imports torch, which tables do without
-    from lutra.training.export import to_tables
+    from lutra.training.tabulate import to_tables
 
     return to_artifact(to_tables(from_artifact(trained), layout), task=trained.task, options=trained.options)

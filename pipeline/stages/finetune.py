@@ -10,7 +10,7 @@ from lutra.training.checkpoint import Kept
 from lutra.training.extremes import keep_extremes
 from pipeline import tracking
 from pipeline.running.job import Job
-from pipeline.stages import fitting
+from pipeline.stages import learn
 
 
 def run(job: Job) -> None:
@@ -18,11 +18,11 @@ def run(job: Job) -> None:
     settings = job.block.finetune
 
     def start(kept: Kept, log: tracking.Run) -> LutModel:
-        model = multigrid.spread(from_artifact(artifact.load(job.inputs["model"])), settings.coarse)
+        model = multigrid.with_grids(from_artifact(artifact.load(job.inputs["model"])), settings.coarse)
         model.train_samplers(settings.samplers)
         return model
 
     def finish(model: LutModel) -> LutModel:
-        return keep_extremes(multigrid.gather(model), job.task_params.task)
+        return keep_extremes(multigrid.without_grids(model), job.task_params.task)
 
-    fitting.run(job, settings, start, finish)
+    learn.run(job, settings, start, finish)

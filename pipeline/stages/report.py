@@ -49,7 +49,7 @@ def run(job: Job, experiments: list[str] | None = None) -> None:
         params.tracking, stage="report", experiment=job.task, root=job.root, params={"experiments": " ".join(names)}
     ) as log:
         with all_at_once():
-            write_whole(out["table"], table(results, protocol))
+            write_whole(out["table"], markdown(results, protocol))
             write_whole(out["picture"], _plot(results, protocol))
             write_whole(out["page"], page.html([_section(params, job.root, job.task, results)]))
             write_whole(out["points"], points(results, protocol))
@@ -86,7 +86,7 @@ def _evaluated(params: Params, root: Path, experiment: str) -> Mapping[str, Path
     return Job.of("evaluate", params, root, experiment=experiment).outputs
 
 
-def table(results: Mapping[str, Result], protocol: Protocol) -> str:
+def markdown(results: Mapping[str, Result], protocol: Protocol) -> str:
     """Return the Markdown table: a row for each experiment and kind, a column for each image set."""
     sets = _sets(results)
     lines = ["| experiment | kind | table KiB | " + " | ".join(sets) + " |"]

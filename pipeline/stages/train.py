@@ -9,12 +9,12 @@ from lutra.reference.build import untrained
 from lutra.reference.interpreter import LutModel
 from lutra.training import checkpoint, least_squares
 from lutra.training.checkpoint import Kept
-from lutra.training.export import through_tables, to_networks, to_tables
-from lutra.training.images import Stacked
+from lutra.training.pairs import Stacked
+from lutra.training.tabulate import through_tables, to_networks, to_tables
 from pipeline import tracking
 from pipeline.data.packed import PackedImages
 from pipeline.running.job import Job
-from pipeline.stages import fitting
+from pipeline.stages import learn
 
 
 def run(job: Job) -> None:
@@ -35,7 +35,7 @@ def run(job: Job) -> None:
             return _least_squares(model, job, log)
         return model
 
-    fitting.run(job, block.train, start, lambda model: model if block.train.makes_tables else to_networks(model))
+    learn.run(job, block.train, start, lambda model: model if block.train.makes_tables else to_networks(model))
 
 
 def _least_squares(model: LutModel, job: Job, log: tracking.Run) -> LutModel:

@@ -20,10 +20,10 @@ from lutra.reference.build import build
 from lutra.reference.interpreter import LutModel
 from lutra.reference.units import LEVELS, Table
 from lutra.training import least_squares, multigrid
-from lutra.training.export import through_tables, to_tables
 from lutra.training.fitting import cosine, validate
-from lutra.training.images import Stacked
+from lutra.training.pairs import Stacked
 from lutra.training.sampler import PatchSampler
+from lutra.training.tabulate import through_tables, to_tables
 from pipeline.data.packed import PackedImages
 
 BATCH, PATCH = 32, 48
@@ -46,8 +46,8 @@ METHODS = {
     "table": Method(through_tables, to_tables, 2e-3),
     "tables alone": Method(to_tables, lambda model, layout: model, 2e-2),
     "tables, multigrid": Method(
-        lambda model, layout: multigrid.spread(to_tables(model, layout), (5, 7)),
-        lambda model, layout: multigrid.gather(model),
+        lambda model, layout: multigrid.with_grids(to_tables(model, layout), (5, 7)),
+        lambda model, layout: multigrid.without_grids(model),
         3e-2,
     ),
 }

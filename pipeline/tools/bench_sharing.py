@@ -39,7 +39,7 @@ def run(names: list[str], busy: int, report: Callable[[str], None] = print) -> d
     return {"busy": busy, "threads": threads(), "families": found, "machine": bench.machine()}
 
 
-def table(record: dict[str, Any]) -> Table:
+def sharing_table(record: dict[str, Any]) -> Table:
     """Return the record as a table for people."""
     caption = f"milliseconds a finetuning step; threads: {record['threads']}; {record['machine']['processor']}"
     shown = Table("", caption=caption)

@@ -22,7 +22,7 @@ from lutra.reference.build import build
 from lutra.reference.interpreter import LutModel
 from lutra.terminal import Table
 from lutra.training import multigrid
-from lutra.training.export import through_tables, to_tables
+from lutra.training.tabulate import through_tables, to_tables
 from pipeline.data.sets import resolve
 from pipeline.running.provenance import PACKAGES
 
@@ -80,7 +80,7 @@ def run(names: list[str] | None = None, report: Callable[[str], None] = print) -
     }
 
 
-def table(record: Mapping[str, Any]) -> Table:
+def steps_table(record: Mapping[str, Any]) -> Table:
     """Return the record as a table for people."""
     caption = f"seconds a step of batch {record['batch']} of {record['patch']}x{record['patch']}, optimiser included"
     caption += f"; threads: {record['threads']}; {record['machine']['processor']}"
@@ -108,7 +108,7 @@ def _measured(family: Family, lr: Tensor, hr: Tensor) -> dict[str, float]:
     steps = {
         "finetune_reference": _step(tables, lr, hr, "reference"),
         "finetune_compiled": _step(tables, lr, hr, "compiled"),
-        "multigrid_compiled": _step(multigrid.spread(tables, (5, 7)), lr, hr, "compiled"),
+        "multigrid_compiled": _step(multigrid.with_grids(tables, (5, 7)), lr, hr, "compiled"),
         "train_table": _step(through_tables(network, DiagonalLayout()), lr, hr, "compiled"),
         "train_network": _step(network, lr, hr, "compiled", parts=PARTS),
         "train_network_bf16": _step(network, lr, hr, "compiled", parts=PARTS, half=True),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import PROJECT
-from pipeline.tracking import record, store
+from pipeline.tracking import journal, store
 from pipeline.tracking.run import Run, Tracked
 from pipeline.tracking.store import tracking_uri
 from pipeline.tracking.views import serve
@@ -75,11 +75,11 @@ def sync(tracking: "TrackingParams") -> tuple[int, int]:
         sender = Sender(uri)
         sender.experiment(tracking.experiment)  # follows a folder that was moved
         sent = sender.send_waiting([store.pending(uri), store.logged(uri)])
-    except record.Stuck:
+    except journal.Stuck:
         raise
     except Exception as error:
         raise OSError(f"MLflow at {store.shown(uri)} failed ({store.first_line(error)})") from None
-    return sent, record.unsent(store.pending(uri))
+    return sent, journal.unsent(store.pending(uri))
 
 
 def _relative(root: Path) -> str:

@@ -15,9 +15,9 @@ from typing import Any
 
 from lutra.files import sha256_of
 from pipeline.running import provenance
-from pipeline.tracking import record as recording
+from pipeline.tracking import journal as recording
 from pipeline.tracking import store
-from pipeline.tracking.record import Stuck
+from pipeline.tracking.journal import Stuck
 
 FLUSH_SECONDS = 5.0  # between two requests of a running stage
 RETRY_SECONDS = 60.0  # after a failure

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lutra.files import sha256_of
-from pipeline.tracking import record as recording
+from pipeline.tracking import journal as recording
 from pipeline.tracking import registry, store, views
-from pipeline.tracking.record import Event, Record, Stuck
+from pipeline.tracking.journal import Event, Record, Stuck
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
@@ -70,6 +71,11 @@ def test_files_and_functions_fit_their_limits() -> None:
 def test_files_of_the_compiled_core_stay_short() -> None:
     lengths = {path.name: len(path.read_text().splitlines()) for path in (ROOT / "lutra" / "_core").rglob("*.[ch]pp")}
     assert lengths and not {name: lines for name, lines in lengths.items() if lines > 300}
+
+
+def test_no_two_modules_have_one_name() -> None:
+    names = Counter(m.path.stem for m in MODULES)
+    assert {name for name, count in names.items() if count > 1} <= {"__init__", "__main__"}
 
 
 def test_folders_stay_small() -> None:

@@ -56,7 +56,7 @@ def test_affinity_and_quota_bound_threads_everywhere(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setattr(limits, "_quota", lambda: quota)
     assert limits.processors() == expected
-    assert bench.machine()["cores"] == record.machine()["cores"] == expected
+    assert bench.machine()["cores"] == record.hardware()["cores"] == expected
     assert launch.threads_of({}, 1)["OMP_NUM_THREADS"] == str(expected)
 
 

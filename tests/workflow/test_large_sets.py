@@ -36,11 +36,11 @@ import sys
 from pathlib import Path
 from pipeline.stages import finetune; from pipeline.running import needs; from pipeline.running.job import Job
 from lutra.training.sampler import PatchSampler
-from lutra.training.images import Stacked
+from lutra.training.pairs import Stacked
 from pipeline.data.packed import PackedImages
 from pipeline.params import Params
 from lutra.model import artifact; from lutra.evaluation import protocols
-from lutra.training.export import to_tables
+from lutra.training.tabulate import to_tables
 from lutra.model.layouts import DenseLayout
 from lutra.model import families
 from lutra.reference.build import build

@@ -23,7 +23,7 @@ from lutra.reference import lookup
 from lutra.reference.build import build
 from lutra.reference.convert import from_artifact, to_artifact
 from lutra.restore.restorer import Restorer
-from lutra.training.export import to_tables
+from lutra.training.tabulate import to_tables
 from tests.golden import cases
 
 

@@ -17,7 +17,7 @@ from lutra.model.published.tables import directory, read_tables, sidecar_of, wri
 from lutra.reference.convert import from_artifact
 from lutra.reference.interpreter import LutModel
 from lutra.reference.units import Table
-from lutra.training.export import to_tables, with_tap_bits
+from lutra.training.tabulate import to_tables, with_tap_bits
 from tests.golden import cases
 
 Folder = Callable[[str], Path]

@@ -15,7 +15,7 @@ from lutra.reference.convert import from_artifact
 from lutra.reference.interpreter import BAND_PIXELS, LutModel
 from lutra.reference.sampling import AdaRL, AutoSample
 from lutra.reference.units import LutUnit, Table
-from lutra.training.export import through_tables, to_networks, to_tables
+from lutra.training.tabulate import through_tables, to_networks, to_tables
 from tests.golden import cases
 
 SMALL = NetworkSpec(width=4, depth=1, linear=True, bound="clamp")

@@ -26,7 +26,7 @@ from lutra.reference.build import build
 from lutra.reference.convert import from_artifact, to_artifact
 from lutra.restore import restorer as restoring
 from lutra.restore.restorer import Restorer
-from lutra.training.export import to_tables
+from lutra.training.tabulate import to_tables
 from tests.golden import cases
 
 needs_engine = pytest.mark.skipif(not engine.available(), reason="needs the compiled engine")

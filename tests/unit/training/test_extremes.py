@@ -9,8 +9,8 @@ from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.reference.build import build
 from lutra.reference.interpreter import LutModel
 from lutra.reference.units import Table
-from lutra.training.export import to_tables
 from lutra.training.extremes import ENDS, keep_extremes
+from lutra.training.tabulate import to_tables
 
 DENSE, DIAGONAL = DenseLayout(4), DiagonalLayout(5, 1, 6)
 MODELS = [

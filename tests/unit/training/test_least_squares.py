@@ -14,7 +14,7 @@ from lutra.reference.build import build
 from lutra.reference.interpreter import LutModel
 from lutra.reference.units import Table
 from lutra.training import least_squares
-from lutra.training.export import to_tables
+from lutra.training.tabulate import to_tables
 
 DIAGONAL = DiagonalLayout(6, 1, 7)
 Planes = NDArray[np.uint8]

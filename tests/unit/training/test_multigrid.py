@@ -14,16 +14,16 @@ from tests.golden import cases
 def test_spreading_and_gathering_change_nothing(name: str) -> None:
     model = from_artifact(cases.model(name))
     image = torch.from_numpy(cases.image(9, 7))[None, None]
-    wide = multigrid.spread(model, (7, 8))
+    wide = multigrid.with_grids(model, (7, 8))
     assert torch.equal(wide.restore(image), model.restore(image))
-    again = multigrid.gather(wide)
+    again = multigrid.without_grids(wide)
     assert {type(unit.function) for unit in again.lut_units()} == {Table}
     assert again.state_dict().keys() == model.state_dict().keys()
     assert all(torch.equal(tensor, again.state_dict()[key]) for key, tensor in model.state_dict().items())
 
 
 def test_a_coarse_grid_is_a_linear_shape_on_the_fine_one() -> None:
-    model = multigrid.spread(from_artifact(cases.model("srlut-x4")), (7,))
+    model = multigrid.with_grids(from_artifact(cases.model("srlut-x4")), (7,))
     (unit,) = model.lut_units()
     table = unit.function
     assert isinstance(table, multigrid.MultigridTable)
@@ -36,7 +36,7 @@ def test_a_coarse_grid_is_a_linear_shape_on_the_fine_one() -> None:
 
 
 def test_one_step_moves_more_than_was_visited() -> None:
-    model = multigrid.spread(from_artifact(cases.model("srlut-x4")), (7,))
+    model = multigrid.with_grids(from_artifact(cases.model("srlut-x4")), (7,))
     (unit,) = model.lut_units()
     table = unit.function
     assert isinstance(table, multigrid.MultigridTable)

@@ -15,7 +15,7 @@ both = pytest.mark.parametrize("compiled", [pytest.param(True, marks=pytest.mark
 def gather(monkeypatch: pytest.MonkeyPatch, compiled: bool, starts: Any, strides: Any, turns: Any, side: int) -> Any:
     monkeypatch.setattr(patches, "COMPILED", compiled)
     first, down, ways = (np.array(numbers, np.int64) for numbers in (starts, strides, turns))
-    return patches.gather(DATA, first, down, ways, side)
+    return patches.cut(DATA, first, down, ways, side)
 
 
 @both

@@ -5,7 +5,7 @@ from pathlib import Path
 from PIL import Image
 from rich.console import Console
 
-from pipeline.data.inventory import Listed, count, listing, table
+from pipeline.data.inventory import Listed, count, listing, listing_table
 
 
 def put(root: Path, *names: str) -> None:
@@ -48,7 +48,7 @@ def test_the_table(tmp_path: Path) -> None:
     put(tmp_path, "Set5/a.png", "mine/a.png")
     (tmp_path / "mine/b.png").write_bytes(b"")
     console = Console(width=200, file=(tmp_path / "out").open("w+"))
-    console.print(table(listing(tmp_path)))
+    console.print(listing_table(listing(tmp_path)))
     console.file.seek(0)
     lines = {line.split()[0]: " ".join(line.split()) for line in console.file.read().splitlines() if line.strip()}
     console.file.close()

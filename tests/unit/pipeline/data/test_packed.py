@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lutra.training.images import Stacked
+from lutra.training.pairs import Stacked
 from lutra.training.sampler import PatchSampler
 from pipeline.data.packed import PackedImages
 from pipeline.running import footprint

@@ -25,14 +25,14 @@ from lutra.reference.build import build
 from lutra.reference.interpreter import LutModel
 from lutra.training import checkpoint
 from lutra.training.checkpoint import Kept
-from lutra.training.export import through_tables, to_tables
 from lutra.training.fitting import Row, Settings, fit, validate
-from lutra.training.images import interleaved
+from lutra.training.pairs import interleaved
+from lutra.training.tabulate import through_tables, to_tables
 from pipeline import params
 from pipeline.data.packed import PackedImages
 from pipeline.params import FitParams
 from pipeline.running.job import Job
-from pipeline.stages import fitting, prepare
+from pipeline.stages import learn, prepare
 from tests.unit.pipeline.pages import noise, packed
 
 SETTINGS = FitParams(
@@ -79,13 +79,13 @@ def fitted(
     data: Path,
     resume: Path,
     fingerprint: str,
-    log: fitting.Log,
+    log: learn.Log,
     protocol: Protocol = PROTOCOL,
 ) -> list[Row]:
     """Train as the stages do."""
     train, held_out = PackedImages(data / "train"), PackedImages(data / "validate")
     kept, chosen = Kept(resume, fingerprint), Settings(**settings.settings())
-    with fitting.Told(settings, log, fitting.joined(settings, "settings")) as watcher:
+    with learn.Told(settings, log, learn.joined(settings, "settings")) as watcher:
         return fit(model, train, held_out, chosen, score=protocol.rank, watcher=watcher, kept=kept)
 
 

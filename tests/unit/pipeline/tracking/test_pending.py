@@ -17,7 +17,7 @@ from PIL import Image
 
 from pipeline import PROJECT, tracking
 from pipeline.params import TrackingParams
-from pipeline.tracking import record, sending, store
+from pipeline.tracking import journal, sending, store
 from tests.servers import free_port, mlflow_server, stop
 from tests.unit.pipeline.runs import wait_until_failed, wait_until_sent
 
@@ -104,7 +104,7 @@ def test_a_server_that_stops_in_the_middle_of_a_run_gets_the_rest_when_it_is_bac
             run.metrics({"loss": 0.25}, step=2)
             output.write_text("step,loss\n")
             run.artifact(output)
-        ended = record.now()
+        ended = journal.now()
     assert output.read_text() == "step,loss\n"
     assert len(capfd.readouterr().err.splitlines()) == 1
     assert len(waiting(tmp_path)) == 2  # the record and its lock
@@ -250,13 +250,13 @@ def test_a_killed_training_keeps_its_curve_though_mlflow_was_down(
     file = tmp_path / "tracking" / "mlflow-pending" / "killed.jsonl"
     tags = {"stage": "train", "experiment": "a", "root": "runs/dvc", "latest": "false"}
     begin = {"server": uri, "project": "lutra", "name": "a/train", "time": 1000, "tags": tags}
-    killed = record.Record(file)
+    killed = journal.Record(file)
     killed.add("create", **begin)
     for step in range(3):
         killed.add("metrics", entries=[["loss", 1.0 / (step + 1), 1000 + step, step]])
     killed.close()
     file.write_bytes(file.read_bytes() + b'{"kind": "metrics", "content": {"entr')
-    assert record.unsent(file.parent) == 1
+    assert journal.unsent(file.parent) == 1
     assert tracking.sync(TrackingParams(uri=uri)) == (1, 0)
     assert waiting(tmp_path) == []
     (logged,) = runs(uri)
@@ -420,9 +420,9 @@ def test_a_folder_that_cannot_be_written_is_named_and_the_run_sent(
 def test_a_server_that_is_away_is_not_asked_for_every_run(
     uri: str, down: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried: list[record.Record] = []
+    tried: list[journal.Record] = []
 
-    def fail(self: sending.Sender, record: record.Record) -> None:
+    def fail(self: sending.Sender, record: journal.Record) -> None:
         tried.append(record)
         raise OSError("nobody there")
 
@@ -442,7 +442,7 @@ def test_what_fails_while_the_server_answers_is_tried_three_times(
 ) -> None:
     tried: list[int] = []
 
-    def fail(self: sending.Sender, record: record.Record, **_: Any) -> None:
+    def fail(self: sending.Sender, record: journal.Record, **_: Any) -> None:
         tried.append(record.tries)
         raise OSError("the files' disk is full")
 

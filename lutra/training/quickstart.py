@@ -13,8 +13,8 @@ from lutra.reference.build import untrained
 from lutra.reference.convert import to_artifact
 from lutra.reference.interpreter import LutModel
 from lutra.training import multigrid
-from lutra.training.export import to_tables
 from lutra.training.extremes import keep_extremes
+from lutra.training.tabulate import to_tables
 
 
 def new_tables(
@@ -42,7 +42,7 @@ def new_tables(
     """
     network = NetworkSpec("plain", width=1, depth=0, bound="clamp", linear=True)
     model = untrained(families.describe(family, scale, options), network)
-    return multigrid.spread(to_tables(model, layout or DenseLayout(4)), coarse)
+    return multigrid.with_grids(to_tables(model, layout or DenseLayout(4)), coarse)
 
 
 def save(path: str | Path, model: LutModel, task: str = "sr", options: Mapping[str, Any] | None = None) -> None:
@@ -56,5 +56,5 @@ def save(path: str | Path, model: LutModel, task: str = "sr", options: Mapping[s
         task: the task that it was trained for: sr, denoise, deblock or deblur.
         options: of the task, such as {"sigma": 25}.
     """
-    tables = keep_extremes(multigrid.gather(model), task)
+    tables = keep_extremes(multigrid.without_grids(model), task)
     artifact.save(Path(path), to_artifact(tables, task=task, options=options))

@@ -59,7 +59,7 @@ def list_data(
     from pipeline.data import inventory
 
     rows = inventory.listing(decode=decode)
-    inventory.table(rows).show()
+    inventory.listing_table(rows).show()
     problems = [problem for row in rows for problem in row.problems]
     for problem in problems:
         terminal.say(problem)

@@ -70,11 +70,11 @@ def bench_training(
     kept = json.loads(json_file.read_text()) if json_file is not None and json_file.exists() else {}
     if busy:
         found = bench_sharing.run(family or list(bench_training.FAMILIES), busy, report)
-        bench_sharing.table(found).show()
+        bench_sharing.sharing_table(found).show()
         content = kept | {"sharing": {"command": f"{command} --busy {busy}", **found}}
     else:
         found = bench_training.run(family, report)
-        bench_training.table(found).show()
+        bench_training.steps_table(found).show()
         content = {"command": command, **found} | {name: kept[name] for name in ("sharing",) if name in kept}
     if json_file is not None:
         write_whole(json_file, json.dumps(content, indent=2) + "\n")
