@@ -19,9 +19,9 @@ wait_passively()  # before a module of this package imports torch
 
 _MODULES = {
     **dict.fromkeys(("Settings", "Watcher", "fit"), "fitting"),
-    "Images": "images",
+    "Images": "pairs",
     "read_images": "folder",
-    **dict.fromkeys(("new_tables", "save"), "models"),
+    **dict.fromkeys(("new_tables", "save"), "quickstart"),
 }
 
 __all__ = ["Images", "Settings", "Watcher", "fit", "new_tables", "read_images", "save"]
