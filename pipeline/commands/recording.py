@@ -11,6 +11,10 @@ from pipeline.commands.options import DEFAULT_PARAMS, DEFAULT_ROOT, Experiment, 
 
 app = typer.Typer()
 
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the figures to this file too [default: do not].")
+]
+
 
 @app.command()
 def record(
@@ -41,9 +45,7 @@ def record(
 @app.command("bench-training")
 def bench_training(
     family: Annotated[list[str] | None, typer.Option(help="Family to measure; may be repeated [default: all].")] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the figures to this file too.")
-    ] = None,
+    json_file: JsonFile = None,
     busy: Annotated[
         int,
         typer.Option(
@@ -80,14 +82,28 @@ def bench_training(
         write_whole(json_file, json.dumps(content, indent=2) + "\n")
 
 
+@app.command("bench-start")
+def bench_start(
+    rounds: Annotated[int, typer.Option(min=1, help="How often each stage is started.")] = 3,
+    params: ParamsFile = DEFAULT_PARAMS,
+    json_file: JsonFile = None,
+) -> None:
+    """Time the start of each stage, part by part: about half a minute."""
+    from lutra.files import write_whole
+    from pipeline.tools import bench_start as benching
+
+    found = benching.run(params, rounds, lambda text: print(text, file=sys.stderr, flush=True))
+    benching.start_table(found).show()
+    if json_file is not None:
+        write_whole(json_file, json.dumps({"command": "python -m pipeline bench-start", **found}, indent=2) + "\n")
+
+
 @app.command("bench-methods")
 def bench_methods(
     task: Annotated[str, typer.Option(help="Task with prepared images under the root.")] = "x4",
     seconds: Annotated[float, typer.Option(min=1, help="Seconds of training for each method and system.")] = 120,
     root: Root = DEFAULT_ROOT,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the scores to this file.")
-    ] = None,
+    json_file: JsonFile = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the curves as a PNG into this file.")] = None,
 ) -> None:
     """Train SR-LUT and MuLUT by every method for the same time."""
