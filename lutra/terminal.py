@@ -35,8 +35,8 @@ def say(text: object) -> None:
 
 
 def error(text: object) -> None:
-    """Print an error to standard error, as one line."""
-    print("error:", printable(text), file=sys.stderr)
+    """Print an error to standard error, as one line, which the lines of other processes do not cut."""
+    sys.stderr.write(f"error: {printable(text)}\n")
 
 
 class Table(rich_table.Table):

@@ -18,6 +18,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "workflow" not in item.path.parts)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse versions of pytest and pytest-xdist with which every worker builds the fixtures of every group."""
+    grouped = [item for item in session.items if item.get_closest_marker("xdist_group")]
+    if getattr(session.config.option, "loadgroup", False) and not all("@" in item.nodeid for item in grouped):
+        raise pytest.UsageError(
+            "xdist_group: found tests without their group in their name, expected --dist=loadgroup to add it"
+        )
+
+
 def _finder(variable: str, default: str) -> Callable[[str], Path]:
     folder = Path(os.environ.get(variable) or ROOT / default)
 
