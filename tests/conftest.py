@@ -1,6 +1,7 @@
 """Fixtures of all tests: where the published tables, images and data sets lie, if they do."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,9 +23,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse versions of pytest and pytest-xdist with which every worker builds the fixtures of every group."""
     grouped = [item for item in session.items if item.get_closest_marker("xdist_group")]
     if getattr(session.config.option, "loadgroup", False) and not all("@" in item.nodeid for item in grouped):
-        raise pytest.UsageError(
-            "xdist_group: found tests without their group in their name, expected --dist=loadgroup to add it"
+        message = (
+            "found tests without their xdist_group in their name, expected pytest-xdist to add it; is pytest too new?"
         )
+        print(message, file=sys.__stderr__)  # pytest-xdist reports only that a worker ended
+        raise pytest.UsageError(message)
 
 
 def _finder(variable: str, default: str) -> Callable[[str], Path]:
