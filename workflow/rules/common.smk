@@ -117,7 +117,7 @@ def _resources(name, wildcards):
     if workflow.non_local_exec:
         return declared
     # On this machine the experiments share the cores, because two stages with one thread each end sooner than one after
-    # the other with two. A training on a GPU keeps its threads. Results are the same for any number of threads.
+    # the other with two. A training on a GPU keeps its threads. Models are the same for any number of threads.
     gpu = min(declared.gpu, len(list(Path("/dev").glob("nvidia[0-9]*"))))
     cores = workflow.resource_settings.cores or limits.processors()  # `snakemake --report` gives none
     share = max(1, cores // max(1, len(SETTINGS.experiments)))
