@@ -26,11 +26,9 @@ def prepare(
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Decode, check, degrade and pack the images of one task."""
-    from pipeline.params import load
-
     if (task is None) == (experiment is None):
         raise ValueError("prepare takes either --task or --experiment")
-    _run("prepare", params, root, task=load(params).experiment(experiment).task if experiment is not None else task)
+    _run("prepare", params, root, task=task, experiment=experiment)
 
 
 @app.command()
@@ -123,4 +121,4 @@ def _in_processes(job: "Job", params: Path) -> bool:
     if job.settings is None:
         return False
     target = ("--experiment", job.name, "--root", str(job.root), "--params", str(params))
-    return launch.ran(job.settings, f"experiments.{job.name}.{job.stage.name}", job.stage.name, *target)
+    return launch.ran(job.settings, job.key, job.stage.name, *target)

@@ -28,7 +28,7 @@ class Job:
     def of(
         cls, stage: str, params: Params, root: Path, *, task: str | None = None, experiment: str | None = None
     ) -> Job:
-        """Return the job of a stage for a task, or for an experiment and its task.
+        """Return the job of a stage for a task, or for an experiment and its task: the task's if it runs once per task.
 
         Raises:
             ValueError: there is no such stage, task or experiment.
@@ -38,12 +38,18 @@ class Job:
         name = task if experiment is None else params.experiment(experiment).task
         assert name is not None
         params.task(name)
-        return cls(declaration.find(stage), params, root, name, experiment)
+        found = declaration.find(stage)
+        return cls(found, params, root, name, experiment if found.per == "experiment" else None)
 
     @property
     def name(self) -> str:
         """The experiment's or the task's name: what the stage is run for."""
         return self.task if self.experiment is None else self.experiment
+
+    @property
+    def key(self) -> str:
+        """The place of the stage's section of the experiment in params.yaml, for errors."""
+        return f"experiments.{self.name}.{self.stage.name}"
 
     @property
     def target(self) -> dict[str, str]:

@@ -59,15 +59,8 @@ class Pace:
         self._begin, self._first, self._apart = self._clock(), done, 0.0
         self._marks = deque([(0, 0.0)], LATEST + 1)
 
-    @contextmanager
-    def validating(self) -> Iterator[None]:
-        """Measure the block as a validation, apart from the steps."""
-        begin = self._clock()
-        yield
-        self.validated(self._clock() - begin)
-
     def validated(self, seconds: float) -> None:
-        """Take the seconds of a validation that was made."""
+        """Take the seconds of a validation, which do not count as those of steps."""
         self._validation = seconds
         self._apart += seconds
 

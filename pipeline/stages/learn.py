@@ -45,8 +45,7 @@ def run(
         start: returns the model to train; gets the checkpoint's place and the tracked run.
         finish: returns the model to write, from the trained one on the CPU.
     """
-    key = f"experiments.{job.name}.{job.stage.name}"
-    origin, processes = job.origin(), joined(settings, key)
+    origin, processes = job.origin(), joined(settings, job.key)
     kept = Kept(job.checkpoint, provenance.fingerprint_of(origin["inputs"]))
     with tracking.stage_run(
         job.params.tracking if processes.is_main_process else TrackingParams(enabled=False),
@@ -96,7 +95,7 @@ def _fit(job: Job, settings: FitParams, model: LutModel, kept: Kept, log: Log, p
         try:
             sampler.check_sizes(train, settings.patch)
         except ValueError as error:
-            raise ValueError(f"experiments.{job.name}.{job.stage.name}.patch: {error}") from None
+            raise ValueError(f"{job.key}.patch: {error}") from None
     chosen, score = Settings(**settings.settings()), job.task_params.protocol().rank
     with Told(settings, log, processes) as watcher:
         return fitting.fit(model, train, held_out, chosen, score=score, watcher=watcher, kept=kept)

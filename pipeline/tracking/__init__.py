@@ -1,7 +1,7 @@
 """Logging to MLflow; the only package that imports it.
 
 Every run carries the tags `experiment`, `stage`, `root` and `latest`: of the runs that agree in the first three, the
-newest finished one has `latest = "true"`. A stage records what it logs in a file (`record`), and a thread sends it to
+newest finished one has `latest = "true"`. A stage records what it logs in a file (`journal`), and a thread sends it to
 MLflow (`run`, `sending`). Tracking is a convenience: when it fails, a stage reports that once on stderr, and continues.
 The next stage, or `sync`, sends from the records whatever MLflow has not taken.
 """

@@ -78,7 +78,7 @@ class Tracked(Run):
 
         Args:
             project: MLflow's experiment.
-            tags: `record.COMPARED` of the run.
+            tags: `journal.COMPARED` of the run.
             params: parameters.
             settings: content of params.json.
         """

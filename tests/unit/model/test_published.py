@@ -55,7 +55,7 @@ def planes(path: Path) -> torch.Tensor:
 
 
 def off_by_one(model: LutModel, published: Artifact) -> list[int]:
-    """For each table, how many entries differ, after asserting that none does by more than 1."""
+    """Return how many entries of each table differ, after asserting that none does by more than 1."""
     counts = []
     for unit in model.lut_units():
         assert isinstance(unit.function, Table)

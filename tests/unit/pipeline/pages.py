@@ -51,7 +51,7 @@ def html(*experiments: Shown, pictures: int = 1) -> str:
 
 
 def section(*experiments: Shown, pictures: int = 1) -> page.Section:
-    """Of super-resolution x4; milliseconds are 1, 2, 3 and so on."""
+    """The section of super-resolution x4; milliseconds are 1, 2, 3 and so on."""
     names = [one.name for one in experiments]
     sets = list(experiments[0].result.baseline)
     speed = Speed({name: 1.0 + number for number, name in enumerate(names)}, "made up")

@@ -123,7 +123,7 @@ def test_a_missing_array_is_named(images: PackedImages, tmp_path: Path) -> None:
 
 
 def test_the_last_position_of_a_patch_is_drawn(images: PackedImages) -> None:
-    """Of images of 8 rows the largest patch has one row of positions; all of them come."""
+    """The largest patch of images of 8 rows has one row of positions; all of them come."""
     sampler = PatchSampler(images, 8, 400, 0)
     located = {
         tuple(int(part) for part in place) for place in zip(*sampler._locate(np.arange(sampler._ends[-1])), strict=True)

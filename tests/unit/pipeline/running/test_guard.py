@@ -127,7 +127,7 @@ def test_children_run_under_their_parents_lock(tmp_path: Path) -> None:
 
 @contextmanager
 def as_a_stranger() -> Iterator[None]:
-    """As a process that was started by somebody else."""
+    """Act as a process that was started by somebody else."""
     held = os.environ.pop(guard.HELD)
     try:
         yield

@@ -57,8 +57,8 @@ def test_validations_count_by_themselves() -> None:
         said.append(pace.first_estimate(done))
     assert [text for text in said if text] == ["about 12 min left for 95 steps"]
     clock.now += 1.5
-    with pace.validating():
-        clock.now += 30
+    clock.now += 30
+    pace.validated(30)
     assert pace.left(10) == 91 * 0.5 + 10 * 30
 
 
@@ -69,8 +69,8 @@ def test_a_training_that_goes_on_waits_for_a_validation() -> None:
     for done in range(42, 50):
         clock.now += 0.5
         assert pace.first_estimate(done) is None
-    with pace.validating():
-        clock.now += 30
+    clock.now += 30
+    pace.validated(30)
     clock.now += 0.5
     assert pace.first_estimate(50) == "about 3 min left for 51 steps"
 

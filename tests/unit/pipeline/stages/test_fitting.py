@@ -249,7 +249,7 @@ def test_flat_images_that_do_not_rank_are_named(data: Path, tmp_path: Path, caps
 
 
 def test_a_training_that_gains_nothing_returns_its_start(data: Path, tmp_path: Path) -> None:
-    """Of equal scores the earlier state stays."""
+    """The earlier of two states with equal scores stays."""
     model = to_tables(network(), LAYOUT)
     before = checkpoint.copy_state(model)
     still = SETTINGS.model_copy(update={"learning_rate": 1e-7, "final_learning_rate": 1e-7})
