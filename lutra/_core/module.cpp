@@ -172,5 +172,6 @@ NB_MODULE(_lutra, module) {
         .def("restore", &restore, "input"_a.noconvert(), "output"_a.noconvert(), "threads"_a);
     module.def("levels", &lutra::levels);
     lutra::bind_ensemble(module);
+    lutra::bind_sums(module);
     lutra::bind_patches(module);
 }

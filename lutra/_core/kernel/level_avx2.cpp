@@ -4,6 +4,7 @@
 #include "ensemble_avx2.hpp"
 #include "sample_vector.hpp"
 #include "vector.hpp"
+#include "sums.hpp"
 
 namespace lutra {
 
@@ -13,6 +14,7 @@ void Avx2::sample(const std::uint8_t* const* lines, const Unit& unit, int tap_bi
 }
 
 const EnsembleKernels<float> avx2_ensemble = ensemble_kernels<Avx2Floats, float>;
-const Kernels avx2_kernels{"avx2", true, run_vector<Avx2>, split_line<Avx2>, join_line<Avx2>, &avx2_ensemble};
+const SumsKernels avx2_sums = sums_kernels<PlainSums<Avx2>>;
+const Kernels avx2_kernels{"avx2", true, run_vector<Avx2>, split_line<Avx2>, join_line<Avx2>, &avx2_ensemble, &avx2_sums};
 
 }  // namespace lutra
