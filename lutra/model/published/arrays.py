@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lutra.model.artifact import Artifact, expected_tensors
+from lutra.model.artifact import Artifact
 from lutra.model.description import SampledTaps
+from lutra.model.forms import expected_tensors
 from lutra.model.layouts import DenseLayout, DiagonalLayout
 
 DIRECTORY = "directory"

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutra.files import sha256_of, write_whole
-from lutra.model.artifact import Artifact, expected_tensors, fields_of, header_of
+from lutra.model.artifact import Artifact, fields_of, header_of
 from lutra.model.fixedpoint import FIXED, with_fixed
+from lutra.model.forms import expected_tensors
 from lutra.model.published.arrays import DIRECTORY, load_array
 
 FORMAT = 1
