@@ -81,7 +81,7 @@ class LutModel(nn.Module):
         fractional bits. A mixture of AdaRL has 8 + MIX_BITS + tap_bits bits.
         """
         if self.description.is_layered:
-            return layers.exact_in_single(self.layers_by_name())
+            return True  # at most 64 values of 8 bits, multiples of 1/64: 20 bits, and one more for ties
         tap_bits = self.description.tap_bits or 0
         for step in self.description.unit_steps:
             functions = [self.unit(unit.name).function for unit in step.units]
@@ -97,7 +97,7 @@ class LutModel(nn.Module):
 
     def restore_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Restore an image (H, W) or (H, W, C) uint8, each channel on its own, on the device of the model."""
-        device = next(self.parameters()).device
+        device = next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
         planes = torch.from_numpy(np.atleast_3d(image).transpose(2, 0, 1).copy()).unsqueeze(1)
         restored = self.restore(planes.to(device))[:, 0].cpu().numpy()
         return restored[0] if image.ndim == 2 else np.ascontiguousarray(restored.transpose(1, 2, 0))

@@ -90,16 +90,6 @@ def restored(image: Tensor, description: Description, functions: Mapping[str, La
     return result + image if merge.adds else result
 
 
-def exact_in_single(functions: Mapping[str, LayerFunction]) -> bool:
-    """Tell whether 32-bit numbers hold every sum and tell every quotient from a tie.
-
-    Sums of n values are multiples of 1 / D below 128 n, and quotients that are no ties lie at least
-    1 / (2 D divisor) away from one; a float32 holds 24 bits. Products with scales are defined in 32 bits.
-    """
-    vectors = [function for function in functions.values() if isinstance(function, Vectors)]
-    return all(function.form.inputs * 256 * function.layout.denominator < 1 << 24 for function in vectors)
-
-
 def _written(
     step: object, planes: Mapping[str, Tensor], description: Description, values: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
