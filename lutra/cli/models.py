@@ -36,7 +36,7 @@ def info(model: Model) -> None:
     description = loaded.description
     options = ", ".join(f"{key} {_short(value)}" for key, value in description.options.items())
     task = " ".join([loaded.task, *(f"{key} {value}" for key, value in loaded.options.items())])
-    say(f"{description.family} x{description.scale} ({options}), task {task}")
+    say(f"{description.family} x{description.scale}{f' ({options})' if options else ''}, task {task}")
     side = 1 + 2 * description.radius
     print(f"padding {description.padding}, rounding {description.rounding}, receptive field: {side}x{side} pixels")
     if description.tap_bits is not None:
@@ -48,7 +48,10 @@ def info(model: Model) -> None:
 @with_task_options()
 def import_(
     files: Annotated[
-        list[Path], typer.Argument(help="All .npy tables of one model, or the .safetensors file of its network.")
+        list[Path],
+        typer.Argument(
+            help="All files of one model's tables, the folder that holds them, or the .safetensors file of its network."
+        ),
     ],
     family: Annotated[str, typer.Option(help="The family: srlut, mulut, spflut, autolut, shiftlut or tinylut.")],
     scale: Annotated[int, typer.Option(help="The upscaling factor, 1 to 4.")],

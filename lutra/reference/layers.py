@@ -121,13 +121,13 @@ def _summed(layer: Layer, plane: Tensor, description: Description, look: Callabl
     total: Tensor | float = 0.0
     if layer.kind == "pointwise":
         for channel in range(plane.shape[1]):
-            total = total + look(channel, plane[:, [channel]])
+            total = total + look(channel, plane[:, channel, :, :, None])
     else:
         at = _around(plane, layer.taps, description)
         for number, tap in enumerate(layer.taps):
-            total = total + look(number, at(tap))
+            total = total + look(number, at(tap).movedim(1, -1))
     assert isinstance(total, Tensor)
-    return total
+    return total.movedim(-1, 1)
 
 
 def _around(plane: Tensor, offsets: Sequence[Offset], description: Description) -> Callable[[Offset], Tensor]:
@@ -138,7 +138,7 @@ def _around(plane: Tensor, offsets: Sequence[Offset], description: Description) 
 
 
 def _looked_up(values: Tensor, least: int) -> Callable[[int, Tensor], Tensor]:
-    """Return a function of an input and its plane (N, C, H, W) that gives the values (N, outputs, H, W).
+    """Return a function of an input and its plane (N, H, W, C) that gives the values (N, H, W, outputs).
 
     C is 1, or that of the outputs, each of which then reads a channel of its own. The gradient to the plane is the
     slope of the vectors, the mean of those to both sides.
@@ -155,9 +155,11 @@ def _looked_up(values: Tensor, least: int) -> Callable[[int, Tensor], Tensor]:
 
 
 def _entries(vectors: Tensor, places: Tensor) -> Tensor:
-    """Return the entries of vectors (outputs, levels) at places (N, 1 or outputs, H, W)."""
-    outputs = torch.arange(len(vectors), device=vectors.device)[:, None, None]
-    return vectors[outputs, places.long()]
+    """Return the entries of vectors (outputs, levels) at places (N, H, W, 1 or outputs): (N, H, W, outputs)."""
+    at = places.long()
+    if at.shape[-1] == 1:
+        return vectors.T.contiguous()[at[..., 0]]
+    return vectors.flatten()[at + vectors.shape[1] * torch.arange(len(vectors), device=vectors.device)]
 
 
 def _slopes(values: Tensor) -> Tensor:

@@ -31,7 +31,8 @@ class Vector:
 
     def __call__(self, x: Whole) -> Whole:
         """Its values in 64ths."""
-        v, s = np.array([*map(int, self.samples), 0]), self.step
+        v: Whole = np.array([*map(int, self.samples), 0], np.int64)
+        s = self.step
         value: Whole = v[x // s] * (s - x % s) + v[x // s + 1] * (x % s)
         return COMMON * half_even(value, s) if self.rounded else np.asarray(value * (COMMON // s))
 
