@@ -14,7 +14,7 @@ from lutra.model.description import TAP_BITS, Description, SampledTaps
 from lutra.model.fixedpoint import with_fixed
 from lutra.model.forms import Function
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
-from lutra.model.vectors import Scaling, VectorLayout
+from lutra.model.vectors import Direct, Scaling, VectorLayout
 
 SYSTEMS: dict[str, tuple[str, dict[str, Any], Layout]] = {
     "SR-LUT": ("srlut", {}, DenseLayout(4)),
@@ -40,7 +40,7 @@ def synthetic_model(family: str, options: dict[str, Any], layout: Layout, *, sca
     description = families.describe(family, scale, options)
     description = replace(description, tap_bits=TAP_BITS if family == "autolut" else None)
     generator = np.random.default_rng(0)
-    if description.is_layered:
+    if not description.has_units:
         return _of_layers(description, generator)
     functions: dict[str, Layout] = {}
     tensors: dict[str, NDArray[Any]] = {}
@@ -60,7 +60,7 @@ def synthetic_model(family: str, options: dict[str, Any], layout: Layout, *, sca
 
 
 def _of_layers(description: Description, generator: np.random.Generator) -> Artifact:
-    """Return a model of layers that add a little to the pixel they see."""
+    """Return a model of layers or of direct tables that add a little to the pixel they see."""
     functions: dict[str, Function] = {}
     tensors: dict[str, NDArray[Any]] = {}
     for step, layer in description.layers():
@@ -71,6 +71,10 @@ def _of_layers(description: Description, generator: np.random.Generator) -> Arti
             tensors[f"{layer.name}.vectors"] = np.rint(values).clip(-128, 127).astype(np.int8)
         else:
             tensors[f"{layer.name}.scales"] = np.full(form.outputs, 0.9, np.float32)
+    for residual, table in description.direct_tables():
+        values = generator.normal(0, 4, (residual.entries(table), residual.upscale**2))
+        functions[table.name] = Direct()
+        tensors[f"{table.name}.direct"] = np.rint(values).clip(-128, 127).astype(np.int8)
     return Artifact(description, functions, tensors)
 
 

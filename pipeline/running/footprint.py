@@ -24,6 +24,7 @@ LAYER = 12  # bytes for every value that a sum of vectors writes: floats before 
 OPERATIONS = 7  # operations on a network's value for each of which autograd keeps a float
 STATES = 8  # copies of trained tables: values, gradient, Adam's two, average, best, and those being written
 CHECKPOINT = 5  # copies of trained tables in a checkpoint
+ROTATIONS = 4
 RANKED = {"psnr_y": 8}  # bytes for every value of a validation image, by the measure that ranks it
 RANKED_ELSE = 32
 
@@ -74,6 +75,7 @@ def of_training(block: Experiment, settings: FitParams, data: Path, protocol: Pr
     tables = FLOAT * sum(entries * step.values for step, entries in units) if network is None else 0
     forms = [description.form(step) for step, _ in description.layers()]
     tables += FLOAT * sum(form.inputs * form.outputs * form.levels for form in forms)
+    tables += FLOAT * sum(step.entries(table) * step.upscale**2 for step, table in description.direct_tables())
     largest, values = _sizes(data)
     restored = _restoring(description, network if direct else None, min(BAND, largest))
     ranked = RANKED.get(protocol.main, RANKED_ELSE) * largest * protocol.scale**2
@@ -109,7 +111,7 @@ def _patches(settings: FitParams) -> int:
 
 def _restoring(description: Description, network: NetworkSpec | None, band: int) -> int:
     """Return the bytes of restoring a band of an image without gradients, by tables or by a network."""
-    if description.is_layered:
+    if not description.has_units:
         return LAYER * band * _layer_values(description) // 2
     values = max(step.values * step.rotations for step in description.unit_steps)
     if network is None:
@@ -120,15 +122,16 @@ def _restoring(description: Description, network: NetworkSpec | None, band: int)
 
 
 def _layer_values(description: Description) -> int:
-    """Return the values that the sums of a model of layers write for a pixel, in all rotations; 0 for one of units."""
+    """Return the values that layers or direct tables make for a pixel, in all rotations; 0 for a model of units."""
     last = description.steps[-1]
     sums = sum(step.channels for step in description.steps if isinstance(step, Sum))
-    return sums * last.rotations if isinstance(last, Merge) else 0
+    direct = ROTATIONS * len(list(description.direct_tables())) * description.scale**2
+    return sums * last.rotations if isinstance(last, Merge) else direct
 
 
 def _least_squares(description: Description, largest: int, values: int) -> int:
     """Return the bytes of a batch's sums and gradient, and a byte for each value of the last step's input planes."""
-    if description.is_layered:
+    if not description.has_units:
         return 0
     last = description.unit_steps[-1]
     planes = {name for unit in last.units for name in unit.planes}
