@@ -149,7 +149,7 @@ class Description:
 
     def __post_init__(self) -> None:
         """Check that the steps fit together; raises ValueError."""
-        assert self.planes
+        _ = self.planes  # checks them, and keeps what they hold
 
     @cached_property
     def planes(self) -> Mapping[str, Plane]:

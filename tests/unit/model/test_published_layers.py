@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from lutra.imaging.images import read_image
 from lutra.model.artifact import Artifact
 from lutra.model.description import Residual
+from lutra.model.published.networks import read_network
 from lutra.model.published.tables import read_tables, sidecar_of, write_tables
 from lutra.model.vectors import Direct, VectorLayout
 from lutra.reference.convert import from_artifact
@@ -255,6 +257,13 @@ def test_damaged_files_of_hklut_are_refused(tmp_path: Path, change: Any, message
     with pytest.raises(ValueError, match=r"\w") as caught:
         read_tables([folder], "hklut", 4)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("family", ["shiftlut", "tinylut", "hklut"])
+def test_networks_of_families_without_units_are_refused(tmp_path: Path, family: str) -> None:
+    save_file({"s1_s.model.conv1.conv.weight": np.zeros((4, 4), np.float32)}, tmp_path / "network.safetensors")
+    with pytest.raises(ValueError, match=rf"network\.safetensors: family '{family}' has no networks to read"):
+        read_network(tmp_path / "network.safetensors", family, 4)
 
 
 def test_a_file_changed_after_export_is_told(tmp_path: Path) -> None:
