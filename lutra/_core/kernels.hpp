@@ -42,11 +42,9 @@ struct StepCall {
     Scratch* scratch;
 };
 
-inline constexpr int kSpan = 256;  // pixels a kernel of layers works on at once, at most
-
 // Working memory of one thread for layers.
 struct alignas(64) LayerScratch {
-    std::uint8_t indices[kMostIndices][kSpan];  // [term]: of a span, in the form that a level's lookups read
+    std::uint8_t indices[kMostIndices * 6 * 64];  // of a span, in the form and order that a level's lookups read
     std::int32_t sums[kChunk * kMostChannels];
     std::int16_t quotients[kChunk * kMostChannels];
 };

@@ -69,22 +69,23 @@ bool pack_digits(const Layer& layer, const Terms& terms, Packed& packed) {
     packed.tables = AlignedArray<std::uint8_t>(std::size_t(layer.outputs) * terms.count() * 2 * kLevels);
     std::uint8_t* bytes = packed.tables.data();
     for (int output = 0; output < layer.outputs; ++output) {
+        auto& [first, whole, high, fractions] = packed.outputs[output];
         int least_sum = 0, quotients = 0, remainders = 0;
+        for (int term = 0; term < terms.count(); ++term) least_sum += least(terms.table(output, term));
+        whole = floor_divide(least_sum, divisor);
+        first = divisor % 2 ? 0 : divisor / 2;  // what rounding adds
         for (int term = 0; term < terms.count(); ++term, bytes += 2 * kLevels) {
             const auto& table = terms.table(output, term);
-            const int lowest = least(table);
+            // The first term has the remainder of `least_sum` too.
+            const int lowest = least(table) - (term ? 0 : least_sum - whole * divisor);
             if (most(table) - lowest > 255 * divisor) return false;
             for (int index = 0; index < kLevels; ++index) {
                 bytes[index] = static_cast<std::uint8_t>((table[index] - lowest) / divisor);
                 bytes[kLevels + index] = static_cast<std::uint8_t>((table[index] - lowest) % divisor);
             }
-            least_sum += lowest;
             quotients += *std::max_element(bytes, bytes + kLevels);
             remainders += *std::max_element(bytes + kLevels, bytes + 2 * kLevels);
         }
-        auto& [first, whole, high, fractions] = packed.outputs[output];
-        whole = floor_divide(least_sum, divisor);
-        first = least_sum - whole * divisor;
         if (quotients > 255 || first + remainders > (divisor % 2 ? 127 : 255)) return false;
     }
     packed.quotients = AlignedArray<std::uint8_t>(128);

@@ -7,7 +7,7 @@
 namespace lutra {
 namespace {
 
-constexpr int kSlack = kSpan + kChunk;  // kernels work on whole spans and look beyond them
+constexpr int kSlack = 2 * kChunk;  // kernels work on whole chunks and look beyond them
 constexpr int kRowsUnwatched = 16;
 
 // An odd number of cache lines: the channels of a pixel share no set of a cache.

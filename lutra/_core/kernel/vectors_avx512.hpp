@@ -3,12 +3,14 @@
 
 #include <immintrin.h>
 
+#include <utility>
+
 #include "vectors_words.hpp"
 
 namespace lutra {
 
 struct Avx512Bytes {
-    static constexpr int kBytes = 64, kVectors = 4;
+    static constexpr int kBytes = 64, kVectors = 6;
     typedef std::uint8_t Bytes __attribute__((vector_size(64)));
     typedef std::uint16_t Words __attribute__((vector_size(64)));
     typedef std::int16_t Signed __attribute__((vector_size(64)));
@@ -46,101 +48,114 @@ struct Avx512Bytes {
     }
 };
 
-// Layers in the form of digits: both digits are looked up and summed in bytes, for up to four vectors of pixels, so
-// that a table is loaded once for all of them.
-template <int vectors>
-struct DigitSums {
-    __m512i quotient[vectors], remainder[vectors];
+// Compilers would read a table from memory for every lookup.
+inline __m512i in_register(__m512i vector) {
+    asm("" : "+v"(vector));
+    return vector;
+}
 
-    explicit DigitSums(const Packed::Output& output) {
-        for (int i = 0; i < vectors; ++i) {
-            quotient[i] = _mm512_set1_epi8(static_cast<char>(output.whole));
-            remainder[i] = _mm512_set1_epi8(static_cast<char>(output.first));
-        }
+// From sums of digits to a plane.
+struct DigitFinish {
+    DigitFinish(const Packed& packed, const Operation& operation)
+        : shift(_mm_cvtsi32_si128(std::max(packed.shift, 0))),
+          rest(_mm512_set1_epi8(static_cast<char>((1 << std::max(packed.shift, 0)) - 1))),
+          whole(_mm512_set1_epi8(static_cast<char>(255 >> std::max(packed.shift, 0)))),
+          quotients{_mm512_load_si512(packed.quotients.data()), _mm512_load_si512(packed.quotients.data() + 64)},
+          low(_mm512_set1_epi8(static_cast<char>(operation.low))),
+          high(_mm512_set1_epi8(static_cast<char>(operation.high))) {}
+
+    // quotient + remainder / divisor, rounded half to even. Even divisors are 2^shift, and half of it was added to the
+    // remainders: what is left of a tie is 0.
+    template <bool odd>
+    __m512i rounded(__m512i quotient, __m512i remainder) const {
+        if constexpr (odd)
+            return _mm512_add_epi8(quotient, _mm512_permutex2var_epi8(quotients[0], remainder, quotients[1]));
+        const __m512i sum =
+            _mm512_add_epi8(quotient, _mm512_and_si512(_mm512_srl_epi16(remainder, shift), whole));
+        const __mmask64 tie = _mm512_testn_epi8_mask(remainder, rest);
+        return _mm512_mask_sub_epi8(sum, tie, sum, _mm512_and_si512(sum, ones));
     }
 
-    template <class Index>
-    void add(const std::uint8_t* tables, int terms, const Index& index) {
-        for (int term = 0; term < terms; ++term, tables += 2 * kLevels) {
-            const __m512i high = _mm512_load_si512(tables), low = _mm512_load_si512(tables + kLevels);
-            for (int i = 0; i < vectors; ++i) {
-                const __m512i at = index(term, i);
-                quotient[i] = _mm512_add_epi8(quotient[i], _mm512_permutexvar_epi8(at, high));
-                remainder[i] = _mm512_add_epi8(remainder[i], _mm512_permutexvar_epi8(at, low));
-            }
-        }
-    }
+    __m512i clipped(__m512i sum) const { return _mm512_max_epi8(_mm512_min_epi8(sum, high), low); }
 
-    // The remainders' sum over a divisor of 2^shift, rounded half to even: one more than its whole part where the rest
-    // is more than half, or half and the sum odd.
-    __m512i rounded(int i, int shift) const {
-        const __m512i ones = _mm512_set1_epi8(1), mask = _mm512_set1_epi8(static_cast<char>((1 << shift) - 1));
-        const __m512i shifted = _mm512_srl_epi16(remainder[i], _mm_cvtsi32_si128(shift));
-        const __m512i whole = _mm512_and_si512(shifted, _mm512_set1_epi8(static_cast<char>(255 >> shift)));
-        const __m512i sum = _mm512_add_epi8(quotient[i], whole);
-        const __m512i rest = _mm512_add_epi8(_mm512_and_si512(remainder[i], mask), _mm512_and_si512(sum, ones));
-        const __mmask64 more = _mm512_cmpgt_epu8_mask(rest, _mm512_set1_epi8(static_cast<char>(1 << shift >> 1)));
-        return _mm512_mask_add_epi8(sum, more, sum, ones);
-    }
-
-    __m512i rounded(int i, const std::uint8_t* quotients) const {
-        const __m512i low = _mm512_load_si512(quotients), high = _mm512_load_si512(quotients + 64);
-        return _mm512_add_epi8(quotient[i], _mm512_permutex2var_epi8(low, remainder[i], high));
-    }
+    __m128i shift;
+    __m512i ones = _mm512_set1_epi8(1), rest, whole, quotients[2], low, high;
 };
 
-// Indices of several inputs, each of a few bits, side by side.
-inline void combine_indices(const SumCall& call, int x, int vectors) {
+// A layer in the form of digits: both digits are looked up and summed in bytes, for several vectors of pixels, so that
+// a table is loaded once for all of them.
+struct DigitCall {
+    const SumCall& call;
+    DigitFinish finish;
+    const std::uint8_t* indices;  // of a span, term by term, where all outputs share them
+};
+
+// The indices of a span: of one input, or of several inputs of a few bits side by side.
+template <int vectors>
+void digit_indices(const SumCall& call, int x, std::uint8_t* indices) {
     const Packed& packed = *call.packed;
-    for (int i = 0; i < vectors; ++i)
-        for (int term = 0, input = 0; term < packed.terms; ++term) {
-            __m512i index = _mm512_loadu_si512(call.inputs[input++] + x + i * 64);
-            for (int next = 1; next < packed.combined && input < call.layer->inputs; ++next) {
-                const __m512i more = _mm512_loadu_si512(call.inputs[input++] + x + i * 64);
+    for (int term = 0, first = 0; term < packed.terms; ++term, first += packed.combined)
+        for (int i = 0; i < vectors; ++i, indices += 64) {
+            __m512i index = _mm512_loadu_si512(call.inputs[first] + x + i * 64);
+            for (int next = 1; next < packed.combined && first + next < call.layer->inputs; ++next) {
+                const __m512i more = _mm512_loadu_si512(call.inputs[first + next] + x + i * 64);
                 index = _mm512_or_si512(index, _mm512_sll_epi16(more, _mm_cvtsi32_si128(next * packed.bits)));
             }
-            _mm512_store_si512(call.scratch->indices[term] + i * 64, index);
+            _mm512_store_si512(indices, index);
         }
 }
 
-template <int vectors>
-void finish_digits(const SumCall& call, const DigitSums<vectors>& sums, int output, int x) {
-    const Operation& operation = *call.operation;
-    const std::uint8_t* const* adds = call.adds + output * call.add_count;
-    for (int i = 0; i < vectors; ++i, x += 64) {
-        __m512i result = call.packed->shift >= 1 ? sums.rounded(i, call.packed->shift)
-                                                 : sums.rounded(i, call.packed->quotients.data());
-        for (int add = 0; add < call.add_count; ++add)
-            result = _mm512_adds_epi8(result, _mm512_loadu_si512(adds[add] + x));
-        Avx512Bytes::store(call.out[output] + x, Avx512Bytes::clip(reinterpret_cast<Avx512Bytes::Bytes>(result),
-                                                                   operation.low, operation.high));
+// One output of a span.
+template <bool odd, bool shared, int... i>
+void digits_span(const DigitCall& digits, int output, int x, std::integer_sequence<int, i...>) {
+    constexpr int vectors = sizeof...(i);
+    const SumCall& call = digits.call;
+    const Packed& packed = *call.packed;
+    const int terms = packed.terms;
+    const std::uint8_t* indices = digits.indices;
+    const std::uint8_t* const* inputs = call.inputs + output * terms;
+    const std::uint8_t* tables = packed.tables.data() + output * terms * 2 * kLevels;
+    __m512i quotient[vectors], remainder[vectors];
+    ((quotient[i] = _mm512_set1_epi8(static_cast<char>(packed.outputs[output].whole))), ...);
+    ((remainder[i] = _mm512_set1_epi8(static_cast<char>(packed.outputs[output].first))), ...);
+    for (int term = 0; term < terms; ++term, tables += 2 * kLevels) {
+        const __m512i high = in_register(_mm512_load_si512(tables));
+        const __m512i low = in_register(_mm512_load_si512(tables + kLevels));
+        const std::uint8_t* from = shared ? indices + term * vectors * 64 : inputs[term] + x;
+        const auto add = [&](int number) __attribute__((always_inline)) {
+            const __m512i at = in_register(_mm512_loadu_si512(from + number * 64));
+            quotient[number] = _mm512_add_epi8(quotient[number], _mm512_permutexvar_epi8(at, high));
+            remainder[number] = _mm512_add_epi8(remainder[number], _mm512_permutexvar_epi8(at, low));
+        };
+        (add(i), ...);
     }
+    ((quotient[i] = digits.finish.rounded<odd>(quotient[i], remainder[i])), ...);
+    const std::uint8_t* const* adds = call.adds + output * call.add_count;
+    for (int add = 0; add < call.add_count; ++add)
+        ((quotient[i] = _mm512_adds_epi8(quotient[i], _mm512_loadu_si512(adds[add] + x + i * 64))), ...);
+    std::uint8_t* out = call.out[output] + x;
+    (_mm512_storeu_si512(out + i * 64, digits.finish.clipped(quotient[i])), ...);
 }
 
-template <int vectors>
-void digits_span(const SumCall& call, int x) {
-    const Packed& packed = *call.packed;
-    const bool shared = call.layer->shared;
-    if (shared) combine_indices(call, x, vectors);
-    const std::uint8_t* tables = packed.tables.data();
-    for (int output = 0; output < call.outputs; ++output, tables += packed.terms * 2 * kLevels) {
-        DigitSums<vectors> sums(packed.outputs[output]);
-        const auto& indices = call.scratch->indices;
-        const std::uint8_t* const* inputs = call.inputs + output * call.layer->inputs;
-        if (shared)
-            sums.add(tables, packed.terms, [&](int term, int i) { return _mm512_load_si512(indices[term] + i * 64); });
-        else
-            sums.add(tables, packed.terms,
-                     [&](int term, int i) { return _mm512_loadu_si512(inputs[term] + x + i * 64); });
-        finish_digits(call, sums, output, x);
-    }
+template <bool odd, bool shared>
+void run_digits(const SumCall& call) {
+    const DigitCall digits{call, {*call.packed, *call.operation}, call.scratch->indices};
+    in_spans<Avx512Bytes>(call.count, [&](auto vectors, int x) {
+        if (shared) digit_indices<vectors>(call, x, call.scratch->indices);
+        for (int output = 0; output < call.outputs; ++output)
+            digits_span<odd, shared>(digits, output, x, std::make_integer_sequence<int, vectors>());
+    });
 }
 
 template <class Simd>
 void run_sum_avx512(const SumCall& call) {
     if (!call.layer || call.packed->form == Form::plain) return run_sum_plain<Simd>(call);
     if (call.packed->form == Form::words) return run_words<Avx512Bytes, false>(call);
-    in_spans<Avx512Bytes>(call.count, [&](auto vectors, int x) { digits_span<vectors>(call, x); });
+    const bool odd = call.packed->shift < 1;
+    if (call.layer->shared)
+        (odd ? run_digits<true, true> : run_digits<false, true>)(call);
+    else
+        (odd ? run_digits<true, false> : run_digits<false, false>)(call);
 }
 
 }  // namespace lutra

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <type_traits>
+#include <utility>
 
 #include "vectors_plain.hpp"
 
@@ -13,47 +14,38 @@ void in_spans(int count, Run run) {
     int left = (count + Simd::kBytes - 1) / Simd::kBytes;
     for (int x = 0, spans = (left + Simd::kVectors - 1) / Simd::kVectors; spans > 0; --spans) {
         const int vectors = (left + spans - 1) / spans;
-        if (vectors == 1) run(std::integral_constant<int, 1>(), x);
-        if (vectors == 2) run(std::integral_constant<int, 2>(), x);
-        if constexpr (Simd::kVectors > 2) {
-            if (vectors == 3) run(std::integral_constant<int, 3>(), x);
-            if (vectors == 4) run(std::integral_constant<int, 4>(), x);
-        }
+        const auto run_if = [&](auto number) {
+            if (number == vectors) run(number, x);
+        };
+        [&]<int... i>(std::integer_sequence<int, i...>) {
+            (run_if(std::integral_constant<int, i + 1>()), ...);
+        }(std::make_integer_sequence<int, Simd::kVectors>());
         x += vectors * Simd::kBytes;
         left -= vectors;
     }
 }
 
-// Indices of a span of `vectors` vectors, ready for Simd's lookups: one row of scratch for every input.
-template <class Simd>
-void prepare_indices(const SumCall& call, int x, int vectors) {
-    for (int term = 0; term < call.packed->terms; ++term)
-        for (int i = 0; i < vectors; ++i)
-            Simd::prepare(call.inputs[term] + x + i * Simd::kBytes, call.scratch->indices[term], i);
-}
-
 // Adds the lookups of groups to the sums of even and odd bytes: `all` adds up whole words, modulo 2^16, and `odd` their
 // high bytes.
-template <class Simd, int vectors, bool narrow, class Index>
+template <class Simd, bool narrow, int... i, class Index>
 void add_groups(const Groups& groups, const std::uint8_t* tables, const Index& index,
-                typename Simd::Words (&all)[vectors], typename Simd::Words (&odd)[vectors]) {
+                typename Simd::Words (&all)[sizeof...(i)], typename Simd::Words (&odd)[sizeof...(i)]) {
     using Bytes = typename Simd::Bytes;
     const std::uint8_t* table = tables + groups.tables;
     const std::uint16_t* term = groups.terms.data();
     for (const std::uint8_t size : groups.sizes) {
-        Bytes sum[vectors];
-        for (int i = 0; i < size; ++i, ++term, table += kLevels) {
+        const typename Simd::template Table<narrow> first(table);
+        Bytes sum[] = {first.look(index(*term, i))...};
+        for (int left = size; --left > 0;) {
+            ++term;
+            table += kLevels;
             const typename Simd::template Table<narrow> vector(table);
-            for (int j = 0; j < vectors; ++j) {
-                const Bytes found = vector.look(index(*term, j));
-                sum[j] = i ? sum[j] + found : found;
-            }
+            ((sum[i] += vector.look(index(*term, i))), ...);
         }
-        for (int j = 0; j < vectors; ++j) {
-            const auto words = reinterpret_cast<typename Simd::Words>(sum[j]);
-            all[j] += words;
-            odd[j] += words >> 8;
-        }
+        ++term;
+        table += kLevels;
+        ((all[i] += reinterpret_cast<typename Simd::Words>(sum[i])), ...);
+        ((odd[i] += reinterpret_cast<typename Simd::Words>(sum[i]) >> 8), ...);
     }
 }
 
@@ -117,38 +109,41 @@ void finish_words(const SumCall& call, int output, int x, typename Simd::Signed 
     Simd::store(call.out[output] + x, joined(Simd::clip(even, low, high), Simd::clip(odd, low, high)));
 }
 
-template <class Simd, int vectors, bool narrow>
-void words_span(const SumCall& call, int x) {
+template <class Simd, bool narrow, bool shared, int... i>
+void words_span(const SumCall& call, int output, int x, std::integer_sequence<int, i...>) {
     using Words = typename Simd::Words;
+    constexpr int vectors = sizeof...(i);
     const Packed& packed = *call.packed;
-    const bool shared = call.layer->shared;
-    if (shared) prepare_indices<Simd>(call, x, vectors);
-    for (int output = 0; output < call.outputs; ++output) {
-        const Packed::Output& form = packed.outputs[output];
-        Words all[2][vectors] = {}, odd[2][vectors] = {};
-        const auto add = [&](const Groups& groups, int part) {
-            if (shared) {
-                const auto index = [&](int term, int i) { return Simd::prepared(call.scratch->indices[term], i); };
-                add_groups<Simd, vectors, narrow>(groups, packed.tables.data(), index, all[part], odd[part]);
-            } else {
-                const std::uint8_t* const* inputs = call.inputs + output * call.layer->inputs;
-                const auto index = [&](int term, int i) { return Simd::index(inputs[term] + x + i * Simd::kBytes); };
-                add_groups<Simd, vectors, narrow>(groups, packed.tables.data(), index, all[part], odd[part]);
-            }
-        };
-        add(form.high, 0);
-        add(form.fractions, 1);
-        const WordDivision<Simd> divide(*call.layer, packed, form);
-        for (int i = 0; i < vectors; ++i)
-            finish_words<Simd>(call, output, x + i * Simd::kBytes,
-                               divide(all[0][i] - (odd[0][i] << 8), all[1][i] - (odd[1][i] << 8)),
-                               divide(odd[0][i], odd[1][i]));
-    }
+    const Packed::Output& form = packed.outputs[output];
+    const std::uint8_t* const* inputs = call.inputs + output * packed.terms;
+    const auto index = [&](int term, int number) __attribute__((always_inline)) {
+        if constexpr (shared) return Simd::prepared(call.scratch->indices, term * vectors + number);
+        else return Simd::index(inputs[term] + x + number * Simd::kBytes);
+    };
+    Words all[2][vectors] = {}, odd[2][vectors] = {};
+    add_groups<Simd, narrow, i...>(form.high, packed.tables.data(), index, all[0], odd[0]);
+    add_groups<Simd, narrow, i...>(form.fractions, packed.tables.data(), index, all[1], odd[1]);
+    const WordDivision<Simd> divide(*call.layer, packed, form);
+    (finish_words<Simd>(call, output, x + i * Simd::kBytes,
+                        divide(all[0][i] - (odd[0][i] << 8), all[1][i] - (odd[1][i] << 8)),
+                        divide(odd[0][i], odd[1][i])),
+     ...);
+}
+
+template <class Simd, bool narrow, bool shared>
+void run_words(const SumCall& call) {
+    in_spans<Simd>(call.count, [&](auto vectors, int x) {
+        for (int term = 0; shared && term < call.packed->terms; ++term)
+            for (int i = 0; i < vectors; ++i)
+                Simd::prepare(call.inputs[term] + x + i * Simd::kBytes, call.scratch->indices, term * vectors + i);
+        for (int output = 0; output < call.outputs; ++output)
+            words_span<Simd, narrow, shared>(call, output, x, std::make_integer_sequence<int, vectors>());
+    });
 }
 
 template <class Simd, bool narrow>
 void run_words(const SumCall& call) {
-    in_spans<Simd>(call.count, [&](auto vectors, int x) { words_span<Simd, vectors, narrow>(call, x); });
+    (call.layer->shared ? run_words<Simd, narrow, true> : run_words<Simd, narrow, false>)(call);
 }
 
 }  // namespace lutra
