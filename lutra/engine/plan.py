@@ -20,6 +20,8 @@ def build(artifact: Artifact, builder: type[Builder]) -> Builder:
         ValueError: a unit is a network, taps are real numbers, or a number is beyond what the engine supports.
     """
     description = artifact.description
+    if description.is_layered:
+        raise ValueError("the model is made of layers, which the compiled engine does not run: restore through torch")
     if not artifact.is_tables:
         raise ValueError("the model is a network: export its tables first")
     if description.tap_bits is None and any(
@@ -27,7 +29,7 @@ def build(artifact: Artifact, builder: type[Builder]) -> Builder:
     ):
         raise ValueError("the model samples real-valued taps: export it in fixed point first")
     numbers = {INPUT: 0}
-    for step in description.steps:
+    for step in description.unit_steps:
         for name in step.writes:
             if name != OUTPUT:
                 numbers.setdefault(name, len(numbers))
@@ -39,7 +41,7 @@ def build(artifact: Artifact, builder: type[Builder]) -> Builder:
         tap_bits=description.tap_bits or 0,
     )
     try:
-        for step in description.steps:
+        for step in description.unit_steps:
             writes = [numbers[name] for name in step.writes if name != OUTPUT]
             plan.step(writes, step.divisor, step.offset, step.upscale, step.rotations)
             for unit in step.units:

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from lutra.model.description import OUTPUT, PATTERNS, ChannelTaps, Description, FixedTaps, NetworkSpec, Step, Unit
+from lutra.model.vectors import VectorLayout
 from lutra.reference.interpreter import LutModel
+from lutra.reference.layers import LayerFunction, Scales, Vectors
 from lutra.reference.units import LutUnit, PointwiseNet
 
 
@@ -14,7 +16,8 @@ def build(description: Description, network: NetworkSpec) -> LutModel:
     """Return a model with a `PointwiseNet` in every unit, its weights drawn from torch's generator.
 
     With `network.linear` every unit starts as the linear map of its taps that makes the whole model bilinear
-    interpolation; without, from the usual random start of the published systems.
+    interpolation; without, from the usual random start of the published systems. Layers have no networks: their
+    vectors start at zero, and scales at 1.
     """
     units = {}
     for step, unit in description.units():
@@ -22,7 +25,17 @@ def build(description: Description, network: NetworkSpec) -> LutModel:
         if network.linear:
             function.start_from(*_interpolation(step, unit))
         units[unit.name] = LutUnit(unit, function)
-    return LutModel(description, units)
+    return LutModel(description, units, _zeros(description))
+
+
+def _zeros(description: Description) -> dict[str, LayerFunction]:
+    """Return the functions of the layers: vectors of zeros; scales where a layer can have them, with no plane added."""
+    found: dict[str, LayerFunction] = {}
+    for step, layer in description.layers():
+        form = description.form(step)
+        scales = layer.kind == "depthwise" and len(layer.taps) == 1 and step.divisor == 1 and not step.adds
+        found[layer.name] = Scales(form) if scales else Vectors(VectorLayout(), form)
+    return found
 
 
 def untrained(description: Description, network: NetworkSpec, seed: int = 0) -> LutModel:

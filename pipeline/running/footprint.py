@@ -63,7 +63,7 @@ def of_training(block: Experiment, settings: FitParams, data: Path, protocol: Pr
     pixels = _patches(settings) * settings.patch**2 if settings.steps else 0
     units = [(step, layout_for(unit, block.table.layout()).entries) for step, unit in description.units()]
 
-    lookups = 0 if direct else LOOKUP * pixels * sum(step.values for step in description.steps)
+    lookups = 0 if direct else LOOKUP * pixels * sum(step.values for step in description.unit_steps)
     kept = 0
     if network is not None:
         half = settings.precision == "bf16"
@@ -105,7 +105,7 @@ def _patches(settings: FitParams) -> int:
 
 def _restoring(description: Description, network: NetworkSpec | None, band: int) -> int:
     """Return the bytes of restoring a band of an image without gradients, by tables or by a network."""
-    values = max(step.values * step.rotations for step in description.steps)
+    values = max(step.values * step.rotations for step in description.unit_steps)
     if network is None:
         return LOOKUP * band * values // 4  # rotations are added up at once
     layers = network.depth + 1
@@ -115,7 +115,7 @@ def _restoring(description: Description, network: NetworkSpec | None, band: int)
 
 def _least_squares(description: Description, largest: int, values: int) -> int:
     """Return the bytes of a batch's sums and gradient, and a byte for each value of the last step's input planes."""
-    last = description.steps[-1]
+    last = description.unit_steps[-1]
     planes = {name for unit in last.units for name in unit.planes}
     return LOOKUP * max(largest, BAND) * last.values + values * len(planes)
 
