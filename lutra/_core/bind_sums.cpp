@@ -53,14 +53,14 @@ class SumsBinding {
 
     int sum(int reads, Taps taps, bool pointwise, int channels, std::pair<int, int> bounds, int divisor,
             std::vector<int> adds) {
-        require(channels >= 1 && channels <= kMostInputs, "sums: channels out of range");
+        require(channels >= 1 && channels <= kMostTerms, "sums: channels out of range");
         require(bounds.first >= -128 && bounds.second <= 127 && bounds.first < bounds.second, "sums: bounds");
         SumsStep step;
         bool trained = false;
         if (reads >= 0) {
             const SumsPlane read = checked(reads);
             require(read.high - read.low < kLevels, "sums: a layer reads a plane of more than 64 levels");
-            require(!taps.empty() && taps.size() <= kMostInputs && (!pointwise || taps.size() == 1), "sums: taps");
+            require(!taps.empty() && taps.size() <= kMostTerms && (!pointwise || taps.size() == 1), "sums: taps");
             require(pointwise || read.channels == 1 || read.channels == channels, "sums: depthwise over channels");
             see(taps, reads);
             step.reads = reads;

@@ -7,14 +7,14 @@
 #include <utility>
 #include <vector>
 
+#include "layers.hpp"
 #include "plan.hpp"
 #include "process.hpp"
 
 namespace lutra {
 
-inline constexpr int kLevels = 64;       // rows of a vector
 inline constexpr int kSumLanes = 16;     // numbers in a row
-inline constexpr int kMostInputs = 256;  // of a layer: sums of so many bytes fit 16 bits
+inline constexpr int kMostTerms = 256;  // of a layer: sums of so many bytes fit 16 bits
 
 struct SumsPlane {
     int channels = 1;

@@ -188,9 +188,10 @@ def _restorer(model: Artifact, device: str) -> Restorer:
 
 
 def _suits_engine(model: Artifact) -> bool:
-    """Return whether a model is all tables of units, in fixed point."""
+    """Return whether a model is all tables, in fixed point."""
     real = model.description.tap_bits is None and any(name.endswith((".sampler", ".adarl")) for name in model.tensors)
-    return model.is_tables and not real and model.description.has_units
+    runs = model.description.has_units or model.description.is_layered
+    return model.is_tables and not real and runs
 
 
 def _engine_run(model: Artifact) -> Run:

@@ -104,7 +104,7 @@ struct PlainSums {
 template <class V>
 void sums_forward(const SumsForward& call) {
     alignas(64) std::uint16_t sums[kChunk] = {};
-    const std::int8_t* inputs[kMostInputs];
+    const std::int8_t* inputs[kMostTerms];
     for (std::ptrdiff_t at = 0; at < call.count; at += kChunk)
         for (int o = 0; o < call.outputs; ++o) {
             for (int i = 0; i < call.inputs; ++i) inputs[i] = call.read[o * call.inputs + i] + at;
@@ -118,9 +118,9 @@ void sums_forward(const SumsForward& call) {
 template <class V>
 void dense_backward(const DenseBackward& call) {
     const int inputs = call.inputs, groups = (inputs + kSumLanes - 1) / kSumLanes, blocks = call.blocks;
-    alignas(64) float gradient[kSumLanes][kSumLanes], slope[kMostInputs / kSumLanes][kSumLanes][kSumLanes];
+    alignas(64) float gradient[kSumLanes][kSumLanes], slope[kMostTerms / kSumLanes][kSumLanes][kSumLanes];
     alignas(64) float turned[kSumLanes][kSumLanes];
-    std::uint32_t row[kMostInputs][kSumLanes];  // behind the last input: that of none
+    std::uint32_t row[kMostTerms][kSumLanes];  // behind the last input: that of none
     for (int i = inputs; i < groups * kSumLanes; ++i) std::fill_n(row[i], kSumLanes, 0u);
     const float* rows[kSumLanes];
     for (std::ptrdiff_t at = 0; at < call.count; at += kSumLanes) {
