@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ensemble.hpp"
+#include "layers.hpp"
 
 namespace lutra {
 
@@ -41,6 +42,42 @@ struct StepCall {
     Scratch* scratch;
 };
 
+// Working memory of one thread for layers.
+struct alignas(64) LayerScratch {
+    std::uint8_t indices[kMostIndices * 6 * 64];  // of a span, in the form and order that a level's lookups read
+    std::int32_t sums[kChunk * kMostChannels];
+    std::int16_t quotients[kChunk * kMostChannels];
+};
+
+// Some pixels of a row of Operation::Kind::sum, from the first pixel that the pointers point at. All planes but the
+// input hold int8. Kernels may read and write up to a chunk beyond `count`.
+struct SumCall {
+    const Operation* operation;
+    const Layer* layer;  // none: the operation only adds planes
+    const Packed* packed;
+    const std::uint8_t* const* inputs;  // [output, unless shared][input]
+    const std::uint8_t* const* adds;    // [output][add]
+    std::uint8_t* const* out;           // [output]
+    int outputs, add_count, count;
+    LayerScratch* scratch;
+};
+
+// ... of Operation::Kind::merge.
+struct MergeCall {
+    const Operation* operation;
+    const std::uint8_t* const* inputs;  // [rotation][position in the square]
+    const std::uint8_t* const* adds;
+    std::uint8_t* const* out;  // `upscale` rows
+    int count;
+};
+
+struct LayerKernels {
+    Form best;
+    void (*sum)(const SumCall& call);
+    void (*merge)(const MergeCall& call);
+    void (*split)(const Operation& operation, const std::uint8_t* pixels, int count, std::uint8_t* const* planes);
+};
+
 struct Kernels {
     const char* name;
     bool cells;  // whether they read Unit::cells
@@ -48,6 +85,7 @@ struct Kernels {
     void (*split_line)(const std::uint8_t* pixels, int channels, int count, std::uint8_t* const* planes);
     void (*join_line)(const std::uint8_t* const* planes, int channels, int count, std::uint8_t* pixels);
     const EnsembleKernels<float>* ensemble;  // for training
+    LayerKernels layers;
 };
 
 extern const Kernels portable_kernels;

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lutra import limits
 from lutra._core import available, core, reason
+from lutra.engine.layer_plan import build_layers
 from lutra.engine.plan import build
 from lutra.model.artifact import Artifact
 
@@ -29,7 +30,7 @@ def compile(artifact: Artifact, *, level: str | None = None) -> Engine:
     """Make a model of tables ready to run.
 
     Args:
-        artifact: a model whose units are all tables, with sampled taps in fixed point.
+        artifact: a model of layers, or one whose units are all tables, with sampled taps in fixed point.
         level: "portable", "avx2" or "avx512"; None for $LUTRA_SIMD, or else the best that this processor runs.
 
     Raises:
@@ -38,6 +39,8 @@ def compile(artifact: Artifact, *, level: str | None = None) -> Engine:
     """
     _require_core()
     level = level if level is not None else os.environ.get(LEVEL_VARIABLE, "")
+    if artifact.description.is_layered:
+        return Engine(core.Engine(build_layers(artifact, core.LayerBuilder), level))
     return Engine(core.Engine(build(artifact, core.Builder), level))
 
 

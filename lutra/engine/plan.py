@@ -21,8 +21,7 @@ def build(artifact: Artifact, builder: type[Builder]) -> Builder:
     """
     description = artifact.description
     if not description.has_units:
-        kind = "layers" if description.is_layered else "residuals"
-        raise ValueError(f"the model is made of {kind}, which the compiled engine does not run: restore through torch")
+        raise ValueError("the model is made of residuals, which the engine does not run: restore through torch")
     if not artifact.is_tables:
         raise ValueError("the model is a network: export its tables first")
     if description.tap_bits is None and any(

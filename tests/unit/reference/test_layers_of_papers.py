@@ -8,7 +8,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lutra import engine
 from lutra.model import families
 from lutra.model.artifact import Artifact
 from lutra.model.description import Description, Layer, Merge, Shift, Split, Sum
@@ -147,7 +146,7 @@ def test_torch_and_artifact_give_the_same_values_of_vectors(name: str) -> None:
         assert np.array_equal(function.values().detach().numpy(), numerators / denominator)
 
 
-def test_colours_are_restored_one_by_one_and_pictures_without_the_engine() -> None:
+def test_colours_are_restored_one_by_one() -> None:
     model = cases.model("shiftlut-s-x4")
     image = np.stack([cases.image(6, 5), cases.image(6, 5)[::-1], cases.image(6, 5)[:, ::-1]], axis=-1)
     restorer = Restorer(model)
@@ -207,9 +206,3 @@ def test_a_shift_moves_what_the_border_repeats() -> None:
     image = np.arange(12, dtype=np.uint8).reshape(3, 4) * 4
     rows, columns = np.clip(np.arange(3) + 1, 0, 2), np.clip(np.arange(4) - 2, 0, 3)
     assert np.array_equal(model.restore_image(image), (image // 4)[np.ix_(rows, columns)])
-
-
-@pytest.mark.skipif(not engine.available(), reason="needs the compiled engine")
-def test_the_engine_refuses_models_of_layers_by_name() -> None:
-    with pytest.raises(ValueError, match="is made of layers, which the compiled engine does not run"):
-        engine.compile(cases.model("shiftlut-s-x4"))
