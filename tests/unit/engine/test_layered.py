@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not engine.available(), reason="the compiled eng
 SIZES = [(1, 1), (1, 70), (70, 1), (3, 2), (17, 67), (12, 130)]
 
 
-@pytest.mark.parametrize("name", [name for name in cases.LAYERED if not name.startswith("hklut")])
+@pytest.mark.parametrize("name", cases.LAYERED)
 def test_golden_outputs(name: str) -> None:
     expected = np.load(cases.OUTPUTS)
     for level, (height, width) in itertools.product(LEVELS, cases.SIZES):
@@ -35,7 +35,7 @@ def test_golden_outputs(name: str) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("name", [name for name in cases.LAYERED if not name.startswith("hklut")])
+@pytest.mark.parametrize("name", cases.LAYERED)
 def test_awkward_sizes(name: str, size: tuple[int, int]) -> None:
     assert_equal(cases.model(name), random_image(*size, channels=2, smooth=size[0] % 2 == 0), threads=3)
 
