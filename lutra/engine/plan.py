@@ -20,8 +20,6 @@ def build(artifact: Artifact, builder: type[Builder]) -> Builder:
         ValueError: a unit is a network, taps are real numbers, or a number is beyond what the engine supports.
     """
     description = artifact.description
-    if not description.has_units:
-        raise ValueError("the model is made of residuals, which the compiled engine does not run: restore through torch")
     if not artifact.is_tables:
         raise ValueError("the model is a network: export its tables first")
     if description.tap_bits is None and any(

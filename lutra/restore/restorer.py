@@ -190,8 +190,7 @@ def _restorer(model: Artifact, device: str) -> Restorer:
 def _suits_engine(model: Artifact) -> bool:
     """Return whether a model is all tables, in fixed point."""
     real = model.description.tap_bits is None and any(name.endswith((".sampler", ".adarl")) for name in model.tensors)
-    runs = model.description.has_units or model.description.is_layered
-    return model.is_tables and not real and runs
+    return model.is_tables and not real
 
 
 def _engine_run(model: Artifact) -> Run:
@@ -241,4 +240,4 @@ def _why_torch(model: Artifact, device: str) -> str:
     if not engine.available():
         why = f"{_core.reason}; reinstall" if _core.broken else "reinstall"
         return f"restoring needs the compiled engine ({why} lutra where there is a C++ compiler) or torch"
-    return "the model is a network, samples real-valued taps or is made of layers, which needs torch"
+    return "the model is a network or samples real-valued taps, which needs torch"

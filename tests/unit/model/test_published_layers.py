@@ -24,6 +24,7 @@ from lutra.reference.interpreter import LutModel
 from tests.golden import cases
 
 Folder = Callable[[str], Path]
+CORNER = 160
 
 SETS: dict[str, tuple[str, int, str, int]] = {  # folder of tables -> family, scale, expected outputs, bytes
     "shiftlut/sr_x4_S": ("shiftlut", 4, "shiftlut/expected_sr_x4_S", 24_312),
@@ -63,7 +64,12 @@ def input_of(reference: Folder, name: str, path: Path) -> torch.Tensor:
 
 
 def assert_restores_as_published(model: LutModel, reference: Folder, name: str, path: Path) -> None:
-    found, expected = model.restore(input_of(reference, name, path)), planes(path)
+    """Of large images a corner, as the engine's tests have all of them."""
+    image, expected = input_of(reference, name, path), planes(path)
+    if image.shape[-1] > CORNER:
+        sure = (CORNER - model.description.radius) * model.description.scale
+        image, expected = image[..., :CORNER, :CORNER], expected[..., :sure, :sure]
+    found = model.restore(image)[..., : expected.shape[-2], : expected.shape[-1]]
     assert torch.equal(found.expand_as(expected), expected), path.name  # gray outputs may be stored as RGB
 
 
