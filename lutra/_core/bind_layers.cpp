@@ -65,6 +65,7 @@ Operation& LayerBuilder::start(Operation::Kind kind, const Sources* inputs, cons
     require(plan_.operations.size() < 1024, "plan: too many operations");
     Operation& operation = plan_.operations.emplace_back();
     operation.kind = kind;
+    operation.chain = chain_;
     operation.inputs = read(*inputs);
     if (adds) operation.adds = read(*adds);
     return operation;
@@ -106,6 +107,7 @@ void bind_layers(nb::module_& module) {
         .def(nb::init<int, bool>(), "scale"_a, "reflect"_a)
         .def("plane", &LayerBuilder::plane, "channels"_a, "low"_a, "high"_a)
         .def("layer", &LayerBuilder::layer, "low"_a, "denominator"_a, "divisor"_a, "shared"_a, "entries"_a)
+        .def("chain", &LayerBuilder::chain)
         .def("split", &LayerBuilder::split, "writes"_a, "offset"_a, "bits"_a, "inputs"_a)
         .def("sum", &LayerBuilder::sum, "layer"_a, "writes"_a, "low"_a, "high"_a, "inputs"_a, "adds"_a)
         .def("merge", &LayerBuilder::merge, "rotations"_a, "divisor"_a, "offset"_a, "inputs"_a, "adds"_a);

@@ -21,6 +21,8 @@ class LayerBuilder {
     int plane(int channels, int low, int high);
     int layer(int low, int denominator, int divisor, bool shared, const Entries& entries);
     void split(std::vector<int> writes, int offset, int bits, const Sources& inputs);
+    // Those after it, up to the next call, are a chain of their own; see Operation::chain.
+    void chain() { ++chain_; }
     void sum(int layer, int writes, int low, int high, const Sources& inputs, const Sources& adds);
     void merge(int rotations, int divisor, int offset, const Sources& inputs, const Sources& adds);
     LayerPlan take();
@@ -29,6 +31,7 @@ class LayerBuilder {
     Operation& start(Operation::Kind kind, const Sources* inputs, const Sources* adds);
 
     LayerPlan plan_;
+    int chain_ = 0;
 };
 
 }  // namespace lutra

@@ -144,7 +144,9 @@ class Finisher {
         const int distance = std::max(std::abs(source.row), std::abs(source.column));
         plane.margin = std::max(plane.margin, operation.margin + distance);
         plane.pad = std::max(plane.pad, std::abs(source.column));
-        plane.rows = std::max(plane.rows, operation.lag + reach(-source.row) - written(source.plane) + 1);
+        const bool together = plane.writer >= 0 && plan_.operations[plane.writer].chain == operation.chain;
+        const int before = operation.lag + reach(-source.row) - written(source.plane);
+        plane.rows = std::max(plane.rows, before + (together ? kRowsAtOnce : kBlockRows));
     }
 
     LayerPlan& plan_;
@@ -161,6 +163,8 @@ void LayerPlan::finish() {
                                                                            : is_byte(plane.low, plane.high)),
                 "a plane's channels or bounds out of range");
     Finisher finisher(*this);
+    for (std::size_t i = 1; i < operations.size(); ++i)
+        require(operations[i - 1].chain <= operations[i].chain, "chains out of order");
     for (int number = 0; number < static_cast<int>(operations.size()); ++number)
         finisher.check(operations[number], number);
     for (auto operation = operations.rbegin(); operation != operations.rend(); ++operation)

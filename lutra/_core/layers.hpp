@@ -14,6 +14,9 @@ inline constexpr int kMostChannels = 64;  // of a plane
 inline constexpr int kMostInputs = 1024;  // vectors added up by a layer
 inline constexpr int kMostIndices = 64;   // ... that packed forms share between all outputs
 
+inline constexpr int kRowsAtOnce = 4;  // of an operation, at most: a table that was loaded serves all of them
+inline constexpr int kBlockRows = 16;  // that a chain of operations writes before the next chain runs
+
 // How a layer's vectors are laid out for kernels, from the most general form to the fastest.
 // - plain: the entries themselves.
 // - words: bytes, summed in bytes as far as they cannot overflow, then in 16 bits.
@@ -83,6 +86,7 @@ struct Operation {
     std::vector<int> writes;     // split: high, low; sum: one
     int low = 0, high = 0;
     int divisor = 1, offset = 0, bits = 0, rotations = 1, upscale = 1;
+    int chain = 0;           // the operations of a chain run together: what they keep stays in a cache
     bool saturates = false;  // whether adding with saturation in bytes comes to the same
     bool adds_input = false;  // whether a sum adds plane 0
     int margin = 0;          // how far beyond the wanted pixels its result is needed

@@ -1,5 +1,9 @@
 // See layers_region.hpp, and region.cpp for how rows are kept. A plane's row holds all of its channels, for every channel
 // of the image.
+//
+// The rotations of a model are chains of operations that read one another's planes little: each chain runs a block of
+// rows before the next does, for one channel of the image, so that its planes and its tables stay in the second-level
+// cache. In a chain operations take turns after a few rows.
 #include "layers_region.hpp"
 
 #include <algorithm>
@@ -8,7 +12,6 @@ namespace lutra {
 namespace {
 
 constexpr int kSlack = 2 * kChunk;  // kernels work on whole chunks and look beyond them
-constexpr int kRowsUnwatched = 16;
 
 // An odd number of cache lines: the channels of a pixel share no set of a cache.
 std::ptrdiff_t row_stride(int size) { return ((size + 63) / 64 | 1) * 64; }
@@ -22,7 +25,7 @@ LayerWorkspace::LayerWorkspace(const LayerPlan& plan, int channels, int width)
       margin_((plan.planes[0].margin + kMaxReach + 64) / 64 * 64),
       stride_(row_stride(width + 2 * margin_ + kSlack)),
       out_stride_(row_stride((width + kSlack) * plan.scale)),
-      out_(static_cast<std::size_t>(out_stride_ * plan.scale * 4)),
+      out_(static_cast<std::size_t>(out_stride_ * plan.scale * 4 * kBlockRows)),
       scratch_(new LayerScratch()) {
     for (const LayerPlane& plane : plan.planes)
         planes_.emplace_back(static_cast<std::size_t>(stride_ * channels * plane.channels * plane.rows));
@@ -37,7 +40,7 @@ LayerWorkspace::Reading LayerWorkspace::reading(const Operation& operation) cons
                (found.lines[line].plane != source.plane || found.lines[line].row != source.row))
             ++line;
         if (line == static_cast<int>(found.lines.size())) found.lines.push_back({source.plane, source.row});
-        return Reading::Place{line, source.channel * stride_ + source.column};
+        return Place{line, static_cast<std::int32_t>(source.channel * stride_ + source.column)};
     };
     for (const Source& source : operation.inputs) found.inputs.push_back(place(source));
     for (const Source& source : operation.adds) found.adds.push_back(place(source));
@@ -58,12 +61,13 @@ void LayerWorkspace::extend(int plane, int row, int channel, Columns filled) con
     const int pad = plan_.planes[plane].pad, width = input_.width;
     if (pad == 0 || (filled.begin > 0 && filled.end < width)) return;
     std::uint8_t* pixel = line(plane, row, channel) - wanted_.left;
-    for (int i = 0; i < plan_.planes[plane].channels; ++i, pixel += stride_)
-        for (int beyond = 1; beyond <= pad; ++beyond) {
-            const int right = width - 1 + beyond;
-            if (filled.begin == 0) pixel[-beyond] = pixel[inside(-beyond, width, plan_.reflect)];
-            if (filled.end == width) pixel[right] = pixel[inside(right, width, plan_.reflect)];
-        }
+    const auto from = [&](int position) {
+        return plan_.reflect ? inside(position, width, true) : position < 0 ? 0 : width - 1;
+    };
+    for (int i = 0; i < plan_.planes[plane].channels; ++i, pixel += stride_) {
+        for (int left = -1; filled.begin == 0 && left >= -pad; --left) pixel[left] = pixel[from(left)];
+        for (int right = width; filled.end == width && right < width + pad; ++right) pixel[right] = pixel[from(right)];
+    }
 }
 
 void LayerWorkspace::read_row(int row) {
@@ -76,42 +80,61 @@ void LayerWorkspace::read_row(int row) {
     for (int channel = 0; channel < channels_; ++channel) extend(0, row, channel, range);
 }
 
-void LayerWorkspace::run(const Operation& operation, const Reading& reading, int row) {
+void LayerWorkspace::run(std::size_t number, int row, int rows, int channel) {
+    const Operation& operation = plan_.operations[number];
+    const Reading& reading = readings_[number];
+    const LayerKernels& kernels = kernels_->layers;
     const Columns range = columns(operation.margin);
-    const int first = range.begin - wanted_.left;
-    for (int channel = 0; channel < channels_; ++channel) {
-        lines_.clear();
+    const int first = range.begin - wanted_.left, count = range.end - range.begin;
+    lines_.clear();
+    for (int i = row; i < row + rows; ++i)
         for (const auto& [plane, offset] : reading.lines)
-            lines_.push_back(line(plane, inside(row + offset, input_.height, plan_.reflect), channel) + first);
-        const auto point = [&](const std::vector<Reading::Place>& places, std::vector<const std::uint8_t*>& pointers) {
-            pointers.clear();
-            for (const auto& [number, offset] : places) pointers.push_back(lines_[number] + offset);
-        };
-        point(reading.inputs, inputs_);
-        point(reading.adds, adds_);
-        std::uint8_t* out[kMostChannels] = {};
-        if (operation.kind == Operation::Kind::merge)
-            for (int i = 0; i < plan_.scale; ++i) out[i] = out_.data() + (i * 4 + channel) * out_stride_;
-        else if (operation.kind == Operation::Kind::split)
-            for (int i = 0; i < 2; ++i) out[i] = line(operation.writes[i], row, channel) + first;
-        else
-            for (int i = 0; i < plan_.planes[operation.writes[0]].channels; ++i)
-                out[i] = line(operation.writes[0], row, channel) + first + i * stride_;
-        call(operation, out, range.end - range.begin);
-        for (const int plane : operation.writes) extend(plane, row, channel, range);
+            lines_.push_back(line(plane, inside(i + offset, input_.height, plan_.reflect), channel) + first);
+    LayerCall call{&operation, nullptr, nullptr, reading.inputs.data(), reading.adds.data(), lines_.data(), nullptr,
+                   stride_, static_cast<int>(reading.lines.size()), 0, 0, rows, count, scratch_.get()};
+    std::uint8_t* out[kRowsAtOnce];
+    call.out = out;
+    for (int i = 0; i < rows; ++i)
+        out[i] = operation.writes.empty() ? output_line(row + i, channel)
+                                          : line(operation.writes[0], row + i, channel) + first;
+    if (operation.kind == Operation::Kind::merge) {
+        call.stride = 4 * out_stride_;
+        return kernels.merge(call);
     }
+    if (operation.kind == Operation::Kind::split) {
+        for (int i = 0; i < rows; ++i)
+            kernels.split(operation, call.input(i, 0), count, out[i], line(operation.writes[1], row + i, channel) + first);
+    } else {
+        call.outputs = plan_.planes[operation.writes[0]].channels;
+        call.add_count = static_cast<int>(reading.adds.size()) / call.outputs;
+        if (operation.layer >= 0) call.layer = &plan_.layers[operation.layer];
+        if (operation.layer >= 0) call.packed = &plan_.packed[operation.layer];
+        kernels.sum(call);
+    }
+    for (const int plane : operation.writes)
+        for (int i = 0; i < rows; ++i) extend(plane, row + i, channel, range);
 }
 
-void LayerWorkspace::call(const Operation& operation, std::uint8_t* const* out, int count) {
-    const LayerKernels& kernels = kernels_->layers;
-    if (operation.kind == Operation::Kind::split) return kernels.split(operation, inputs_[0], count, out);
-    if (operation.kind == Operation::Kind::merge)
-        return kernels.merge({&operation, inputs_.data(), adds_.data(), out, count});
-    const bool any = operation.layer >= 0;
-    const int outputs = plan_.planes[operation.writes[0]].channels;
-    kernels.sum({&operation, any ? &plan_.layers[operation.layer] : nullptr,
-                 any ? &plan_.packed[operation.layer] : nullptr, inputs_.data(), adds_.data(), out, outputs,
-                 static_cast<int>(adds_.size()) / outputs, count, scratch_.get()});
+std::uint8_t* LayerWorkspace::output_line(int row, int channel) const {
+    return out_.data() + (row % kBlockRows * plan_.scale * 4 + channel) * out_stride_;
+}
+
+std::pair<int, int> LayerWorkspace::needed(int row, int rows, int margin) const {
+    const int top = std::max({row, 0, wanted_.top - margin});
+    return {top, std::min({row + rows, input_.height, wanted_.bottom + margin}) - top};
+}
+
+std::size_t LayerWorkspace::run_chain(std::size_t first, int row, int channel) {
+    const int chain = plan_.operations[first].chain;
+    std::size_t end = first;
+    while (end < readings_.size() && plan_.operations[end].chain == chain) ++end;
+    for (int i = 0; i < kBlockRows; i += kRowsAtOnce)
+        for (std::size_t number = first; number < end; ++number) {
+            const Operation& operation = plan_.operations[number];
+            const auto [top, rows] = needed(row + i - operation.lag, kRowsAtOnce, operation.margin);
+            if (rows > 0) run(number, top, rows, channel);
+        }
+    return end;
 }
 
 void LayerWorkspace::write_rows(int row) {
@@ -119,7 +142,7 @@ void LayerWorkspace::write_rows(int row) {
     for (int i = 0; i < scale; ++i) {
         const std::uint8_t* rows[4] = {};
         for (int channel = 0; channel < channels_; ++channel)
-            rows[channel] = out_.data() + (i * 4 + channel) * out_stride_;
+            rows[channel] = output_line(row, channel) + i * 4 * out_stride_;
         const std::ptrdiff_t first =
             (static_cast<std::ptrdiff_t>(row) * scale + i) * output_.width + std::ptrdiff_t{wanted_.left} * scale;
         kernels_->join_line(rows, channels_, (wanted_.right - wanted_.left) * scale, output_.data + first * channels_);
@@ -132,20 +155,17 @@ void LayerWorkspace::restore(const Kernels& kernels, const Image& input, const I
     input_ = input;
     output_ = output;
     wanted_ = wanted;
-    const auto needed = [&](int row, int margin) {
-        return row >= std::max(0, wanted.top - margin) && row < std::min(input.height, wanted.bottom + margin);
-    };
-    const Operation& last = plan_.operations.back();
-    const int end = wanted.bottom + last.lag;
-    const int begin = std::max(0, wanted.top - plan_.planes[0].margin);
-    for (int row = begin; row < end; ++row) {
-        if ((row - begin) % kRowsUnwatched == 0 && watch.over()) return;
-        if (needed(row, plan_.planes[0].margin)) read_row(row);
-        for (std::size_t i = 0; i < readings_.size(); ++i) {
-            const Operation& operation = plan_.operations[i];
-            if (needed(row - operation.lag, operation.margin)) run(operation, readings_[i], row - operation.lag);
-        }
-        if (needed(row - last.lag, 0)) write_rows(row - last.lag);
+    const int lag = plan_.operations.back().lag;
+    for (int row = std::max(0, wanted.top - plan_.planes[0].margin); row < wanted.bottom + lag; row += kBlockRows) {
+        const auto [read, reads] = needed(row, kBlockRows, plan_.planes[0].margin);
+        for (int i = 0; i < reads; ++i) read_row(read + i);
+        for (int channel = 0; channel < channels_; ++channel)
+            for (std::size_t number = 0; number < readings_.size();) {
+                if (watch.over()) return;
+                number = run_chain(number, row, channel);
+            }
+        const auto [written, writes] = needed(row - lag, kBlockRows, 0);
+        for (int i = 0; i < writes; ++i) write_rows(written + i);
     }
 }
 

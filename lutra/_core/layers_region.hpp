@@ -2,6 +2,7 @@
 #pragma once
 
 #include <utility>
+#include <vector>
 
 #include "program.hpp"
 
@@ -18,14 +19,10 @@ class LayerWorkspace final : public Worker {
     struct Columns {
         int begin, end;
     };
-    // Where the sources of an operation lie, in lines of planes that it reads.
+    // Where the sources of an operation lie.
     struct Reading {
         struct Line {
             int plane, row;
-        };
-        struct Place {
-            int line;
-            std::ptrdiff_t offset;
         };
         std::vector<Line> lines;
         std::vector<Place> inputs, adds;
@@ -35,10 +32,14 @@ class LayerWorkspace final : public Worker {
     Columns columns(int margin) const;
     std::uint8_t* line(int plane, int row, int channel) const;  // at the wanted rectangle's first column
     void read_row(int row);
-    void run(const Operation& operation, const Reading& reading, int row);
-    void call(const Operation& operation, std::uint8_t* const* out, int count);
+    // Runs the rows of a block, from `row` on, of an operation and those of its chain that follow; returns the next.
+    std::size_t run_chain(std::size_t first, int row, int channel);
+    void run(std::size_t number, int row, int rows, int channel);
     void extend(int plane, int row, int channel, Columns filled) const;
     void write_rows(int row);
+    // The rows of `row` .. `row` + `rows` - 1 that are needed, with a margin around the wanted rectangle.
+    std::pair<int, int> needed(int row, int rows, int margin) const;
+    std::uint8_t* output_line(int row, int channel) const;
 
     const LayerPlan& plan_;
     int channels_, width_, margin_;
@@ -47,7 +48,6 @@ class LayerWorkspace final : public Worker {
     AlignedArray<std::uint8_t> out_;
     std::vector<Reading> readings_;
     std::vector<const std::uint8_t*> lines_;
-    std::vector<const std::uint8_t*> inputs_, adds_;
     std::unique_ptr<LayerScratch> scratch_;
     const Kernels* kernels_ = nullptr;
     Image input_{}, output_{};

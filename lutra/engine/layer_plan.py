@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,16 +58,22 @@ class View:
 class _Planner:
     """Writes the operations of a description, step by step.
 
-    `views` holds the views of each plane, one for each rotation; they are equal where rotating changes nothing.
+    views: those of each plane, one for each rotation; they are equal where rotating changes nothing.
+    chains: what writes the operations, by the first rotation that needs them.
     """
 
     def __init__(self, artifact: Artifact, plan: LayerBuilder, rotations: int) -> None:
         self.artifact, self.plan = artifact, plan
+        self.chains: list[list[Callable[[], None]]] = [[] for _ in range(rotations)]
         self.views = {INPUT: [View(0, ((0, 0),), (0, 255))] * rotations}
 
     def new(self, channels: int, bounds: Bounds) -> View:
         """Return a new plane of the core."""
         return View(self.plan.plane(channels, *bounds), ((0, 0),) * channels, bounds)
+
+    def write(self, rotation: int, operation: Callable[..., None], *arguments: object) -> None:
+        """Keep an operation for the chain of a rotation, the first that needs it."""
+        self.chains[rotation].append(partial(operation, *arguments))
 
     def still(self, name: str) -> list[View]:
         """Return the views of a plane, after copying what is moved.
@@ -75,19 +81,13 @@ class _Planner:
         Beyond the border a moved channel continues by its own values, so that it cannot be moved once more in place.
         """
         copies: dict[View, View] = {}
-        for view in self.views[name]:
-            if view not in copies and view.is_still:
-                copies[view] = view
-            elif view not in copies:
-                copies[view] = self.new(len(view.offsets), view.bounds)
-                channels = range(len(view.offsets))
-                self.plan.sum(
-                    -1,
-                    copies[view].plane,
-                    *view.bounds,
-                    _array([]),
-                    _array(view.source(channel) for channel in channels),
-                )
+        for rotation, view in enumerate(self.views[name]):
+            if view in copies:
+                continue
+            copies[view] = view if view.is_still else self.new(len(view.offsets), view.bounds)
+            if not view.is_still:
+                moved = _array(view.source(channel) for channel in range(len(view.offsets)))
+                self.write(rotation, self.plan.sum, -1, copies[view].plane, *view.bounds, _array([]), moved)
         self.views[name] = [copies[view] for view in self.views[name]]
         return self.views[name]
 
@@ -95,11 +95,11 @@ class _Planner:
         """Write a split, once for each view of what it reads."""
         made: dict[View, tuple[View, View]] = {}
         high, low = (self.artifact.description.planes[name].bounds for name in step.writes)
-        for view in self.views[step.reads]:
+        for rotation, view in enumerate(self.views[step.reads]):
             if view not in made:
                 made[view] = self.new(1, high), self.new(1, low)
                 writes = [written.plane for written in made[view]]
-                self.plan.split(writes, step.offset, step.bits, _array([view.source(0)]))
+                self.write(rotation, self.plan.split, writes, step.offset, step.bits, _array([view.source(0)]))
         for number, name in enumerate(step.writes):
             self.views[name] = [made[view][number] for view in self.views[step.reads]]
 
@@ -122,7 +122,8 @@ class _Planner:
             key = (*inputs, *adds)
             if key not in made:
                 made[key] = self.new(step.channels, step.bounds)
-                self.plan.sum(layer, made[key].plane, *step.bounds, _array(inputs), _array(adds))
+                written = made[key].plane
+                self.write(rotation, self.plan.sum, layer, written, *step.bounds, _array(inputs), _array(adds))
             views.append(made[key])
         self.views[step.writes] = views
 
@@ -150,7 +151,11 @@ class _Planner:
         return [views[rotation].source(channel, tap) for channel in channels for tap in taps]
 
     def merge(self, step: Merge) -> None:
-        """Write the merge."""
+        """Write the chains of all rotations, and the merge."""
+        for chain in self.chains:
+            for write in chain:
+                write()
+            self.plan.chain()
         inputs = [
             view.source(channel)
             for rotation, view in enumerate(self.views[step.reads])

@@ -73,7 +73,7 @@ struct Avx2Bytes {
 };
 
 template <class Simd>
-void run_sum_avx2(const SumCall& call) {
+void run_sum_avx2(const LayerCall& call) {
     if (!call.layer || call.packed->form == Form::plain) return run_sum_plain<Simd>(call);
     (call.packed->narrow ? run_words<Avx2Bytes, true> : run_words<Avx2Bytes, false>)(call);
 }

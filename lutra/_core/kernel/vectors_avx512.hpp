@@ -85,35 +85,37 @@ struct DigitFinish {
 // A layer in the form of digits: both digits are looked up and summed in bytes, for several vectors of pixels, so that
 // a table is loaded once for all of them.
 struct DigitCall {
-    const SumCall& call;
+    const LayerCall& call;
     DigitFinish finish;
-    const std::uint8_t* indices;  // of a span, term by term, where all outputs share them
 };
 
-// The indices of a span: of one input, or of several inputs of a few bits side by side.
+// The indices of a span of every row: of one input, or of several inputs of a few bits side by side.
 template <int vectors>
-void digit_indices(const SumCall& call, int x, std::uint8_t* indices) {
+void gather_indices(const LayerCall& call, int x) {
     const Packed& packed = *call.packed;
-    for (int term = 0, first = 0; term < packed.terms; ++term, first += packed.combined)
-        for (int i = 0; i < vectors; ++i, indices += 64) {
-            __m512i index = _mm512_loadu_si512(call.inputs[first] + x + i * 64);
-            for (int next = 1; next < packed.combined && first + next < call.layer->inputs; ++next) {
-                const __m512i more = _mm512_loadu_si512(call.inputs[first + next] + x + i * 64);
-                index = _mm512_or_si512(index, _mm512_sll_epi16(more, _mm_cvtsi32_si128(next * packed.bits)));
+    std::uint8_t* indices = call.scratch->indices;
+    for (int row = 0; row < call.rows; ++row)
+        for (int term = 0, first = 0; term < packed.terms; ++term, first += packed.combined)
+            for (int i = 0; i < vectors; ++i, indices += 64) {
+                __m512i index = _mm512_loadu_si512(call.input(row, first) + x + i * 64);
+                for (int next = 1; next < packed.combined && first + next < call.layer->inputs; ++next) {
+                    const __m512i more = _mm512_loadu_si512(call.input(row, first + next) + x + i * 64);
+                    index = _mm512_or_si512(index, _mm512_sll_epi16(more, _mm_cvtsi32_si128(next * packed.bits)));
+                }
+                _mm512_store_si512(indices, index);
             }
-            _mm512_store_si512(indices, index);
-        }
 }
 
-// One output of a span.
-template <bool odd, bool shared, int... i>
-void digits_span(const DigitCall& digits, int output, int x, std::integer_sequence<int, i...>) {
+// One output of a span of a row.
+template <bool odd, bool gathered, int... i>
+void digits_span(const DigitCall& digits, int row, int output, int x, std::integer_sequence<int, i...>) {
     constexpr int vectors = sizeof...(i);
-    const SumCall& call = digits.call;
+    const LayerCall& call = digits.call;
     const Packed& packed = *call.packed;
     const int terms = packed.terms;
-    const std::uint8_t* indices = digits.indices;
-    const std::uint8_t* const* inputs = call.inputs + output * terms;
+    const std::uint8_t* indices = call.scratch->indices + row * terms * vectors * 64;
+    const std::uint8_t* const* lines = call.lines + row * call.line_count;
+    const Place* inputs = call.inputs + (call.layer->shared ? 0 : output * terms);
     const std::uint8_t* tables = packed.tables.data() + output * terms * 2 * kLevels;
     __m512i quotient[vectors], remainder[vectors];
     ((quotient[i] = _mm512_set1_epi8(static_cast<char>(packed.outputs[output].whole))), ...);
@@ -121,7 +123,8 @@ void digits_span(const DigitCall& digits, int output, int x, std::integer_sequen
     for (int term = 0; term < terms; ++term, tables += 2 * kLevels) {
         const __m512i high = in_register(_mm512_load_si512(tables));
         const __m512i low = in_register(_mm512_load_si512(tables + kLevels));
-        const std::uint8_t* from = shared ? indices + term * vectors * 64 : inputs[term] + x;
+        const std::uint8_t* from =
+            gathered ? indices + term * vectors * 64 : lines[inputs[term].line] + inputs[term].offset + x;
         const auto add = [&](int number) __attribute__((always_inline)) {
             const __m512i at = in_register(_mm512_loadu_si512(from + number * 64));
             quotient[number] = _mm512_add_epi8(quotient[number], _mm512_permutexvar_epi8(at, high));
@@ -130,29 +133,34 @@ void digits_span(const DigitCall& digits, int output, int x, std::integer_sequen
         (add(i), ...);
     }
     ((quotient[i] = digits.finish.rounded<odd>(quotient[i], remainder[i])), ...);
-    const std::uint8_t* const* adds = call.adds + output * call.add_count;
-    for (int add = 0; add < call.add_count; ++add)
-        ((quotient[i] = _mm512_adds_epi8(quotient[i], _mm512_loadu_si512(adds[add] + x + i * 64))), ...);
-    std::uint8_t* out = call.out[output] + x;
+    for (int add = output * call.add_count; add < (output + 1) * call.add_count; ++add) {
+        const std::uint8_t* pixels = call.add(row, add) + x;
+        ((quotient[i] = _mm512_adds_epi8(quotient[i], _mm512_loadu_si512(pixels + i * 64))), ...);
+    }
+    std::uint8_t* out = call.written(row, output) + x;
     (_mm512_storeu_si512(out + i * 64, digits.finish.clipped(quotient[i])), ...);
 }
 
-template <bool odd, bool shared>
-void run_digits(const SumCall& call) {
-    const DigitCall digits{call, {*call.packed, *call.operation}, call.scratch->indices};
+template <bool odd, bool gathered>
+void run_digits(const LayerCall& call) {
+    const DigitCall digits{call, {*call.packed, *call.operation}};
     in_spans<Avx512Bytes>(call.count, [&](auto vectors, int x) {
-        if (shared) digit_indices<vectors>(call, x, call.scratch->indices);
+        if (gathered) gather_indices<vectors>(call, x);
         for (int output = 0; output < call.outputs; ++output)
-            digits_span<odd, shared>(digits, output, x, std::make_integer_sequence<int, vectors>());
+            for (int row = 0; row < call.rows; ++row)
+                digits_span<odd, gathered>(digits, row, output, x, std::make_integer_sequence<int, vectors>());
     });
 }
 
 template <class Simd>
-void run_sum_avx512(const SumCall& call) {
+void run_sum_avx512(const LayerCall& call) {
     if (!call.layer || call.packed->form == Form::plain) return run_sum_plain<Simd>(call);
     if (call.packed->form == Form::words) return run_words<Avx512Bytes, false>(call);
     const bool odd = call.packed->shift < 1;
-    if (call.layer->shared)
+    // Loads that cross cache lines are slow: what all outputs read is copied first.
+    bool gathered = call.packed->combined > 1;
+    for (int i = 0; call.layer->shared && i < call.layer->inputs; ++i) gathered |= call.inputs[i].offset % 64 != 0;
+    if (gathered)
         (odd ? run_digits<true, true> : run_digits<false, true>)(call);
     else
         (odd ? run_digits<true, false> : run_digits<false, false>)(call);

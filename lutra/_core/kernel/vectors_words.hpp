@@ -85,7 +85,7 @@ struct WordDivision {
 
 // One output of a span: quotients of even and odd pixels, the planes added, clipped.
 template <class Simd>
-void finish_words(const SumCall& call, int output, int x, typename Simd::Signed even, typename Simd::Signed odd) {
+void finish_words(const LayerCall& call, int row, int output, int x, typename Simd::Signed even, typename Simd::Signed odd) {
     using Bytes = typename Simd::Bytes;
     using Words = typename Simd::Words;
     using Signed = typename Simd::Signed;
@@ -93,57 +93,59 @@ void finish_words(const SumCall& call, int output, int x, typename Simd::Signed 
     const auto joined = [](Signed low, Signed high) {
         return reinterpret_cast<Bytes>((reinterpret_cast<Words>(low) & 255) | reinterpret_cast<Words>(high) << 8);
     };
-    const std::uint8_t* const* adds = call.adds + output * call.add_count;
+    const int adds = output * call.add_count, end = adds + call.add_count;
+    std::uint8_t* out = call.written(row, output) + x;
     if (call.packed->fits && operation.saturates) {
         Bytes result = joined(even, odd);
-        for (int add = 0; add < call.add_count; ++add) result = Simd::add_saturated(result, Simd::load(adds[add] + x));
-        Simd::store(call.out[output] + x, Simd::clip(result, operation.low, operation.high));
+        for (int add = adds; add < end; ++add)
+            result = Simd::add_saturated(result, Simd::load(call.add(row, add) + x));
+        Simd::store(out, Simd::clip(result, operation.low, operation.high));
         return;
     }
-    for (int add = 0; add < call.add_count; ++add) {
-        const auto pixels = reinterpret_cast<Signed>(Simd::load(adds[add] + x));
+    for (int add = adds; add < end; ++add) {
+        const auto pixels = reinterpret_cast<Signed>(Simd::load(call.add(row, add) + x));
         even += reinterpret_cast<Signed>(reinterpret_cast<Words>(pixels) << 8) >> 8;
         odd += pixels >> 8;
     }
     const auto low = static_cast<std::int16_t>(operation.low), high = static_cast<std::int16_t>(operation.high);
-    Simd::store(call.out[output] + x, joined(Simd::clip(even, low, high), Simd::clip(odd, low, high)));
+    Simd::store(out, joined(Simd::clip(even, low, high), Simd::clip(odd, low, high)));
 }
 
 template <class Simd, bool narrow, bool shared, int... i>
-void words_span(const SumCall& call, int output, int x, std::integer_sequence<int, i...>) {
+void words_span(const LayerCall& call, int row, int output, int x, std::integer_sequence<int, i...>) {
     using Words = typename Simd::Words;
     constexpr int vectors = sizeof...(i);
     const Packed& packed = *call.packed;
     const Packed::Output& form = packed.outputs[output];
-    const std::uint8_t* const* inputs = call.inputs + output * packed.terms;
     const auto index = [&](int term, int number) __attribute__((always_inline)) {
         if constexpr (shared) return Simd::prepared(call.scratch->indices, term * vectors + number);
-        else return Simd::index(inputs[term] + x + number * Simd::kBytes);
+        else return Simd::index(call.input(row, output * packed.terms + term) + x + number * Simd::kBytes);
     };
     Words all[2][vectors] = {}, odd[2][vectors] = {};
     add_groups<Simd, narrow, i...>(form.high, packed.tables.data(), index, all[0], odd[0]);
     add_groups<Simd, narrow, i...>(form.fractions, packed.tables.data(), index, all[1], odd[1]);
     const WordDivision<Simd> divide(*call.layer, packed, form);
-    (finish_words<Simd>(call, output, x + i * Simd::kBytes,
+    (finish_words<Simd>(call, row, output, x + i * Simd::kBytes,
                         divide(all[0][i] - (odd[0][i] << 8), all[1][i] - (odd[1][i] << 8)),
                         divide(odd[0][i], odd[1][i])),
      ...);
 }
 
 template <class Simd, bool narrow, bool shared>
-void run_words(const SumCall& call) {
+void words_row(const LayerCall& call, int row) {
     in_spans<Simd>(call.count, [&](auto vectors, int x) {
         for (int term = 0; shared && term < call.packed->terms; ++term)
             for (int i = 0; i < vectors; ++i)
-                Simd::prepare(call.inputs[term] + x + i * Simd::kBytes, call.scratch->indices, term * vectors + i);
+                Simd::prepare(call.input(row, term) + x + i * Simd::kBytes, call.scratch->indices, term * vectors + i);
         for (int output = 0; output < call.outputs; ++output)
-            words_span<Simd, narrow, shared>(call, output, x, std::make_integer_sequence<int, vectors>());
+            words_span<Simd, narrow, shared>(call, row, output, x, std::make_integer_sequence<int, vectors>());
     });
 }
 
 template <class Simd, bool narrow>
-void run_words(const SumCall& call) {
-    (call.layer->shared ? run_words<Simd, narrow, true> : run_words<Simd, narrow, false>)(call);
+void run_words(const LayerCall& call) {
+    const auto run = call.layer->shared ? words_row<Simd, narrow, true> : words_row<Simd, narrow, false>;
+    for (int row = 0; row < call.rows; ++row) run(call, row);
 }
 
 }  // namespace lutra
