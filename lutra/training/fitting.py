@@ -259,17 +259,12 @@ def _groups(model: LutModel, rate: float) -> list[dict[str, Any]]:
     """Return Adam's groups: tables and vectors learn in levels, all else in units of the full range, at one rate."""
     tables = [unit.function for unit in model.lut_units() if isinstance(unit.function, Table)]
     vectors = [function for function in model.functions_by_name().values() if not isinstance(function, Scales)]
-    of: dict[int, str] = {}
-    for kind, functions in (("tables", tables), ("vectors", vectors)):
-        of |= {id(parameter): kind for function in functions for parameter in function.parameters()}
-    settings = {
-        "tables": {"lr": rate * LEVELS},
-        "vectors": {"lr": rate * LEVELS, "betas": VECTORS},
-        "rest": {"lr": rate},
-    }
+    in_tables, in_vectors = ({id(p) for one in functions for p in one.parameters()} for functions in (tables, vectors))
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups: list[dict[str, Any]] = [
-        own | {"params": [one for one in trained if of.get(id(one), "rest") == kind]} for kind, own in settings.items()
+        {"params": [p for p in trained if id(p) in in_tables], "lr": rate * LEVELS},
+        {"params": [p for p in trained if id(p) in in_vectors], "lr": rate * LEVELS, "betas": VECTORS},
+        {"params": [p for p in trained if id(p) not in in_tables | in_vectors], "lr": rate},
     ]
     return [group for group in groups if group["params"]]
 

@@ -12,9 +12,9 @@ from lutra.model.layouts import DenseLayout, Layout
 from lutra.reference.build import untrained
 from lutra.reference.convert import to_artifact
 from lutra.reference.interpreter import LutModel
-from lutra.training import multigrid, vectors
+from lutra.training import multigrid
 from lutra.training.extremes import keep_extremes
-from lutra.training.tabulate import to_tables
+from lutra.training.tabulate import started, to_tables
 
 
 def new_tables(
@@ -42,7 +42,7 @@ def new_tables(
     """
     network = NetworkSpec("plain", width=1, depth=0, bound="clamp", linear=True)
     model = untrained(families.describe(family, scale, options), network)
-    return multigrid.with_grids(vectors.start(to_tables(model, layout or DenseLayout(4))), coarse)
+    return multigrid.with_grids(started(to_tables(model, layout or DenseLayout(4))), coarse)
 
 
 def save(path: str | Path, model: LutModel, task: str = "sr", options: Mapping[str, Any] | None = None) -> None:

@@ -37,8 +37,7 @@ def _exported(trained: Artifact, table: TableParams) -> Artifact:
     if not trained.has_networks and not trained.description.is_layered:
         return trained
     from lutra.reference.convert import from_artifact, to_artifact  # imports torch, which tables do without
-    from lutra.training.tabulate import to_tables
-    from lutra.training.vectors import stored
+    from lutra.training.tabulate import stored, to_tables
 
     model = stored(to_tables(from_artifact(trained), table.layout()), table.depthwise, table.pointwise)
     return to_artifact(model, task=trained.task, options=trained.options)

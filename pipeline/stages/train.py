@@ -7,10 +7,10 @@ import sys
 from lutra.model import families
 from lutra.reference.build import untrained
 from lutra.reference.interpreter import LutModel
-from lutra.training import checkpoint, least_squares, multigrid, vectors
+from lutra.training import checkpoint, least_squares, multigrid
 from lutra.training.checkpoint import Kept
 from lutra.training.pairs import Stacked
-from lutra.training.tabulate import through_tables, to_networks, to_tables
+from lutra.training.tabulate import started, through_tables, to_networks, to_tables
 from pipeline import tracking
 from pipeline.data.packed import PackedImages
 from pipeline.running.job import Job
@@ -25,7 +25,7 @@ def run(job: Job) -> None:
     """
     block = job.block
     description = families.describe(block.family, job.task_params.protocol().scale, block.model.model_dump())
-    model = vectors.start(untrained(description, block.network_spec(), block.train.seed))
+    model = started(untrained(description, block.network_spec(), block.train.seed))
     if description.is_layered:
         model = multigrid.with_grids(model, block.train.coarse)
     elif block.train.makes_tables:
