@@ -177,14 +177,14 @@ void LayerPlan::finish() {
 void LayerPlan::pack_layers(Form best) {
     packed.clear();
     for (int number = 0; number < static_cast<int>(layers.size()); ++number) {
-        // Digits are added to planes in bytes, and only the plain form adds the input.
         Form most = best;
+        bool saturates = true;
         for (const Operation& operation : operations) {
             if (operation.layer != number) continue;
-            if (!operation.saturates) most = std::min(most, Form::words);
-            if (operation.adds_input) most = Form::plain;
+            saturates = saturates && operation.saturates;
+            if (operation.adds_input) most = Form::plain;  // which alone reads bytes without a sign
         }
-        packed.push_back(pack(layers[number], most));
+        packed.push_back(pack(layers[number], most, saturates));
     }
 }
 
