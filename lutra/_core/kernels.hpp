@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ensemble.hpp"
+#include "sums_kernels.hpp"
 #include "layers.hpp"
 
 namespace lutra {
@@ -92,6 +93,7 @@ struct Kernels {
     void (*split_line)(const std::uint8_t* pixels, int channels, int count, std::uint8_t* const* planes);
     void (*join_line)(const std::uint8_t* const* planes, int channels, int count, std::uint8_t* pixels);
     const EnsembleKernels<float>* ensemble;  // for training
+    const SumsKernels* sums;                 // likewise
     LayerKernels layers;
 };
 

@@ -11,6 +11,7 @@
 
 #include "bind.hpp"
 #include "bind_layers.hpp"
+#include "bind_residuals.hpp"
 #include "engine.hpp"
 #include "layers_region.hpp"
 #include "region.hpp"
@@ -158,6 +159,7 @@ NB_MODULE(_lutra, module) {
     module.doc() = "The compiled core of lutra.engine";
     module.attr("sources") = LUTRA_SOURCES;  // SHA-256 of what it was built from
     lutra::bind_layers(module);
+    lutra::bind_residuals(module);
     nb::class_<Builder>(module, "Builder")
         .def(nb::init<int, int, bool, int, int>(), "planes"_a, "scale"_a, "reflect"_a, "rounding"_a, "tap_bits"_a)
         .def("step", &Builder::step, "writes"_a, "divisor"_a, "offset"_a, "upscale"_a, "rotations"_a)
@@ -177,10 +179,17 @@ NB_MODULE(_lutra, module) {
                 new (engine) lutra::Engine(std::make_unique<lutra::LayerProgram>(builder.take()), level);
             },
             "builder"_a, "level"_a = "")
+        .def(
+            "__init__",
+            [](lutra::Engine* engine, lutra::ResidualBuilder& builder, const std::string& level) {
+                new (engine) lutra::Engine(std::make_unique<lutra::ResidualProgram>(builder.take()), level);
+            },
+            "builder"_a, "level"_a = "")
         .def_prop_ro("level", &lutra::Engine::level)
         .def_prop_ro("scale", &lutra::Engine::scale)
         .def("restore", &restore, "input"_a.noconvert(), "output"_a.noconvert(), "threads"_a);
     module.def("levels", &lutra::levels);
     lutra::bind_ensemble(module);
+    lutra::bind_sums(module);
     lutra::bind_patches(module);
 }

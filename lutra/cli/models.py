@@ -53,7 +53,7 @@ def import_(
             help="All files of one model's tables, the folder that holds them, or the .safetensors file of its network."
         ),
     ],
-    family: Annotated[str, typer.Option(help="The family: srlut, mulut, spflut, autolut, shiftlut or tinylut.")],
+    family: Annotated[str, typer.Option(help="The family: srlut, mulut, spflut, autolut, shiftlut, tinylut or hklut.")],
     scale: Annotated[int, typer.Option(help="The upscaling factor, 1 to 4.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")],
     task: Annotated[
@@ -149,6 +149,10 @@ def _units(loaded: Artifact) -> Table:
         inputs = loaded.description.form(step).inputs
         kind = _layer_layout(loaded.functions[layer.name])
         table.add_row(layer.name, taps, kind, f"{inputs} inputs", str(step.channels), number)
+    for residual, direct in loaded.description.direct_tables():
+        taps = f"{direct.bits} bits, {len(direct.taps)}"
+        numbers = (residual.entries(direct), residual.upscale**2, loaded.bytes_of(direct.name))
+        table.add_row(direct.name, taps, "direct", *map(str, numbers))
     others = sum(array.nbytes for name, array in loaded.tensors.items() if name.endswith((".sampler", ".adarl")))
     if others:
         table.add_row("samplers, AdaRL", "", "float32", "", "", str(others))

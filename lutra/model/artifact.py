@@ -22,7 +22,7 @@ from lutra.model.forms import Form, Function, check_forms
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout, layout_from_json
 from lutra.model.parsing import description_from_json
 from lutra.model.tasks import TASKS, Planes
-from lutra.model.vectors import MOST_SCALE, Scaling, VectorLayout, function_of_layer_from_json, scaled
+from lutra.model.vectors import MOST_SCALE, Direct, Scaling, VectorLayout, function_of_layer_from_json, scaled
 
 FORMAT = 1
 
@@ -121,7 +121,7 @@ class Artifact:
         return sum(array.nbytes for tensor, array in self.tensors.items() if tensor in {f"{name}.{p}" for p in parts})
 
 
-_PARTS = ("dense", "diagonal", "coarse", "vectors", "scales")
+_PARTS = ("dense", "diagonal", "coarse", "vectors", "scales", "direct")
 """The arrays that hold a table, vectors or scales."""
 
 
@@ -223,7 +223,7 @@ def fields_of(header: Any) -> dict[str, Any]:
 
 
 def _function_to_json(function: Function) -> dict[str, Any]:
-    layer = isinstance(function, VectorLayout | Scaling)
+    layer = isinstance(function, VectorLayout | Scaling | Direct)
     return {"network" if isinstance(function, NetworkSpec) else "layer" if layer else "table": function.to_json()}
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from reprlib import repr as shown  # short, and on one line, whatever a file holds
+from typing import get_args
 
 from lutra.model.steps import (
     INPUT,
     LAYER_KINDS,
     MOST_CHANNELS,
     MOST_DIVISOR,
+    MOST_ENTRIES,
     MOST_LEVELS,
     MOST_PLANES,
     MOST_REACH,
@@ -19,13 +22,16 @@ from lutra.model.steps import (
     MOST_UNITS,
     OUTPUT,
     AnyStep,
+    BitsOfPixel,
     Bounds,
     ChannelTaps,
     Layer,
     LayerStep,
     Merge,
     Offset,
+    Padding,
     Plane,
+    Residual,
     Shift,
     Split,
     Step,
@@ -49,14 +55,18 @@ def checked_planes(scale: int, steps: Sequence[AnyStep]) -> dict[str, Plane]:
         raise ValueError(f"model description: found {len(steps)} steps, expected 1..{MOST_STEPS}")
     planes = {INPUT: Plane()}
     names: set[str] = set()
-    layered = isinstance(steps[-1], Merge)
+    kind = _kind(steps[-1])
     for number, step in enumerate(steps, 1):
         where, last = f"model description, step {number}", number == len(steps)
-        if isinstance(step, Step) == layered or isinstance(step, Merge) != (last and layered):
-            raise ValueError(f"{where}: expected steps of units alone, or steps of layers and one merge, the last")
+        if _kind(step) != kind or isinstance(step, Merge) != (last and kind == "layers"):
+            wanted = "steps of units alone, residuals alone, or steps of layers and one merge, the last"
+            raise ValueError(f"{where}: expected {wanted}")
         if isinstance(step, Step):
             written = _units_planes(step, where, scale if last else 1, planes)
             _take_names([unit.name for unit in step.units], "units", names, where)
+        elif isinstance(step, Residual):
+            written = _residual_plane(step, where, list(planes)[-1])
+            _take_names([table.name for table in step.tables], "tables", names, where)
         else:
             written = _layers_planes(step, where, scale, planes)
             if isinstance(step, Sum) and step.layer:
@@ -65,9 +75,40 @@ def checked_planes(scale: int, steps: Sequence[AnyStep]) -> dict[str, Plane]:
         planes |= written
     if len(planes) > MOST_PLANES:
         raise ValueError(f"model description: found {len(planes)} planes, expected at most {MOST_PLANES}")
-    if isinstance(steps[-1], Step) and steps[-1].writes != (OUTPUT,):
-        raise ValueError("model description: the last step must write 'output' alone")
+    _check_end(scale, steps)
     return planes
+
+
+def _check_end(scale: int, steps: Sequence[AnyStep]) -> None:
+    """Check what the last step writes, and that steps which enlarge one after the other give the scale."""
+    last = steps[-1]
+    if (isinstance(last, Step) and last.writes != (OUTPUT,)) or (isinstance(last, Residual) and last.writes != OUTPUT):
+        raise ValueError("model description: the last step must write 'output' alone")
+    enlarged = math.prod(step.upscale for step in steps if isinstance(step, Residual))
+    if isinstance(last, Residual) and enlarged != scale:
+        raise ValueError(f"model description: its steps enlarge by {shown(enlarged)}, expected {scale}")
+
+
+def _kind(step: AnyStep) -> str:
+    return "units" if isinstance(step, Step) else "residuals" if isinstance(step, Residual) else "layers"
+
+
+def _residual_plane(step: Residual, where: str, before: str) -> dict[str, Plane]:
+    """Check a step that adds tables to the plane written before it, and return the plane that it writes."""
+    if step.reads != before:
+        raise ValueError(f"{where}: reads plane {shown(step.reads)}, expected '{before}', the one before it")
+    if not 1 <= len(step.tables) <= MOST_UNITS or not 1 <= step.upscale <= 8 or not 1 <= step.low_bits <= 7:
+        raise ValueError(f"{where}: needs 1..{MOST_UNITS} tables, an upscale of 1..8 and 1..7 low bits")
+    for table in step.tables:
+        _check_name(table.name, "table", where)
+        if table.bits not in get_args(BitsOfPixel) or table.padding not in get_args(Padding):
+            found = f"{shown(table.bits)} bits, padding {shown(table.padding)}"
+            raise ValueError(f"{where}: table '{table.name}' has {found}, expected high or low, replicate or reflect")
+        if not 1 <= len(table.taps) <= MOST_TAPS or step.entries(table) > MOST_ENTRIES:
+            found = f"{len(table.taps)} taps"
+            raise ValueError(f"{where}: table '{table.name}' has {found}, expected at most {MOST_ENTRIES} entries")
+        _check_offsets(table.taps, where)
+    return {step.writes: Plane()}
 
 
 def _take_names(own: list[str], kind: str, names: set[str], where: str) -> None:

@@ -15,12 +15,15 @@ from lutra.model.steps import (
     PATTERNS,
     AnyStep,
     ChannelTaps,
+    DirectTable,
     FixedTaps,
     Layer,
     LayerForm,
     Merge,
     Offset,
+    Padding,
     Plane,
+    Residual,
     SampledTaps,
     Shift,
     Split,
@@ -37,13 +40,16 @@ __all__ = [
     "AnyStep",
     "ChannelTaps",
     "Description",
+    "DirectTable",
     "FixedTaps",
     "Layer",
     "LayerForm",
     "Merge",
     "NetworkSpec",
     "Offset",
+    "Padding",
     "Plane",
+    "Residual",
     "SampledTaps",
     "Shift",
     "Split",
@@ -54,7 +60,6 @@ __all__ = [
     "furthest",
 ]
 
-Padding = Literal["replicate", "reflect"]
 Rounding = Literal["exact", "lookup", "branch"]
 Bound = Literal["clamp", "tanh"]
 
@@ -122,8 +127,8 @@ float32 holds exactly, so that the reference and an integer engine agree to the 
 class Description:
     """A whole model. Every stage, exporter, importer and engine works from this alone.
 
-    steps: steps of units alone; or splits, sums and shifts, and a merge as the last.
-    padding: how planes continue beyond the border of the image.
+    steps: steps of units alone; or splits, sums and shifts, and a merge as the last; or residuals alone.
+    padding: how planes continue beyond the border of the image; residuals' tables have their own.
     rounding: "exact" rounds once per step; "lookup" rounds the running sum after each rotation of each unit;
         "branch" does the same, but restarts that sum for every unit, as MuLUT's finetuning and later systems do.
     top_node: the value fed to a network for the last grid node: 255, or 256 where nothing is clipped.
@@ -144,7 +149,7 @@ class Description:
 
     def __post_init__(self) -> None:
         """Check that the steps fit together; raises ValueError."""
-        assert self.planes
+        _ = self.planes  # checks them, and keeps what they hold
 
     @cached_property
     def planes(self) -> Mapping[str, Plane]:
@@ -153,12 +158,17 @@ class Description:
 
     @property
     def is_layered(self) -> bool:
-        """Whether the model is one of layers (`Split`, `Sum`, `Shift`, `Merge`), not of units."""
+        """Whether the model is one of layers (`Split`, `Sum`, `Shift`, `Merge`)."""
         return isinstance(self.steps[-1], Merge)
 
     @property
+    def has_units(self) -> bool:
+        """Whether the model is one of units (`Step`): functions of four 8-bit values."""
+        return isinstance(self.steps[-1], Step)
+
+    @property
     def unit_steps(self) -> tuple[Step, ...]:
-        """The steps of a model of units; none of a model of layers."""
+        """The steps of a model of units; none of another model."""
         return tuple(step for step in self.steps if isinstance(step, Step))
 
     def units(self) -> Iterator[tuple[Step, Unit]]:
@@ -168,6 +178,10 @@ class Description:
     def layers(self) -> Iterator[tuple[Sum, Layer]]:
         """Return every layer with its step, in order."""
         return ((step, step.layer) for step in self.steps if isinstance(step, Sum) and step.layer)
+
+    def direct_tables(self) -> Iterator[tuple[Residual, DirectTable]]:
+        """Return every table without interpolation with its step, in order."""
+        return ((step, table) for step in self.steps if isinstance(step, Residual) for table in step.tables)
 
     def form(self, step: Sum) -> LayerForm:
         """Return the size of a step's layer."""
@@ -179,7 +193,7 @@ class Description:
     @property
     def radius(self) -> int:
         """The distance, in input pixels, that an output pixel can see in each direction."""
-        reach = {INPUT: 0}
+        reach, enlarged = {INPUT: 0}, 1
         for step in self.steps:
             if isinstance(step, Step):
                 own = max(max(map(reach.__getitem__, unit.planes)) + unit.taps.window - 1 for unit in step.units)
@@ -193,6 +207,10 @@ class Description:
                 reach[step.writes] = reach[step.reads] + furthest(step.offsets)
             elif isinstance(step, Split):
                 reach |= dict.fromkeys(step.writes, reach[step.reads])
+            elif isinstance(step, Residual):
+                own = furthest(tap for table in step.tables for tap in table.taps)
+                reach[step.writes] = reach[step.reads] - -own // enlarged  # rounded up, in pixels of the input
+                enlarged *= step.upscale
             else:
                 reach[OUTPUT] = reach[step.reads]
         return reach[OUTPUT]

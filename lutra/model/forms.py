@@ -8,10 +8,10 @@ from reprlib import repr as shown  # short, and on one line, whatever a file hol
 from lutra.model.description import Description, NetworkSpec, SampledTaps, Unit
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.model.tasks import TASKS
-from lutra.model.vectors import Scaling, VectorLayout
+from lutra.model.vectors import Direct, Scaling, VectorLayout
 
-Function = Layout | NetworkSpec | VectorLayout | Scaling
-"""What a unit or a layer computes its values by."""
+Function = Layout | NetworkSpec | VectorLayout | Scaling | Direct
+"""What a unit, a layer or a table of a residual computes its values by."""
 Form = tuple[str, tuple[int, ...]]
 """An array's dtype and shape."""
 
@@ -25,6 +25,8 @@ def expected_tensors(description: Description, functions: Mapping[str, Function]
             expected[f"{layer.name}.vectors"] = ("int8", (function.samples(description.form(step)),))
         else:
             expected[f"{layer.name}.scales"] = ("float32", (step.channels,))
+    for residual, table in description.direct_tables():
+        expected[f"{table.name}.direct"] = ("int8", (residual.entries(table), residual.upscale**2))
     for _, unit in description.units():
         function = functions[unit.name]
         assert isinstance(function, NetworkSpec | DenseLayout | DiagonalLayout)
@@ -60,7 +62,8 @@ def check_forms(
     description: Description, functions: Mapping[str, Function], task: str, found: Mapping[str, Form]
 ) -> None:
     """Check that functions and arrays are those that the description asks for; raises ValueError."""
-    names = [unit.name for _, unit in description.units()] + [layer.name for _, layer in description.layers()]
+    parts = (description.units(), description.layers(), description.direct_tables())
+    names = [part.name for of in parts for _, part in of]
     if set(names) != set(functions):
         raise ValueError(f"functions are given for {shown(sorted(functions))}, expected {shown(sorted(names))}")
     if not isinstance(task, str) or task not in TASKS:
@@ -77,9 +80,12 @@ def check_forms(
 
 
 def _check_kinds(description: Description, functions: Mapping[str, Function]) -> None:
-    """Check that units have tables or networks, and layers vectors or scales of their size; raises ValueError."""
+    """Check that units, layers and direct tables have functions of their kinds and sizes; raises ValueError."""
+    for _, table in description.direct_tables():
+        if not isinstance(functions[table.name], Direct):
+            raise ValueError(f"the function of table '{table.name}' is one of a unit or a layer, expected a direct one")
     for _, unit in description.units():
-        if isinstance(functions[unit.name], VectorLayout | Scaling):
+        if isinstance(functions[unit.name], VectorLayout | Scaling | Direct):
             raise ValueError(f"the function of unit '{unit.name}' is one of a layer, expected a table or a network")
     for step, layer in description.layers():
         function = functions[layer.name]

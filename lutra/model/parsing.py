@@ -5,17 +5,21 @@ from __future__ import annotations
 from reprlib import repr as shown  # short, and on one line, whatever a file holds
 from typing import Any, get_args
 
-from lutra.model.description import Description, Padding, Rounding
+from lutra.model.description import Description, Rounding
 from lutra.model.steps import (
     PATTERNS,
     AnyStep,
+    BitsOfPixel,
     Bounds,
     ChannelTaps,
+    DirectTable,
     FixedTaps,
     Layer,
     LayerKind,
     Merge,
     Offset,
+    Padding,
+    Residual,
     SampledTaps,
     Shift,
     Split,
@@ -111,7 +115,16 @@ def _step_from_json(data: Any) -> AnyStep:
     if "adds" in fields:
         numbers = {key: _typed(data, key, int) for key in ("upscale", "divisor", "offset", "rotations")}
         return Merge(_typed(data, "reads", str), adds=_names(data, "adds"), **numbers)
+    if "tables" in fields:
+        tables = tuple(_table_from_json(item) for item in _typed(data, "tables", list))
+        numbers = {key: _typed(data, key, int) for key in ("upscale", "low_bits")}
+        return Residual(tables, _typed(data, "reads", str), _typed(data, "writes", str), **numbers)
     return _units_from_json(data)
+
+
+def _table_from_json(data: Any) -> DirectTable:
+    bits, padding = _choice(data, "bits", get_args(BitsOfPixel)), _choice(data, "padding", get_args(Padding))
+    return DirectTable(_typed(data, "name", str), bits, _offsets(data, "taps"), padding)
 
 
 def _units_from_json(data: Any) -> Step:

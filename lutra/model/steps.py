@@ -2,7 +2,8 @@
 
 A `Step` sums units: functions of four 8-bit values. The other kinds work on planes of several channels of small
 signed integers: a `Split` takes a pixel apart, a `Sum` adds up vectors (functions of one small integer), a `Shift`
-moves channels, and a `Merge` makes the output from what all of them wrote.
+moves channels, and a `Merge` makes the output from what all of them wrote. A `Residual` adds what small tables return
+to an image of real numbers.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Literal, get_args
 Offset = tuple[int, int]
 Bounds = tuple[int, int]
 """The least and the largest value."""
+Padding = Literal["replicate", "reflect"]
 
 INPUT, OUTPUT = "input", "output"
 
@@ -28,6 +30,9 @@ PATTERNS: dict[str, tuple[Offset, Offset, Offset, Offset]] = {
 
 MOST_STEPS, MOST_UNITS, MOST_PLANES, MOST_DIVISOR = 64, 64, 256, 1 << 12
 """Limits of a model: steps, units in a step, planes, and the size of a divisor or offset."""
+
+MOST_ENTRIES = 1 << 16
+"""Limit of a table without interpolation."""
 
 MOST_CHANNELS, MOST_LEVELS, MOST_TAPS, MOST_REACH = 64, 64, 64, 15
 """Limits of a layer: channels, values of the plane that it reads, taps, and pixels to a tap or a shift's source."""
@@ -224,6 +229,50 @@ class Merge:
     rotations: int = 4
 
 
+BitsOfPixel = Literal["high", "low"]
+
+
+@dataclass(frozen=True)
+class DirectTable:
+    """A table of a few bits of two or three pixels, with an entry for every combination: nothing is interpolated.
+
+    bits: whether it sees the high or the low bits of its taps.
+    taps: offsets (row, column) from the current pixel, each in -15..15; the first has the most weight in an index.
+    padding: how the image continues beyond its border.
+    """
+
+    name: str
+    bits: BitsOfPixel
+    taps: tuple[Offset, ...]
+    padding: Padding
+
+
+@dataclass(frozen=True)
+class Residual:
+    """Enlarges an image of float32 values in 0..1 by repeating pixels, and adds what its tables return (HKLUT).
+
+    A table sees q = floor(255 x): q div 2^low_bits (high) or q mod 2^low_bits (low). With H and L the integer sums over
+    the four rotations and all tables of the high or of the low bits, the result is
+    clip(((H / tables of the high bits) / 255 + (L / tables of the low bits) / 255) + x, 0, 1), every operation
+    rounded to float32. Steps of this kind follow one another; the input is divided by 255 before the first, and the
+    output is round(255 x).
+    """
+
+    tables: tuple[DirectTable, ...]
+    reads: str
+    writes: str
+    upscale: int
+    low_bits: int = 4
+
+    def levels(self, table: DirectTable) -> int:
+        """Return the number of values that a tap of one of its tables has."""
+        return 1 << (8 - self.low_bits if table.bits == "high" else self.low_bits)
+
+    def entries(self, table: DirectTable) -> int:
+        """Return the number of entries of one of its tables."""
+        return int(self.levels(table) ** len(table.taps))
+
+
 LayerStep = Split | Sum | Shift | Merge
 """The steps of a model of layers."""
-AnyStep = Step | LayerStep
+AnyStep = Step | LayerStep | Residual

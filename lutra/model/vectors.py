@@ -1,4 +1,4 @@
-"""The functions of a layer at rest: vectors, how they are stored, and scales. Plain data; needs no torch.
+"""The functions of a layer at rest: vectors, how they are stored, scales, direct tables. Plain data; needs no torch.
 
 A vector is a function of one small integer, v in lo..hi: the bounds of the plane that its layer reads.
 """
@@ -138,6 +138,15 @@ class Scaling:
         return {"kind": "scaling"}
 
 
+@dataclass(frozen=True)
+class Direct:
+    """The entries of a `DirectTable`, (entries, values) in int8."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON-ready data."""
+        return {"kind": "direct"}
+
+
 MOST_SCALE = 64.0
 """Limit of a scale's size."""
 
@@ -148,7 +157,7 @@ def scaled(scales: NDArray[np.float32], form: LayerForm) -> NDArray[np.int32]:
     return np.asarray(np.rint(values * scales[None, :, None]), np.int32)
 
 
-def function_of_layer_from_json(data: Any) -> VectorLayout | Scaling:
+def function_of_layer_from_json(data: Any) -> VectorLayout | Scaling | Direct:
     """Rebuild what `to_json` returned, checking every field.
 
     Raises:
@@ -156,8 +165,12 @@ def function_of_layer_from_json(data: Any) -> VectorLayout | Scaling:
     """
     if data == {"kind": "scaling"}:
         return Scaling()
+    if data == {"kind": "direct"}:
+        return Direct()
     if not isinstance(data, dict) or set(data) != {"kind", "steps", "rounded", "ranges"} or data["kind"] != "vectors":
-        raise ValueError(f"function of a layer is {shown(data)}, expected vectors or scaling, with all their fields")
+        raise ValueError(
+            f"function of a layer is {shown(data)}, expected vectors, scaling or direct, with all their fields"
+        )
     steps, rounded, ranges = data["steps"], data["rounded"], data["ranges"]
     if not isinstance(rounded, bool):
         raise ValueError(f"'rounded' of vectors is {shown(rounded)}, expected true or false")

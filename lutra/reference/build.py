@@ -9,6 +9,7 @@ from lutra.model.description import OUTPUT, PATTERNS, ChannelTaps, Description, 
 from lutra.model.vectors import VectorLayout
 from lutra.reference.interpreter import LutModel
 from lutra.reference.layers import LayerFunction, Scales, Vectors
+from lutra.reference.residuals import DirectEntries
 from lutra.reference.units import LutUnit, PointwiseNet
 
 
@@ -16,8 +17,8 @@ def build(description: Description, network: NetworkSpec) -> LutModel:
     """Return a model with a `PointwiseNet` in every unit, its weights drawn from torch's generator.
 
     With `network.linear` every unit starts as the linear map of its taps that makes the whole model bilinear
-    interpolation; without, from the usual random start of the published systems. Layers have no networks: their
-    vectors start at zero, and scales at 1.
+    interpolation; without, from the usual random start of the published systems. Layers and
+    residuals have no networks: their vectors and tables start at zero, and scales at 1.
     """
     units = {}
     for step, unit in description.units():
@@ -28,9 +29,11 @@ def build(description: Description, network: NetworkSpec) -> LutModel:
     return LutModel(description, units, _zeros(description))
 
 
-def _zeros(description: Description) -> dict[str, LayerFunction]:
-    """Return the functions of the layers: vectors of zeros; scales where a layer can have them, with no plane added."""
-    found: dict[str, LayerFunction] = {}
+def _zeros(description: Description) -> dict[str, LayerFunction | DirectEntries]:
+    """Return zeros for every vector and direct table; scales where a layer can have them, with no plane added."""
+    found: dict[str, LayerFunction | DirectEntries] = {}
+    for residual, table in description.direct_tables():
+        found[table.name] = DirectEntries(residual, table)
     for step, layer in description.layers():
         form = description.form(step)
         scales = layer.kind == "depthwise" and len(layer.taps) == 1 and step.divisor == 1 and not step.adds

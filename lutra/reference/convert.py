@@ -12,15 +12,18 @@ from lutra.model.artifact import Artifact, split_table
 from lutra.model.description import NetworkSpec
 from lutra.model.forms import Function
 from lutra.model.layouts import DenseLayout, DiagonalLayout
-from lutra.model.vectors import Scaling, VectorLayout
+from lutra.model.vectors import Direct, Scaling, VectorLayout
 from lutra.reference.interpreter import LutModel
 from lutra.reference.layers import LayerFunction, Scales, Vectors
+from lutra.reference.residuals import DirectEntries
 from lutra.reference.units import LutUnit, PointwiseNet, Table, TabledNet
 
 
 def from_artifact(artifact: Artifact) -> LutModel:
     """Return the torch model of an artifact, ready to restore, to train or to finetune."""
-    layers: dict[str, LayerFunction] = {}
+    layers: dict[str, LayerFunction | DirectEntries] = {}
+    for residual, table in artifact.description.direct_tables():
+        layers[table.name] = DirectEntries(residual, table, _tensor(artifact, f"{table.name}.direct"))
     for step, layer in artifact.description.layers():
         function, form = artifact.functions[layer.name], artifact.description.form(step)
         if isinstance(function, VectorLayout):
@@ -59,6 +62,9 @@ def to_artifact(
     """Return the model at rest; tables are stored as they ship, rounded to int8."""
     functions: dict[str, Function] = {}
     tensors: dict[str, np.ndarray[Any, Any]] = {}
+    for name, table in model.direct_by_name().items():
+        functions[name] = Direct()
+        tensors[f"{name}.direct"] = _array(table.quantised()).astype(np.int8)
     for name, layer in model.layers_by_name().items():
         if isinstance(layer, Vectors):
             functions[name] = layer.layout

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lutra.model.description import INPUT, MIX_BITS, OUTPUT, Description, Step
-from lutra.reference import layers, lookup
+from lutra.reference import layers, lookup, residuals
 from lutra.reference.layers import LayerFunction, Scales, Vectors
 from lutra.reference.lookup import compiled
+from lutra.reference.residuals import DirectEntries
 from lutra.reference.sampling import round_through
 from lutra.reference.units import LutUnit, PointwiseNet
 
@@ -27,13 +28,14 @@ class LutModel(nn.Module):
         self,
         description: Description,
         units: Mapping[str, LutUnit],
-        functions: Mapping[str, LayerFunction] | None = None,
+        functions: Mapping[str, nn.Module] | None = None,
     ) -> None:
-        """Keep the `units` and the `functions` of layers, one for each of the description, by name."""
+        """Keep the `units` and the `functions` of layers and direct tables, each of the description, by name."""
         super().__init__()
         self.description = description
         self.units = nn.ModuleDict({_key(unit.name): units[unit.name] for _, unit in description.units()})
-        self.layers = nn.ModuleDict({_key(own.name): (functions or {})[own.name] for _, own in description.layers()})
+        named = {_key(name): (functions or {})[name] for name in _named_functions(description)}
+        self.functions = nn.ModuleDict(named)
 
     def forward(self, image: Tensor) -> Tensor:
         """Restore planes, without the last clip, for losses that need the overshoot.
@@ -46,6 +48,8 @@ class LutModel(nn.Module):
         """
         if self.description.is_layered:
             return layers.restored(image, self.description, self.layers_by_name())
+        if not self.description.has_units:
+            return residuals.restored(image, self.description, self.direct_by_name())
         return self.planes(image, len(self.description.unit_steps))[OUTPUT].unsqueeze(1)
 
     def planes(self, image: Tensor, steps: int) -> dict[str, Tensor]:
@@ -80,8 +84,8 @@ class LutModel(nn.Module):
         Quotients that are no ties lie at least 1 / (divisor * 2^(b + 1)) away from one; a float32 of 0..255 holds 16
         fractional bits. A mixture of AdaRL has 8 + MIX_BITS + tap_bits bits.
         """
-        if self.description.is_layered:
-            return True  # at most 64 values of 8 bits, multiples of 1/64: 20 bits, and one more for ties
+        if not self.description.has_units:
+            return True  # sums of layers have at most 64 multiples of 1/64 in 8 bits; residuals are defined in 32 bits
         tap_bits = self.description.tap_bits or 0
         for step in self.description.unit_steps:
             functions = [self.unit(unit.name).function for unit in step.units]
@@ -130,13 +134,19 @@ class LutModel(nn.Module):
 
     def layer(self, name: str) -> LayerFunction:
         """Return the function of the layer of that name."""
-        function = self.layers[_key(name)]
-        assert isinstance(function, Vectors | Scales)
-        return function
+        return self.layers_by_name()[name]
 
     def layers_by_name(self) -> dict[str, LayerFunction]:
         """Return the function of every layer by its name in the description."""
-        return {own.name: self.layer(own.name) for _, own in self.description.layers()}
+        return {name: own for name, own in self.functions_by_name().items() if isinstance(own, Vectors | Scales)}
+
+    def direct_by_name(self) -> dict[str, DirectEntries]:
+        """Return the entries of every direct table by its name in the description."""
+        return {name: own for name, own in self.functions_by_name().items() if isinstance(own, DirectEntries)}
+
+    def functions_by_name(self) -> dict[str, nn.Module]:
+        """Return the function of every layer and direct table by its name in the description."""
+        return {name: self.functions[_key(name)] for name in _named_functions(self.description)}
 
     def lut_units(self) -> Iterator[LutUnit]:
         """Yield every unit, in the description's order."""
@@ -200,6 +210,11 @@ class LutModel(nn.Module):
             total = total + running if rounding == "branch" and total is not None else running
         assert total is not None
         return total
+
+
+def _named_functions(description: Description) -> list[str]:
+    """Return the names of a description's layers and direct tables."""
+    return [own.name for of in (description.layers(), description.direct_tables()) for _, own in of]
 
 
 def _key(name: str) -> str:

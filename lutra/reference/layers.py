@@ -26,7 +26,7 @@ class Vectors(nn.Module):
     def __init__(self, layout: VectorLayout, form: LayerForm, samples: Tensor | None = None) -> None:
         """Keep the `samples`, or zeros."""
         super().__init__()
-        layout.check("of a model", form)
+        layout.check("new", form)
         self.layout, self.form = layout, form
         start = torch.zeros(layout.samples(form)) if samples is None else samples.to(torch.float32).clone()
         self.samples = nn.Parameter(start)

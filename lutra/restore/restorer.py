@@ -240,4 +240,4 @@ def _why_torch(model: Artifact, device: str) -> str:
     if not engine.available():
         why = f"{_core.reason}; reinstall" if _core.broken else "reinstall"
         return f"restoring needs the compiled engine ({why} lutra where there is a C++ compiler) or torch"
-    return "the model is a network, samples real-valued taps or is made of layers, which needs torch"
+    return "the model is a network or samples real-valued taps, which needs torch"

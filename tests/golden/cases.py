@@ -16,7 +16,7 @@ from lutra.model.description import TAP_BITS, Padding, Rounding, SampledTaps
 from lutra.model.fixedpoint import adarl_shares, sampling_weights
 from lutra.model.forms import Function
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
-from lutra.model.vectors import Scaling, VectorLayout
+from lutra.model.vectors import Direct, Scaling, VectorLayout
 
 OUTPUTS = Path(__file__).parent / "outputs.npz"
 DENSE = DenseLayout(6)
@@ -45,8 +45,10 @@ LAYERED: dict[str, tuple[str, int, dict[str, Any], str]] = {
     "shiftlut-x1": ("shiftlut", 1, {"channels": 5, "offsets": [[[0, 0], [-4, 3], [1, 15], [-2, -2], [5, 0]]]}, "whole"),
     "tinylut-x4": ("tinylut", 4, {}, "ranges"),
     "tinylut-x2": ("tinylut", 2, {}, "whole"),
+    "hklut-x4": ("hklut", 4, {}, "whole"),
+    "hklut-x3": ("hklut", 3, {}, "whole"),
 }
-"""Models of layers: family, scale, options and how their vectors are stored."""
+"""Models of layers and of direct tables: family, scale, options and how their vectors are stored."""
 SIZES = ((1, 1), (1, 6), (5, 2), (9, 7))
 
 
@@ -107,6 +109,10 @@ def _layered(family: str, scale: int, options: dict[str, Any], stored: str) -> A
             layout = VectorLayout(ranges=tuple((int(least), int(most)) for least, most in products))
         functions[layer.name] = layout
         tensors[f"{layer.name}.vectors"] = (noise(layout.samples(form), seed) % 256 - 128).astype(np.int8)
+    for seed, (residual, table) in enumerate(description.direct_tables()):
+        shape = (residual.entries(table), residual.upscale**2)
+        functions[table.name] = Direct()
+        tensors[f"{table.name}.direct"] = (noise(shape[0] * shape[1], seed) % 64 - 32).astype(np.int8).reshape(shape)
     return Artifact(description, functions, tensors)
 
 

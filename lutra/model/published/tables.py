@@ -33,7 +33,7 @@ from lutra.model.artifact import Artifact, layout_for, split_table
 from lutra.model.description import PATTERNS, TAP_BITS, Description, SampledTaps
 from lutra.model.fixedpoint import with_fixed
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Dimensions, Layout
-from lutra.model.published import shiftfiles, sidecar, tinyfiles
+from lutra.model.published import hkfiles, shiftfiles, sidecar, tinyfiles
 from lutra.model.published.arrays import DIRECTORY, PARTS, Stored, files_in, files_of, load_array
 
 Array = NDArray[Any]
@@ -45,8 +45,8 @@ _UNIT = re.compile(
 _DIRECTORY = re.compile(r"ref2index_(?P<dimensions>[xyzt]+)(?P<width>\d+)i(?P<coarse>\d+)\.npy")
 
 
-LAYERED = {"shiftlut": shiftfiles, "tinylut": tinyfiles}
-"""The modules of the families of layers, which read and write files of their own form."""
+OWN_FILES = {"shiftlut": shiftfiles, "tinylut": tinyfiles, "hklut": hkfiles}
+"""The modules of the families that have files of their own form, which read and write them."""
 
 sidecar_of = sidecar.sidecar_of
 
@@ -74,8 +74,8 @@ def read_tables(paths: Iterable[Path], family: str, scale: int) -> Artifact:
         OSError: a file cannot be read.
     """
     paths = sorted(files_in(paths))
-    if family in LAYERED:
-        published = partial(LAYERED[family].read, paths, scale)
+    if family in OWN_FILES:
+        published = partial(OWN_FILES[family].read, paths, scale)
         return (sidecar.read(paths, family, scale, published) if paths else None) or published()
     if paths and (exported := sidecar.read(paths, family, scale)):
         return exported
@@ -119,11 +119,11 @@ def write_tables(artifact: Artifact, folder: Path) -> list[Path]:
     """
     if not artifact.is_tables:
         raise ValueError("the model is a network: export its tables first")
-    if artifact.description.family in LAYERED:
-        stored, holds = LAYERED[artifact.description.family].write(artifact, folder)
+    if artifact.description.family in OWN_FILES:
+        stored, holds = OWN_FILES[artifact.description.family].write(artifact, folder)
         sidecar.write(stored, holds)
         return list(holds)
-    if artifact.description.is_layered:
+    if not artifact.description.has_units:
         raise ValueError(f"tables of family '{artifact.description.family}' have no published form")
     written: dict[Path, str] = {}
     for file in files_of(artifact):

@@ -299,6 +299,7 @@ def test_import_info_export(
             ["shiftlut x4 (blocks 2, channels 16), task sr", "receptive field: 9x9", "step 1 to 64"],
         ),
         ("tinylut-x4", ["tinylut x4, task sr", "ranges of its own", "scales, float32", "padding reflect"]),
+        ("hklut-x4", ["hklut x4, task sr", "receptive field: 7x7", "high bits, 3", "low bits, 2", "direct", "4096"]),
         ("shiftlut-x1", ["offsets of its own for 1 blocks", "pointwise", "depthwise, 9"]),
     ],
 )

@@ -11,9 +11,21 @@ from hypothesis import strategies as st
 
 from lutra.model import families
 from lutra.model.artifact import Artifact
-from lutra.model.description import Description, Layer, LayerForm, Merge, Plane, Shift, Split, Step, Sum
+from lutra.model.description import (
+    Description,
+    DirectTable,
+    Layer,
+    LayerForm,
+    Merge,
+    Plane,
+    Residual,
+    Shift,
+    Split,
+    Step,
+    Sum,
+)
 from lutra.model.parsing import description_from_json
-from lutra.model.vectors import Scaling, VectorLayout, function_of_layer_from_json
+from lutra.model.vectors import Direct, Scaling, VectorLayout, function_of_layer_from_json
 from tests.golden import cases
 
 SIX: tuple[int, int] = (-32, 31)
@@ -28,6 +40,7 @@ MERGE = Merge("high", 1)
         ("shiftlut", {"blocks": 8}),
         ("shiftlut", {"channels": 2, "offsets": [[[0, 1], [-3, 2]]]}),
         ("tinylut", {}),
+        ("hklut", {}),
     ],
 )
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
@@ -105,7 +118,7 @@ def layer(**changes: Any) -> Sum:
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
-        ([SPLIT], "expected steps of units alone, or steps of layers and one merge, the last"),
+        ([SPLIT], "expected steps of units alone, residuals alone, or steps of layers and one merge, the last"),
         ([MERGE, MERGE], "expected steps of units alone"),
         ([Step((), ("plane",), 1), MERGE], "step 1: expected steps of units alone"),
         ([MERGE], "reads plane 'high', which nothing wrote"),
@@ -156,6 +169,57 @@ def test_a_depthwise_layer_reads_one_channel_or_as_many_as_it_writes() -> None:
         Description("own", 1, (SPLIT, many, Sum(None, "two", 2, SIX, adds=("many", "high")), MERGE))
 
 
+TABLE = DirectTable("one", "high", ((0, 0), (0, 1)), "reflect")
+RESIDUAL = Residual((TABLE,), "input", "output", 2)
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([SPLIT, RESIDUAL], "residuals alone"),
+        ([RESIDUAL, MERGE], "residuals alone"),
+        ([replace(RESIDUAL, writes="end")], "the last step must write 'output' alone"),
+        ([replace(RESIDUAL, reads="none")], "reads plane 'none', expected 'input', the one before it"),
+        ([replace(RESIDUAL, writes="a"), RESIDUAL], "reads plane 'input', expected 'a'"),
+        ([replace(RESIDUAL, upscale=3)], "its steps enlarge by 3, expected 2"),
+        ([replace(RESIDUAL, tables=())], "needs 1..64 tables"),
+        ([replace(RESIDUAL, low_bits=8)], "1..7 low bits"),
+        ([replace(RESIDUAL, tables=(TABLE, TABLE))], "two tables are called 'one'"),
+        ([replace(RESIDUAL, tables=(replace(TABLE, name="a.b"),))], "table is called 'a.b'"),
+        ([replace(RESIDUAL, tables=(replace(TABLE, bits="all"),))], "'all' bits"),  # type: ignore[arg-type]
+        ([replace(RESIDUAL, tables=(replace(TABLE, padding="zero"),))], "padding 'zero'"),  # type: ignore[arg-type]
+        (
+            [replace(RESIDUAL, tables=(replace(TABLE, taps=((0, 0),) * 5),))],
+            "has 5 taps, expected at most 65536 entr",
+        ),
+        ([replace(RESIDUAL, tables=(replace(TABLE, taps=()),))], "has 0 taps"),
+        ([replace(RESIDUAL, tables=(replace(TABLE, taps=((16, 0),)),))], "found an offset of (16, 0)"),
+    ],
+)
+def test_residuals_that_do_not_fit_are_refused(steps: list[Any], message: str) -> None:
+    Description("own", 2, (RESIDUAL,))
+    with pytest.raises(ValueError, match="model description") as caught:
+        Description("own", 2, tuple(steps))
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_reach_of_residuals_is_counted_in_pixels_of_the_input() -> None:
+    far = replace(TABLE, taps=((0, 0), (0, -3)))
+    first = Residual((far,), "input", "a", 2)
+    second = Residual((replace(far, name="two"),), "a", "output", 1)
+    assert Description("own", 2, (first, second)).radius == 3 + 2
+
+
+def test_direct_tables_have_direct_functions() -> None:
+    model = cases.model("hklut-x3")
+    assert model.table_bytes == sum(array.nbytes for array in model.tensors.values()) == 9 * (3 * 4096 + 2 * 256)
+    with pytest.raises(ValueError, match="the function of table 's0_low_d' is one of a unit or a layer"):
+        replace(model, functions={**model.functions, "s0_low_d": VectorLayout()})
+    with pytest.raises(ValueError, match="the function of layer 'pw0' is one of a unit"):
+        shift = cases.model("shiftlut-s-x4")
+        replace(shift, functions={**shift.functions, "pw0": Direct()})
+
+
 @given(data=st.data())
 def test_vectors_expand_as_their_definition_says(data: st.DataObject) -> None:
     inputs, outputs = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 4))
@@ -193,7 +257,7 @@ def test_ranges_store_a_position_of_all_outputs_after_the_other() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "grid"}, "expected vectors or scaling"),
+        ({"kind": "grid"}, "expected vectors, scaling or direct"),
         ({"steps": 3}, "steps of vectors are 3, expected powers of two"),
         ({"steps": 128}, "steps of vectors are 128"),
         ({"steps": True}, "expected rows of whole numbers"),
@@ -206,13 +270,14 @@ def test_ranges_store_a_position_of_all_outputs_after_the_other() -> None:
         ({"ranges": [[1, 0]]}, "ranges of vectors are ((1, 0),)"),
         ({"ranges": [[0, 5000]]}, "ranges of vectors are"),
         ({"steps": 2, "ranges": [[0, 1]]}, "expected 1, and whole levels"),
-        ({"surplus": 2}, "expected vectors or scaling"),
+        ({"surplus": 2}, "expected vectors, scaling or direct"),
     ],
 )
 def test_layouts_of_vectors_out_of_range_are_refused(change: dict[str, Any], message: str) -> None:
     right = json.loads(json.dumps(VectorLayout().to_json()))
     assert function_of_layer_from_json(right) == VectorLayout()
     assert function_of_layer_from_json(Scaling().to_json()) == Scaling()
+    assert function_of_layer_from_json(Direct().to_json()) == Direct()
     with pytest.raises(ValueError, match=r"layer|vectors") as caught:
         function_of_layer_from_json(right | change)
     assert message in str(caught.value)

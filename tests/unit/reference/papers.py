@@ -1,6 +1,6 @@
-"""ShiftLUT and TinyLUT in whole numbers, written from the papers' definitions, without a line of the library.
+"""ShiftLUT, TinyLUT and HKLUT, written from the papers' definitions, without a line of the library.
 
-The images themselves are turned, padded and moved, and every quotient is one of integers.
+The images themselves are turned, padded and moved. In the first two, every quotient is one of integers.
 """
 
 from collections.abc import Callable, Sequence
@@ -128,3 +128,40 @@ def tinylut(image: NDArray[np.uint8], layers: dict[str, Vectors], scales: dict[s
 
     total = rotation_sum(plane, image.astype(np.int64))
     return total.clip(-128, 127) + 128 if r > 1 else (total + image).clip(0, 255)
+
+
+HKLUT = {
+    "high": {"h": [(0, 0), (0, 1), (0, 2)], "d": [(0, 0), (1, 1), (2, 2)], "b": [(0, 0), (1, 2), (2, 1)]},
+    "low": {"h": [(0, 0), (0, 1)], "d": [(0, 0), (1, 1)]},
+}
+
+
+def hklut(image: NDArray[np.uint8], tables: dict[str, Any], factors: tuple[int, ...]) -> NDArray[np.float32]:
+    """HKLUT's state after its stages, of one plane of at least 3x3 pixels: float32 in 0..1.
+
+    `tables` are (entries, r, r), called as in our descriptions; `factors` are the r of the stages.
+    """
+
+    def lookups(plane: Whole, stage: int, bits: str, r: int) -> Whole:
+        pad, mode = (2, "reflect") if bits == "high" else (1, "edge")
+        total = np.zeros((plane.shape[0] * r, plane.shape[1] * r), np.int64)
+        for k in range(4):
+            turned = np.rot90(plane, k)
+            height, width = turned.shape
+            padded = np.pad(turned, ((0, pad), (0, pad)), mode)  # type: ignore[call-overload]
+            for name, taps in HKLUT[bits].items():
+                index = np.zeros_like(turned)
+                for row, column in taps:
+                    index = 16 * index + padded[row : row + height, column : column + width]
+                entries = np.asarray(tables[f"s{stage}_{bits}_{name}"], np.int64)[index]
+                total += np.rot90(entries.transpose(0, 2, 1, 3).reshape(height * r, width * r), -k)
+        return total
+
+    single = np.float32
+    x = image.astype(single) / single(255)
+    for stage, r in enumerate(factors):
+        q = np.floor(x * single(255)).astype(np.int64)
+        high, low = lookups(q // 16, stage, "high", r), lookups(q % 16, stage, "low", r)
+        added = high.astype(single) / single(3) / single(255) + low.astype(single) / single(2) / single(255)
+        x = (added + x.repeat(r, 0).repeat(r, 1)).clip(0, 1)
+    return x

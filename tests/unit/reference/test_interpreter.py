@@ -56,7 +56,7 @@ def test_rotating_the_image_rotates_the_result(family: str, options: dict[str, o
     assert (difference > 0).float().mean() < 0.02
 
 
-@pytest.mark.parametrize("family", [name for name in families.FAMILIES if not families.describe(name, 4).is_layered])
+@pytest.mark.parametrize("family", [name for name in families.FAMILIES if families.describe(name, 4).has_units])
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
 def test_interpolation_start_restores_linear_images(family: str, scale: int) -> None:
     model = build(families.describe(family, scale), SMALL)

@@ -1,4 +1,4 @@
-"""Models of layers restore as the papers define it; bands, colours, rotations and gradients."""
+"""Models of layers and of direct tables restore as the papers define it; colours, rotations and gradients."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from lutra.model import families
 from lutra.model.artifact import Artifact
 from lutra.model.description import Description, Layer, Merge, Shift, Split, Sum
 from lutra.model.forms import Function
-from lutra.model.vectors import Scaling, VectorLayout
+from lutra.model.vectors import Direct, Scaling, VectorLayout
 from lutra.reference.build import build
 from lutra.reference.convert import from_artifact, to_artifact
 from lutra.reference.layers import Scales, Vectors
@@ -102,6 +102,31 @@ def test_tinylut_is_that_of_the_paper(scale: int, size: tuple[int, int], seed: i
     image = smooth(generator, *size).astype(np.uint8)
     expected = papers.tinylut(image, vectors_of(model), scales, scale)
     assert np.array_equal(from_artifact(model).restore_image(image), expected)
+
+
+@settings(max_examples=30, deadline=None)
+@given(scale=st.integers(1, 4), size=st.tuples(st.integers(3, 9), st.integers(3, 9)), seed=st.integers(0, 2**32 - 1))
+def test_hklut_is_that_of_the_paper(scale: int, size: tuple[int, int], seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    described = families.describe("hklut", scale)
+    spread = int(generator.choice([3, 30, 127]))
+    tensors, factors = {}, {3: (3,), 4: (2, 2), 1: (1,), 2: (2,)}[scale]
+    for step, table in described.direct_tables():
+        shape = (step.entries(table), step.upscale**2)
+        tensors[f"{table.name}.direct"] = generator.integers(-spread - 1, spread + 1, shape).astype(np.int8)
+    model = from_artifact(Artifact(described, {name[:-7]: Direct() for name in tensors}, tensors))
+    image = smooth(generator, *size).astype(np.uint8)
+    tables = {name[:-7]: array.reshape(len(array), factors[0], factors[0]) for name, array in tensors.items()}
+    state = papers.hklut(image, tables, factors) * np.float32(255)
+    assert np.array_equal(model(torch.from_numpy(image)[None, None].float())[0, 0].detach().numpy(), state)
+    assert np.array_equal(model.restore_image(image), np.rint(state))
+
+
+def test_every_entry_of_a_direct_table_that_is_read_gets_a_gradient() -> None:
+    model = from_artifact(cases.model("hklut-x4"))
+    model(torch.full((1, 1, 6, 7), 100.0)).mean().backward()
+    for name, table in model.direct_by_name().items():
+        assert table.values.grad is not None and table.values.grad.abs().sum() > 0, name
 
 
 @pytest.mark.parametrize("name", cases.LAYERED)
