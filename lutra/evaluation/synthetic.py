@@ -14,7 +14,7 @@ from lutra.model.description import TAP_BITS, Description, SampledTaps
 from lutra.model.fixedpoint import with_fixed
 from lutra.model.forms import Function
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
-from lutra.model.vectors import Scaling, VectorLayout
+from lutra.model.vectors import Direct, Scaling, VectorLayout
 
 SYSTEMS: dict[str, tuple[str, dict[str, Any], Layout | VectorLayout]] = {
     "SR-LUT": ("srlut", {}, DenseLayout(4)),
@@ -27,6 +27,7 @@ SYSTEMS: dict[str, tuple[str, dict[str, Any], Layout | VectorLayout]] = {
     "ShiftLUT-S, unrounded": ("shiftlut", {}, VectorLayout(4, rounded=False)),
     "ShiftLUT-L, unrounded": ("shiftlut", {"blocks": 8}, VectorLayout(4, rounded=False)),
     "TinyLUT": ("tinylut", {}, VectorLayout()),
+    "HKLUT": ("hklut", {}, VectorLayout()),
 }
 """The published systems: family, options and layout. Entries of layers are whole levels, unless unrounded as published:
 multiples of 1/4 here."""
@@ -39,10 +40,14 @@ def synthetic_model(family: str, options: dict[str, Any], layout: Layout | Vecto
     """Return a model whose steps return about the pixel they see, so that inner planes look like photographs.
 
     It is about as fast as a trained one: what a table holds changes only which entries the next step reads.
+
+    Args:
+        family, options, scale: what the model is.
+        layout: how its tables or vectors are stored; families of layers and another layout: vectors stored whole.
     """
     description = families.describe(family, scale, options)
-    if isinstance(layout, VectorLayout):
-        return _synthetic_layers(description, layout)
+    if not description.has_units or isinstance(layout, VectorLayout):
+        return _of_layers(description, layout if isinstance(layout, VectorLayout) else VectorLayout())
     description = replace(description, tap_bits=TAP_BITS if family == "autolut" else None)
     generator = np.random.default_rng(0)
     functions: dict[str, Function] = {}
@@ -62,8 +67,8 @@ def synthetic_model(family: str, options: dict[str, Any], layout: Layout | Vecto
     return Artifact(description, functions, tensors)
 
 
-def _synthetic_layers(description: Description, layout: VectorLayout) -> Artifact:
-    """Return a model of layers that add nearly nothing to what they see, and take the low bits away.
+def _of_layers(description: Description, layout: VectorLayout) -> Artifact:
+    """Return a model of layers or direct tables that add nearly nothing to what they see, without its low bits.
 
     The ends of vectors lie as far apart as values of trained depthwise layers do.
     """
@@ -87,6 +92,10 @@ def _synthetic_layers(description: Description, layout: VectorLayout) -> Artifac
             values = generator.normal(0, 1, (form.inputs, form.outputs, count))
             values[1::2, :, [0, -1]], values[::2, :, [0, -1]] = 25, -25
         tensors[f"{layer.name}.vectors"] = np.rint(values).astype(np.int8).ravel()
+    for residual, table in description.direct_tables():
+        values = generator.normal(0, 4, (residual.entries(table), residual.upscale**2))
+        functions[table.name] = Direct()
+        tensors[f"{table.name}.direct"] = np.rint(values).astype(np.int8)
     return Artifact(description, functions, tensors)
 
 
