@@ -74,6 +74,7 @@ Packed pack(const Layer& layer, Form best, bool saturates);
 // A channel of a plane, at an offset from the current pixel.
 struct Source {
     int plane = 0, channel = 0, row = 0, column = 0;
+    bool is_signed = false;  // what the plane holds
 };
 
 // - split: of its only input plus `offset`, all but the low `bits` bits go to one plane, those to another one.
@@ -91,13 +92,15 @@ struct Operation {
     int divisor = 1, offset = 0, bits = 0, rotations = 1, upscale = 1;
     int chain = 0;           // the operations of a chain run together: what they keep stays in a cache
     bool saturates = false;  // whether adding with saturation in bytes comes to the same
-    bool adds_input = false;  // whether a sum adds plane 0
+    bool adds_unsigned = false;  // whether a sum adds bytes without a sign
     int margin = 0;          // how far beyond the wanted pixels its result is needed
     int lag = 0;             // rows it runs behind the input
 };
 
 struct LayerPlane {
-    int channels = 1, low = 0, high = 255;
+    bool is_signed() const { return high <= 127; }
+
+    int channels = 1, low = 0, high = 255;  // int8, or bytes without a sign
     int writer = -1;  // operation
     int margin = 0;
     int pad = 0;   // columns its readers look beyond the border
@@ -107,7 +110,7 @@ struct LayerPlane {
 struct LayerPlan {
     int scale = 1;
     bool reflect = false;
-    std::vector<LayerPlane> planes;  // plane 0 is the input, of bytes without a sign; others are of int8
+    std::vector<LayerPlane> planes;  // plane 0 is the input
     std::vector<Layer> layers;
     std::vector<Packed> packed;  // of every layer, for the kernels in use
     std::vector<Operation> operations;  // the last one merges

@@ -155,6 +155,7 @@ void run_digits(const LayerCall& call) {
 
 template <class Simd>
 void run_sum_avx512(const LayerCall& call) {
+    if (!call.layer && call.operation->saturates && !call.operation->adds_unsigned && call.operation->high <= 127) return add_planes<Avx512Bytes>(call);
     if (!call.layer || call.packed->form == Form::plain) return run_sum_plain<Simd>(call);
     if (call.packed->form == Form::rows) return Rows<Simd>::run(call);
     if (call.packed->form == Form::words) return run_words<Avx512Bytes, false>(call);

@@ -166,4 +166,52 @@ void run_words(const LayerCall& call) {
     (call.layer->shared ? run_words<Simd, narrow, true> : run_words<Simd, narrow, false>)(call);
 }
 
+// Sums without a layer.
+template <class Simd>
+void add_planes(const LayerCall& call) {
+    for (int row = 0; row < call.rows; ++row)
+        for (int output = 0; output < call.outputs; ++output)
+            for (int x = 0; x < call.count; x += Simd::kBytes) {
+                const int first = output * call.add_count;
+                typename Simd::Bytes sum = Simd::load(call.add(row, first) + x);
+                for (int add = first + 1; add < first + call.add_count; ++add)
+                    sum = Simd::add_saturated(sum, Simd::load(call.add(row, add) + x));
+                Simd::store(call.written(row, output) + x, Simd::clip(sum, call.operation->low, call.operation->high));
+            }
+}
+
+// As plain_position, where nothing is divided: sums of the even and of the odd pixels.
+template <class Simd>
+void merge_position(const LayerCall& call, int row, int position, int x, std::uint8_t* result) {
+    using Words = typename Simd::Words;
+    using Signed = typename Simd::Signed;
+    const Operation& operation = *call.operation;
+    const int square = operation.upscale * operation.upscale;
+    for (int i = 0; i < kChunk; i += Simd::kBytes) {
+        Signed even = reinterpret_cast<Signed>(Simd::words(operation.offset)), odd = even;
+        for (int input = position; input < operation.rotations * square; input += square) {
+            const auto pixels = reinterpret_cast<Words>(Simd::load(call.input(row, input) + x + i));
+            even += reinterpret_cast<Signed>(pixels << 8) >> 8;
+            odd += reinterpret_cast<Signed>(pixels) >> 8;
+        }
+        for (int add = 0; add < static_cast<int>(operation.adds.size()); ++add) {
+            const auto pixels = reinterpret_cast<Words>(Simd::load(call.add(row, add) + x + i));
+            even += reinterpret_cast<Signed>(pixels & 255);
+            odd += reinterpret_cast<Signed>(pixels >> 8);
+        }
+        const auto low = reinterpret_cast<Words>(Simd::clip(even, 0, 255));
+        const auto high = reinterpret_cast<Words>(Simd::clip(odd, 0, 255));
+        Simd::store(result + i, reinterpret_cast<typename Simd::Bytes>(low | high << 8));
+    }
+}
+
+template <class Simd, class Plain>
+void merge_words(const LayerCall& call) {
+    const Operation& operation = *call.operation;
+    bool whole = operation.divisor == 1;
+    for (const Source& input : operation.inputs) whole = whole && input.is_signed;
+    if (!whole) return run_merge<Plain>(call, plain_position<Plain>);
+    run_merge<Plain>(call, merge_position<Simd>);
+}
+
 }  // namespace lutra
