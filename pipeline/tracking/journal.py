@@ -94,7 +94,8 @@ class Record:
 
     def close(self) -> None:
         """Move or remove the file if MLflow has everything; otherwise leave it to whoever can send it."""
-        if self._lock is None:
+        held, self._lock = self._lock, None
+        if held is None:
             return
         if self.ended and not self.todo:
             if self.latest:
@@ -103,7 +104,7 @@ class Record:
             elif self.path != self._logged:
                 self.path.unlink(missing_ok=True)
             _lock_path(self.path).unlink(missing_ok=True)
-        self._lock.close()
+        held.close()
 
     @property
     def _logged(self) -> Path:
@@ -132,16 +133,20 @@ def unsent(folder: Path) -> int:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Record | None]:
+def opened(path: Path, seconds: float = 0.0) -> Iterator[Record | None]:
     """Open a record for this process alone; None while another process has it, or when it is gone.
 
     A run whose process died ended as KILLED, when the file was last changed. Raises Stuck.
+
+    Args:
+        path: the record's file.
+        seconds: how long to wait while another process sends the record of a stage that has ended.
     """
     from filelock import Timeout
 
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(_lock(path))
+            stack.enter_context(_lock(path, seconds if seconds and _is_over(path) else 0.0))
         except Timeout:
             yield None
             return
@@ -185,10 +190,18 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _lock(path: Path) -> "contextlib.AbstractContextManager[object]":
+def _is_over(path: Path) -> bool:
+    """Return whether the stage has recorded its end, without reading a long record."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4096))
+        return b'{"kind": "end"' in file.read()
+    return False
+
+
+def _lock(path: Path, timeout: float = 0.0) -> "contextlib.AbstractContextManager[object]":
     from filelock import FileLock
 
-    return FileLock(_lock_path(path), timeout=0)
+    return FileLock(_lock_path(path), timeout=timeout)
 
 
 def _lock_path(path: Path) -> Path:

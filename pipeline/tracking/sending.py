@@ -15,6 +15,7 @@ from pipeline.tracking.journal import Event, Record, Stuck
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
+BUSY_SECONDS = 15.0  # for a record that another process is sending
 TRIES = 3  # for what a server refuses while it answers
 _METRICS_AT_ONCE, _PARAMS_AT_ONCE, _LONGEST_PARAM = 1000, 100, 6000  # MLflow's limits
 # Errors that another attempt does not change: no such function, a deleted run, a name that is not allowed
@@ -35,12 +36,14 @@ class Sender:
         self._client = store.connect(uri)
         self._experiments: dict[str, str] = {}
         self._reported: set[str] = set()
+        self._seen: set[Path] = set()
 
     def send(self, record: Record) -> None:
         """Send what is to do. What MLflow refuses while it answers is left out, or to be tried again later.
 
         Raises whatever MLflow raises when it does not answer, or refuses to create the run.
         """
+        self._seen.add(record.path)
         self.experiment(record.begin["project"])
         again = []
         try:
@@ -60,21 +63,21 @@ class Sender:
                 record.add("tried")
                 record.todo.extend(again)
 
-    def send_waiting(self, folders: Sequence[Path]) -> int:
+    def send_waiting(self, folders: Sequence[Path], seconds: float = 0.0) -> int:
         """Send the records in `folders` that are for this server and of no living process; count what went through.
 
-        A record that MLflow once had is sent again if MLflow has lost its run.
+        A record that MLflow once had is sent again if MLflow has lost its run. No record is tried twice.
+        `seconds` is how long to wait for each that another process is sending.
 
         Raises whatever MLflow raises when it does not answer, at once; the first Stuck after the others were sent.
         """
         sent, stuck = 0, []
-        for path in (path for folder in folders for path in recording.files(folder)):
+        for path in (path for folder in folders for path in recording.files(folder) if path not in self._seen):
             try:
-                sent += self._send_file(path)
+                sent += self._send_file(path, seconds)
             except Stuck as error:
+                self._seen.add(path)
                 stuck.append(error)
-        if sent:
-            store.say(f"sent {sent} {'run' if sent == 1 else 'runs'} that had waited")
         if stuck:
             raise stuck[0]
         return sent
@@ -93,9 +96,12 @@ class Sender:
             self._experiments[project] = store.experiment_id(self._client, self._uri, project)
         return self._experiments[project]
 
-    def _send_file(self, path: Path) -> bool:
-        with recording.opened(path) as record:
-            if record is None or record.begin["server"] != store.shown(self._uri):
+    def _send_file(self, path: Path, seconds: float) -> bool:
+        with recording.opened(path, seconds) as record:
+            if record is None:
+                return False
+            self._seen.add(path)
+            if record.begin["server"] != store.shown(self._uri):
                 return False
             try:
                 if path.parent == store.logged(self._uri):

@@ -30,6 +30,7 @@ def main_project(project: Path) -> Path:
 
 PROJECT = main_project(pipeline.PROJECT)
 SQLITE = "sqlite:///"
+WAITS = "waits for the next stage, or for `python -m pipeline track sync`"
 LOCK_SECONDS = 180.0  # a fresh database takes about two seconds to create, on a busy machine a minute
 
 _ENVIRONMENT = {
@@ -177,6 +178,11 @@ def home(uri: str) -> Path:
 def first_line(error: Exception) -> str:
     """Return what went wrong: one line, shortened, without the password that an address in it may hold."""
     return re.sub(r"//[^/\s]*@", "//", (str(error).splitlines() or [type(error).__name__])[0])[:200]
+
+
+def failed(uri: str, reason: str, then: str = WAITS) -> str:
+    """Return that MLflow failed for a reason, and what becomes of the records."""
+    return f"incomplete: MLflow at {shown(uri)} failed ({reason}); what is missing {then}"
 
 
 def say(message: str) -> None:
