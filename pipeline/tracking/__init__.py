@@ -52,9 +52,8 @@ def stage_run(
         yield Run()
         return
     tags = {"stage": stage, "experiment": experiment, "root": _relative(root)}
-    run, status = Tracked(tracking_uri(tracking), f"{Path(experiment).name}-{stage}", live), "FAILED"
+    run, status = Tracked(tracking, tags, params, settings, live), "FAILED"
     try:
-        run.begin(tracking.experiment, tags, params, settings)
         yield run
         status = "FINISHED"
     except KeyboardInterrupt:

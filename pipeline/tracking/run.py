@@ -11,13 +11,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lutra.files import sha256_of
 from pipeline.running import provenance
 from pipeline.tracking import journal as recording
 from pipeline.tracking import store
 from pipeline.tracking.journal import Stuck
+
+if TYPE_CHECKING:
+    from pipeline.params import TrackingParams
 
 FLUSH_SECONDS = 5.0  # between two requests of a running stage
 RETRY_SECONDS = 60.0  # after a failure
@@ -65,39 +68,33 @@ class Run:
 class Tracked(Run):
     """A run that is recorded, and sent: from a thread while the stage works if `live`, otherwise after its end."""
 
-    def __init__(self, uri: str, name: str, live: bool) -> None:
-        self._uri, self._live, self._reported = uri, live, False
-        self._record = recording.new(store.pending(uri), name)
+    def __init__(
+        self,
+        tracking: "TrackingParams",
+        tags: Mapping[str, str],
+        params: Mapping[str, Any],
+        settings: Mapping[str, Any] | None,
+        live: bool,
+    ) -> None:
+        """Record the run and its parameters; begin to send them if it is live. `tags` are `journal.COMPARED`."""
+        self._uri, self._live, self._reported = store.tracking_uri(tracking), live, False
+        self._record = recording.new(store.pending(self._uri), f"{Path(tags['experiment']).name}-{tags['stage']}")
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._send, name="tracking", daemon=True)
-
-    def begin(
-        self, project: str, tags: Mapping[str, str], params: Mapping[str, Any], settings: Mapping[str, Any] | None
-    ) -> None:
-        """Record the run and its parameters; begin to send them if the run is live.
-
-        Args:
-            project: MLflow's experiment.
-            tags: `journal.COMPARED` of the run.
-            params: parameters.
-            settings: content of params.json.
-        """
-        name, own = f"{tags['experiment']}/{tags['stage']}", _system_tags(tags["stage"])
-        begin = {"server": store.shown(self._uri), "project": project, "name": name}
-        self._add("create", **begin, time=recording.now(), tags={**tags, "latest": "false", **own})
+        begin = {"project": tracking.experiment, "name": f"{tags['experiment']}/{tags['stage']}"}
+        own = {"latest": "false", **_system_tags(tags["stage"])}
+        self._add("create", server=store.shown(self._uri), **begin, time=recording.now(), tags={**tags, **own})
         self._add("params", params={key: str(value) for key, value in params.items()})
         if settings is not None:
             self._add("text", file="params.json", text=json.dumps(settings, indent=2) + "\n")
         store.set_environment()
-        if self._live:
+        if live:
             self._thread.start()
 
     def finish(self, status: str) -> None:
         """Record how the stage ended, and have the rest sent: by another process, or by the thread in some time."""
         from pipeline.tracking import detached  # a program too, which Python wants to import itself
 
-        if not self._record.events:
-            return  # interrupted before it began
         self._add("end", status=status, time=recording.now())
         if self._live or self._record.fault or not detached.start(self._uri, self._record.begin["project"]):
             self._over.set()
@@ -133,7 +130,7 @@ class Tracked(Run):
                 pause, first, sender = FLUSH_SECONDS, sender is None, sender or sending.Sender(self._uri)
                 sender.send(self._record)
                 if over:
-                    self._record.close()  # two stages that end must not wait for each other's record
+                    self._attempt(self._record.close)  # two stages that end must not wait for each other's record
                 if first or over:
                     sender.send_waiting([store.pending(self._uri)], sending.BUSY_SECONDS if over else 0.0)
             except Stuck as error:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 15.0  # for a record that another process is sending
 TRIES = 3  # for what a server refuses while it answers
-_METRICS_AT_ONCE, _PARAMS_AT_ONCE, _LONGEST_PARAM = 1000, 100, 6000  # MLflow's limits
+_LONGEST_PARAM = 6000  # MLflow's limit
 # Errors that another attempt does not change: no such function, a deleted run, a name that is not allowed
 _FINAL = (
     "ENDPOINT_NOT_FOUND",
@@ -146,12 +146,10 @@ class Sender:
         from mlflow.entities import Param
 
         entries = [Param(key, value[:_LONGEST_PARAM]) for key, value in params.items()]
-        for start in range(0, len(entries), _PARAMS_AT_ONCE):
-            self._client.log_batch(record.run_id, params=entries[start : start + _PARAMS_AT_ONCE])
+        self._client.log_batch(record.run_id, params=entries)
 
     def _metrics(self, record: Record, entries: Sequence[Sequence[Any]]) -> None:
-        for start in range(0, len(entries), _METRICS_AT_ONCE):
-            self._client.log_batch(record.run_id, metrics=_metrics(entries[start : start + _METRICS_AT_ONCE]))
+        self._client.log_batch(record.run_id, metrics=_metrics(entries))
 
     def _text(self, record: Record, file: str, text: str) -> None:
         self._client.log_text(record.run_id, text, file)
