@@ -14,17 +14,15 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 COMPARED = ("stage", "experiment", "root")
 """Tags of a run; of the runs that agree in them, the newest counts."""
 _PROGRESS = ("run", "tried")
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """Something to tell MLflow (a method of `sending.Sender`), or what came of that: "run", its id, and "tried"."""
 
     kind: str
@@ -88,7 +86,7 @@ class Record:
                     stack.enter_context(_lock(self.path))
                     self._lock = stack.pop_all()
             with self.path.open("ab", buffering=0) as file:  # one write, also if another thread appends
-                file.write(json.dumps(asdict(event)).encode() + b"\n")
+                file.write(json.dumps(event._asdict()).encode() + b"\n")
         except (OSError, NotImplementedError) as error:  # the latter on a file system without locks
             self.fault = f"{self.path}: {_reason(error)}"
 
@@ -146,8 +144,8 @@ def opened(path: Path, seconds: float = 0.0) -> Iterator[Record | None]:
 
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(_lock(path, seconds if seconds and _is_over(path) else 0.0))
-        except Timeout:
+            stack.enter_context(_lock(path, seconds if seconds and _read(path).ended else 0.0))
+        except (Timeout, FileNotFoundError):
             yield None
             return
         except (OSError, NotImplementedError) as error:
@@ -188,14 +186,6 @@ def _read(path: Path) -> Record:
 def _reason(error: Exception) -> str:
     """Return what went wrong without the path, which the text of an OSError repeats."""
     return getattr(error, "strerror", None) or str(error)
-
-
-def _is_over(path: Path) -> bool:
-    """Return whether the stage has recorded its end, without reading a long record."""
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 4096))
-        return b'{"kind": "end"' in file.read()
-    return False
 
 
 def _lock(path: Path, timeout: float = 0.0) -> "contextlib.AbstractContextManager[object]":

@@ -120,8 +120,11 @@ class Tracked(Run):
             self._thread.join(min(silent, TOTAL_SECONDS - waited))
 
     def _send(self) -> None:
-        """Send the record every few seconds until the stage is over; after the first time, earlier ones too."""
-        sender, pause, over = None, 0.0, False
+        """Send the record every few seconds until the stage is over; the first and the last time, earlier ones too.
+
+        MLflow is not imported while the stage starts, which has enough to import then.
+        """
+        sender, pause, over = None, FLUSH_SECONDS, False
         while not over:
             over = self._over.wait(pause)
             try:

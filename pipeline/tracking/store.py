@@ -89,11 +89,7 @@ def connect(uri: str) -> "MlflowClient":
 
     if uri.startswith(SQLITE):
         _check_database(uri)
-    for noisy in (
-        "mlflow",
-        "alembic",
-        "urllib3.connectionpool",
-    ):  # stack traces and retries, which we report in one line
+    for noisy in ("mlflow", "alembic", "urllib3.connectionpool"):  # stack traces and retries: we report one line
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     with lock(uri):  # processes that migrate a fresh database at the same time crash
         return MlflowClient(tracking_uri=uri)
