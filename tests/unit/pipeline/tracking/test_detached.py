@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 import pipeline
 from pipeline import PROJECT, tracking
 from pipeline.params import TrackingParams
-from pipeline.tracking import detached, journal, store
+from pipeline.tracking import detached, journal, sending, store
 from tests.servers import free_port
 
 SHORT = """
@@ -159,3 +159,34 @@ def test_sync_waits_for_a_record_that_another_process_sends(uri: str, started: l
     assert taken.wait(SECONDS)
     assert tracking.sync(TrackingParams(uri=uri)) == (0, 0)
     thread.join()
+
+
+def test_the_process_sends_what_comes_while_it_stays(
+    uri: str, started: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleep = time.sleep
+
+    def another_stage(seconds: float) -> None:
+        sleep(seconds)
+        if len(started) == 1:
+            log(uri, params={"steps": 2})
+            started.append((uri, "left to the process at work"))
+
+    log(uri, params={"steps": 1})
+    monkeypatch.setattr(detached, "LINGER_SECONDS", 0.5)
+    monkeypatch.setattr(time, "sleep", another_stage)
+    detached.send(*started[0])
+    assert {run.data.params["steps"] for run in runs(uri)} == {"1", "2"}
+    assert waiting(uri) == []
+
+
+def test_a_server_that_never_ends_its_answer_does_not_hold_the_process(
+    uri: str, started: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(detached, "STUCK_SECONDS", 1)
+    monkeypatch.setattr(sending.Sender, "send", lambda *_: time.sleep(SECONDS))
+    monkeypatch.setattr(sending.Sender, "answers", lambda _: False)
+    log(uri)
+    detached.send(*started[0])
+    assert "failed (no answer within 1 s)" in capfd.readouterr().err
+    assert len(waiting(uri)) == 1

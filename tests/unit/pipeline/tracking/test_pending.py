@@ -451,6 +451,7 @@ def test_what_fails_while_the_server_answers_is_tried_three_times(
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(sending.Sender, "_artifact", fail)
     log(uri, (tmp_path / "file",))
+    assert tried == [0]  # a stage tries once
     for _ in range(3):
         tracking.sync(TrackingParams(uri=uri))
     assert tried == [0, 1, 2]
