@@ -5,7 +5,7 @@ import os
 import re
 import sqlite3
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -182,5 +182,6 @@ def failed(uri: str, reason: str, then: str = WAITS) -> str:
 
 
 def say(message: str) -> None:
-    """Print a message about tracking on stderr."""
-    print(f"tracking: {printable(message)}", file=sys.stderr, flush=True)
+    """Print a message about tracking on stderr, if that still exists: a process may outlive its terminal."""
+    with suppress(OSError):
+        print(f"tracking: {printable(message)}", file=sys.stderr, flush=True)
