@@ -87,24 +87,28 @@ def send(uri: str, project: str) -> None:
 
     from pipeline.tracking.sending import BUSY_SECONDS, Sender
 
+    lock = _lock(uri, TURN_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout:
+        return  # another one is at work
     signal.signal(signal.SIGALRM, _give_up)
     signal.alarm(STUCK_SECONDS)
     try:
-        with _lock(uri, TURN_SECONDS):
-            sender = Sender(uri)
-            sender.experiment(project)
-            last = time.monotonic()
-            while time.monotonic() - last < LINGER_SECONDS:
-                if _sent(sender, uri, 0.0):
-                    last = time.monotonic()
-                time.sleep(POLL_SECONDS)
+        sender = Sender(uri)
+        sender.experiment(project)
+        last = time.monotonic()
+        while time.monotonic() - last < LINGER_SECONDS:
+            if _sent(sender, uri, 0.0):
+                last = time.monotonic()
+            time.sleep(POLL_SECONDS)
+        lock.release()
         _sent(sender, uri, BUSY_SECONDS)  # from a stage that found the lock taken at the last moment
-    except Timeout:
-        return
     except Exception as error:
         store.say(store.failed(uri, store.first_line(error)))
     finally:
         signal.alarm(0)
+        lock.release()
 
 
 def _sent(sender: "Sender", uri: str, seconds: float) -> int:

@@ -190,3 +190,13 @@ def test_a_server_that_never_ends_its_answer_does_not_hold_the_process(
     detached.send(*started[0])
     assert "failed (no answer within 1 s)" in capfd.readouterr().err
     assert len(waiting(uri)) == 1
+
+
+def test_a_store_that_somebody_holds_is_reported(
+    uri: str, started: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(store, "LOCK_SECONDS", 0.1)
+    log(uri)
+    with store.lock(uri):
+        detached.send(*started[0])
+    assert f"failed (The file lock '{store.home(uri)}/mlflow.lock' could not be acquired.)" in capfd.readouterr().err
