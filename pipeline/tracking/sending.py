@@ -35,7 +35,7 @@ class Sender:
         self._uri = uri
         self._client = store.connect(uri)
         self._experiments: dict[str, str] = {}
-        self._reported: set[str] = set()
+        self._reported: set[tuple[Path, str]] = set()
         self._seen: set[Path] = set()
 
     def send(self, record: Record) -> None:
@@ -54,7 +54,7 @@ class Sender:
                     if event.kind == "create" or not self.answers():
                         raise
                     final = getattr(error, "error_code", "") in _FINAL or record.tries + 1 >= TRIES
-                    self._report(event.kind, "left out" if final else "will be tried again", error)
+                    self._report(record.path, event.kind, "left out" if final else "will be tried again", error)
                     again += [] if final else [event]
                 for _ in range(count):
                     record.todo.popleft()
@@ -127,9 +127,9 @@ class Sender:
             return False
         return True
 
-    def _report(self, kind: str, then: str, error: Exception) -> None:
-        if kind not in self._reported:
-            self._reported.add(kind)
+    def _report(self, path: Path, kind: str, then: str, error: Exception) -> None:
+        if (path, kind) not in self._reported:
+            self._reported.add((path, kind))
             store.say(f"{kind} {then}: MLflow says {store.first_line(error)}")
 
     def _create(self, record: Record, time: int, tags: dict[str, str], name: str, **_: Any) -> None:
