@@ -41,7 +41,10 @@ CHECKS = "pipeline.params"
 
 _CALL_THE_CORE = ("lutra.reference.lookup.compiled", "lutra.training.patches")
 _CALL_THE_ENGINE = "lutra.engine"
-ENGINE_ONLY = ("engine.cpp", "engine.hpp", "module.cpp", "region.cpp", "region.hpp")
+ENGINE_ONLY = (
+    *("engine.cpp", "engine.hpp", "module.cpp", "region.cpp", "region.hpp"),
+    *("residuals.cpp", "residuals.hpp", "bind_residuals.cpp", "bind_residuals.hpp"),
+)
 """Files of the core that nothing but `lutra.engine` runs, so that training does not depend on them."""
 
 _IMPORT = re.compile(

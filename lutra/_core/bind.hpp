@@ -50,6 +50,9 @@ class Unlocked {
 };
 
 void bind_ensemble(nanobind::module_& module);
+void bind_sums(nanobind::module_& module);
+void bind_layers(nanobind::module_& module);
+void bind_residuals(nanobind::module_& module);
 void bind_patches(nanobind::module_& module);
 
 // Where a unit's taps lie under every rotation; throws nanobind::value_error.

@@ -8,7 +8,7 @@ namespace lutra {
 namespace {
 
 constexpr int kStripWidth = 512;  // pixels: the rows in use of all planes stay in the second-level cache
-constexpr std::size_t kIdleWorkspaces = 16;
+constexpr std::size_t kIdleWorkers = 16;
 
 #ifdef LUTRA_X86
 // The features that the compiler may use in a level's code: those that CMakeLists.txt allows, and those that they
@@ -38,9 +38,9 @@ std::vector<const Kernels*> runnable() {
 
 // Strips as narrow as the cache likes; bands of rows only as far as threads need work, for their borders are
 // computed twice.
-std::vector<Rectangle> divide(const Plan& plan, const Image& image, int threads) {
+std::vector<Rectangle> divide(int margin, const Image& image, int threads) {
     const int strips = (image.width + kStripWidth - 1) / kStripWidth;
-    const int worthwhile = std::max(1, image.height / std::max(16, 8 * plan.planes[0].margin));
+    const int worthwhile = std::max(1, image.height / std::max(16, 8 * margin));
     int bands = 1;
     if (threads > 1 && strips < 4 * threads)
         bands = std::clamp(worthwhile, std::min(threads, image.height), 4 * threads);
@@ -73,44 +73,45 @@ std::vector<std::string> levels() {
     return names;
 }
 
-Engine::Engine(Plan plan, const std::string& level) : plan_(std::move(plan)), kernels_(&best_kernels(level)) {
-    if (kernels_->cells) plan_.build_cells();
+Engine::Engine(std::unique_ptr<Program> program, const std::string& level)
+    : program_(std::move(program)), kernels_(&best_kernels(level)) {
+    program_->prepare(*kernels_);
 }
 
-std::unique_ptr<Workspace> Engine::take(int channels, int width) {
+std::unique_ptr<Worker> Engine::take(int channels, int width) {
     Idle& idle = idle_.get();
     {
         const std::lock_guard lock(idle.mutex);
-        for (auto& workspace : idle.workspaces)
-            if (workspace->fits(channels, width)) {
-                std::swap(workspace, idle.workspaces.back());
-                auto found = std::move(idle.workspaces.back());
-                idle.workspaces.pop_back();
+        for (auto& worker : idle.workers)
+            if (worker->fits(channels, width)) {
+                std::swap(worker, idle.workers.back());
+                auto found = std::move(idle.workers.back());
+                idle.workers.pop_back();
                 return found;
             }
     }
-    return std::make_unique<Workspace>(plan_, channels, width);
+    return program_->worker(channels, width);
 }
 
-void Engine::give(std::unique_ptr<Workspace> workspace) {
+void Engine::give(std::unique_ptr<Worker> worker) {
     Idle& idle = idle_.get();
     const std::lock_guard lock(idle.mutex);
-    if (idle.workspaces.size() >= kIdleWorkspaces) idle.workspaces.erase(idle.workspaces.begin());
-    idle.workspaces.push_back(std::move(workspace));
+    if (idle.workers.size() >= kIdleWorkers) idle.workers.erase(idle.workers.begin());
+    idle.workers.push_back(std::move(worker));
 }
 
 void Engine::restore(const Image& input, const Image& output, int threads, Watch& watch) {
     threads = useful_threads(threads);
-    const auto parts = divide(plan_, input, threads);
+    const auto parts = divide(program_->margin(), input, threads);
     const std::size_t count = std::min(parts.size(), static_cast<std::size_t>(threads));
     const int width = std::min(input.width, kStripWidth);
-    std::vector<std::unique_ptr<Workspace>> workspaces;
-    for (std::size_t i = 0; i < count; ++i) workspaces.push_back(take(input.channels, width));
+    std::vector<std::unique_ptr<Worker>> workers;
+    for (std::size_t i = 0; i < count; ++i) workers.push_back(take(input.channels, width));
     const auto work = [&](int part, int worker) {
-        workspaces[worker]->restore(*kernels_, input, output, parts[part], watch);
+        workers[worker]->restore(*kernels_, input, output, parts[part], watch);
     };
     run_parallel(static_cast<int>(parts.size()), static_cast<int>(count), work, &watch);
-    for (auto& workspace : workspaces) give(std::move(workspace));
+    for (auto& worker : workers) give(std::move(worker));
 }
 
 }  // namespace lutra

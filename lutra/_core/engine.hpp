@@ -1,35 +1,35 @@
-// A plan ready to run: chooses kernels for this processor and divides images between threads.
+// A program ready to run: chooses kernels for this processor and divides images between threads.
 #pragma once
 
 #include <mutex>
 #include <string>
+#include <vector>
 
-#include "pool.hpp"
 #include "process.hpp"
-#include "region.hpp"
+#include "program.hpp"
 
 namespace lutra {
 
 class Engine {
   public:
     // level: "portable", "avx2", "avx512", or empty for the best this processor has.
-    Engine(Plan plan, const std::string& level);
+    Engine(std::unique_ptr<Program> program, const std::string& level);
     ~Engine() { idle_.destroy(); }
     const char* level() const { return kernels_->name; }
-    int scale() const { return plan_.scale; }
+    int scale() const { return program_->scale(); }
     // output: scale * height x scale * width; incomplete if `watch` ends it. Several threads may call it at once.
     void restore(const Image& input, const Image& output, int threads, Watch& watch);
 
   private:
     struct Idle {
         std::mutex mutex;
-        std::vector<std::unique_ptr<Workspace>> workspaces;
+        std::vector<std::unique_ptr<Worker>> workers;
     };
 
-    std::unique_ptr<Workspace> take(int channels, int width);
-    void give(std::unique_ptr<Workspace> workspace);
+    std::unique_ptr<Worker> take(int channels, int width);
+    void give(std::unique_ptr<Worker> worker);
 
-    Plan plan_;
+    std::unique_ptr<Program> program_;
     const Kernels* kernels_;
     PerProcess<Idle> idle_;
 };

@@ -5,6 +5,8 @@
 #include <string>
 
 #include "ensemble.hpp"
+#include "sums_kernels.hpp"
+#include "layers.hpp"
 
 namespace lutra {
 
@@ -41,6 +43,49 @@ struct StepCall {
     Scratch* scratch;
 };
 
+// Working memory of one thread for layers.
+struct alignas(64) LayerScratch {
+    // [row][term]: of a span of up to six vectors, in the form that a level's lookups read.
+    std::uint8_t indices[kRowsAtOnce * kMostIndices * 6 * 64];
+    std::int32_t sums[kChunk * kMostChannels];
+    std::int16_t quotients[kChunk * kMostChannels];
+};
+
+// Where a source lies: in one of the lines that an operation reads, and how far from its first pixel.
+struct Place {
+    std::int32_t line, offset;
+};
+
+// Some pixels of some rows of a sum or a merge. Kernels may read and write up to a chunk beyond `count`. All planes
+// but the input hold int8.
+struct LayerCall {
+    const Operation* operation;
+    const Layer* layer;  // none: the operation only adds planes
+    const Packed* packed;
+    const Place *inputs, *adds;         // as those of the operation
+    const std::uint8_t* const* lines;   // [row][line]: the first pixel
+    std::uint8_t* const* out;           // [row]: the first pixel of the first output, or row of the image
+    std::ptrdiff_t stride;              // from one output, or row of the image, to the next
+    int line_count, add_count;          // of a row; of an output
+    int outputs, rows, count;
+    LayerScratch* scratch;
+
+    const std::uint8_t* at(int row, const Place& place) const {
+        return lines[row * line_count + place.line] + place.offset;
+    }
+    const std::uint8_t* input(int row, int number) const { return at(row, inputs[number]); }
+    const std::uint8_t* add(int row, int number) const { return at(row, adds[number]); }
+    std::uint8_t* written(int row, int output) const { return out[row] + output * stride; }
+};
+
+struct LayerKernels {
+    Form best;
+    void (*sum)(const LayerCall& call);
+    void (*merge)(const LayerCall& call);
+    void (*split)(const Operation& operation, const std::uint8_t* pixels, int count, std::uint8_t* high,
+                  std::uint8_t* low);
+};
+
 struct Kernels {
     const char* name;
     bool cells;  // whether they read Unit::cells
@@ -48,6 +93,8 @@ struct Kernels {
     void (*split_line)(const std::uint8_t* pixels, int channels, int count, std::uint8_t* const* planes);
     void (*join_line)(const std::uint8_t* const* planes, int channels, int count, std::uint8_t* pixels);
     const EnsembleKernels<float>* ensemble;  // for training
+    const SumsKernels* sums;                 // likewise
+    LayerKernels layers;
 };
 
 extern const Kernels portable_kernels;

@@ -10,7 +10,11 @@
 #include <stdexcept>
 
 #include "bind.hpp"
+#include "bind_layers.hpp"
+#include "bind_residuals.hpp"
 #include "engine.hpp"
+#include "layers_region.hpp"
+#include "region.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -154,6 +158,8 @@ NB_MODULE(_lutra, module) {
     nb::set_leak_warnings(false);
     module.doc() = "The compiled core of lutra.engine";
     module.attr("sources") = LUTRA_SOURCES;  // SHA-256 of what it was built from
+    lutra::bind_layers(module);
+    lutra::bind_residuals(module);
     nb::class_<Builder>(module, "Builder")
         .def(nb::init<int, int, bool, int, int>(), "planes"_a, "scale"_a, "reflect"_a, "rounding"_a, "tap_bits"_a)
         .def("step", &Builder::step, "writes"_a, "divisor"_a, "offset"_a, "upscale"_a, "rotations"_a)
@@ -164,7 +170,19 @@ NB_MODULE(_lutra, module) {
         .def(
             "__init__",
             [](lutra::Engine* engine, Builder& builder, const std::string& level) {
-                new (engine) lutra::Engine(builder.take(), level);
+                new (engine) lutra::Engine(std::make_unique<lutra::StepProgram>(builder.take()), level);
+            },
+            "builder"_a, "level"_a = "")
+        .def(
+            "__init__",
+            [](lutra::Engine* engine, lutra::LayerBuilder& builder, const std::string& level) {
+                new (engine) lutra::Engine(std::make_unique<lutra::LayerProgram>(builder.take()), level);
+            },
+            "builder"_a, "level"_a = "")
+        .def(
+            "__init__",
+            [](lutra::Engine* engine, lutra::ResidualBuilder& builder, const std::string& level) {
+                new (engine) lutra::Engine(std::make_unique<lutra::ResidualProgram>(builder.take()), level);
             },
             "builder"_a, "level"_a = "")
         .def_prop_ro("level", &lutra::Engine::level)
@@ -172,5 +190,6 @@ NB_MODULE(_lutra, module) {
         .def("restore", &restore, "input"_a.noconvert(), "output"_a.noconvert(), "threads"_a);
     module.def("levels", &lutra::levels);
     lutra::bind_ensemble(module);
+    lutra::bind_sums(module);
     lutra::bind_patches(module);
 }

@@ -1,28 +1,16 @@
 // Restores a rectangle of an image: all steps, row by row, through planes of which only the rows in use are kept.
 #pragma once
 
-#include "kernels.hpp"
-#include "pool.hpp"
+#include "program.hpp"
 
 namespace lutra {
 
-// Rows of interleaved 8-bit channels without gaps.
-struct Image {
-    std::uint8_t* data;
-    int height, width, channels;
-};
-
-struct Rectangle {
-    int top, bottom, left, right;  // ends excluded
-};
-
-class Workspace {
+class Workspace final : public Worker {
   public:
     Workspace(const Plan& plan, int channels, int width);  // for rectangles of at most that width
-    bool fits(int channels, int width) const { return channels == channels_ && width <= width_; }
-    // Stops between rows once `watch` is over.
+    bool fits(int channels, int width) const override { return channels == channels_ && width <= width_; }
     void restore(const Kernels& kernels, const Image& input, const Image& output, const Rectangle& wanted,
-                 Watch& watch);
+                 Watch& watch) override;
 
   private:
     struct Columns {
@@ -47,6 +35,23 @@ class Workspace {
     const Kernels* kernels_ = nullptr;
     Image input_{}, output_{};
     Rectangle wanted_{};
+};
+
+// A model of table lookups, run by Workspaces.
+class StepProgram final : public Program {
+  public:
+    explicit StepProgram(Plan plan) : plan_(std::move(plan)) {}
+    int scale() const override { return plan_.scale; }
+    int margin() const override { return plan_.planes[0].margin; }
+    void prepare(const Kernels& kernels) override {
+        if (kernels.cells) plan_.build_cells();
+    }
+    std::unique_ptr<Worker> worker(int channels, int width) const override {
+        return std::make_unique<Workspace>(plan_, channels, width);
+    }
+
+  private:
+    Plan plan_;
 };
 
 }  // namespace lutra

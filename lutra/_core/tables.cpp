@@ -79,6 +79,7 @@ AlignedArray<T>::AlignedArray(std::size_t size) : size_(size) {
 
 template class AlignedArray<std::int8_t>;
 template class AlignedArray<std::uint8_t>;
+template class AlignedArray<std::int16_t>;
 template class AlignedArray<float>;
 template class AlignedArray<double>;
 

@@ -34,9 +34,9 @@ def info(model: Model) -> None:
     """Describe a model, and list its tables with their sizes."""
     loaded = load(model)
     description = loaded.description
-    options = ", ".join(f"{key} {value}" for key, value in description.options.items())
+    options = ", ".join(f"{key} {_short(value)}" for key, value in description.options.items())
     task = " ".join([loaded.task, *(f"{key} {value}" for key, value in loaded.options.items())])
-    say(f"{description.family} x{description.scale} ({options}), task {task}")
+    say(f"{description.family} x{description.scale}{f' ({options})' if options else ''}, task {task}")
     side = 1 + 2 * description.radius
     print(f"padding {description.padding}, rounding {description.rounding}, receptive field: {side}x{side} pixels")
     if description.tap_bits is not None:
@@ -48,9 +48,12 @@ def info(model: Model) -> None:
 @with_task_options()
 def import_(
     files: Annotated[
-        list[Path], typer.Argument(help="All .npy tables of one model, or the .safetensors file of its network.")
+        list[Path],
+        typer.Argument(
+            help="All files of one model's tables, the folder that holds them, or the .safetensors file of its network."
+        ),
     ],
-    family: Annotated[str, typer.Option(help="The family: srlut, mulut, spflut or autolut.")],
+    family: Annotated[str, typer.Option(help="The family: srlut, mulut, spflut, autolut, shiftlut, tinylut or hklut.")],
     scale: Annotated[int, typer.Option(help="The upscaling factor, 1 to 4.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")],
     task: Annotated[
@@ -107,8 +110,26 @@ def export(
         say(path)
 
 
+def _short(option: object) -> str:
+    """Return an option of a family in few words."""
+    return f"of its own for {len(option)} blocks" if isinstance(option, list) else str(option)
+
+
+def _layer_layout(function: object) -> str:
+    """Describe how the function of a layer is stored."""
+    from lutra.model.vectors import VectorLayout
+
+    if not isinstance(function, VectorLayout):
+        return "scales, float32"
+    steps = function.steps
+    known = [steps] if isinstance(steps, int) else [step for row in steps for step in row]
+    text = f"vectors, step {min(known)}" + (f" to {max(known)}" if min(known) < max(known) else "")
+    ranges = ", ranges of its own" if function.ranges else ""
+    return text + ranges + ("" if function.rounded else ", not rounded")
+
+
 def _units(loaded: Artifact) -> Table:
-    """Return a table of the model's units, with the sizes of theirs."""
+    """Return a table of the model's units or layers, with the sizes of their tables."""
     from lutra.model.description import NetworkSpec
 
     table = Table("unit", "taps", "layout", "entries", "values", "bytes")
@@ -119,8 +140,19 @@ def _units(loaded: Artifact) -> Table:
             table.add_row(unit.name, taps, f"network, width {function.width}", "", str(unit.values), "")
             continue
         layout = ", ".join(f"{key} {value}" for key, value in function.to_json().items())
-        numbers = (function.entries, unit.values, function.entries * unit.values)
+        size = loaded.bytes_of(unit.name)
+        numbers = (size // unit.values, unit.values, size)
         table.add_row(unit.name, taps, layout.removeprefix("kind "), *map(str, numbers))
+    for step, layer in loaded.description.layers():
+        taps = f"{layer.kind}, {len(layer.taps)}" if layer.kind == "depthwise" else layer.kind
+        number = str(loaded.bytes_of(layer.name))
+        inputs = loaded.description.form(step).inputs
+        kind = _layer_layout(loaded.functions[layer.name])
+        table.add_row(layer.name, taps, kind, f"{inputs} inputs", str(step.channels), number)
+    for residual, direct in loaded.description.direct_tables():
+        taps = f"{direct.bits} bits, {len(direct.taps)}"
+        numbers = (residual.entries(direct), residual.upscale**2, loaded.bytes_of(direct.name))
+        table.add_row(direct.name, taps, "direct", *map(str, numbers))
     others = sum(array.nbytes for name, array in loaded.tensors.items() if name.endswith((".sampler", ".adarl")))
     if others:
         table.add_row("samplers, AdaRL", "", "float32", "", "", str(others))

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from lutra import limits
 from lutra._core import available, core, reason
+from lutra.engine.layer_plan import build_layers
 from lutra.engine.plan import build
+from lutra.engine.residual_plan import build_residuals
 from lutra.model.artifact import Artifact
 
 __all__ = ["Engine", "available", "compile", "levels"]
@@ -29,7 +31,7 @@ def compile(artifact: Artifact, *, level: str | None = None) -> Engine:
     """Make a model of tables ready to run.
 
     Args:
-        artifact: a model whose units are all tables, with sampled taps in fixed point.
+        artifact: a model of layers or residuals, or one whose units are all tables, with sampled taps in fixed point.
         level: "portable", "avx2" or "avx512"; None for $LUTRA_SIMD, or else the best that this processor runs.
 
     Raises:
@@ -38,6 +40,10 @@ def compile(artifact: Artifact, *, level: str | None = None) -> Engine:
     """
     _require_core()
     level = level if level is not None else os.environ.get(LEVEL_VARIABLE, "")
+    if artifact.description.is_layered:
+        return Engine(core.Engine(build_layers(artifact, core.LayerBuilder), level))
+    if not artifact.description.has_units:
+        return Engine(core.Engine(build_residuals(artifact, core.ResidualBuilder), level))
     return Engine(core.Engine(build(artifact, core.Builder), level))
 
 

@@ -27,7 +27,7 @@ def build(artifact: Artifact, builder: type[Builder]) -> Builder:
     ):
         raise ValueError("the model samples real-valued taps: export it in fixed point first")
     numbers = {INPUT: 0}
-    for step in description.steps:
+    for step in description.unit_steps:
         for name in step.writes:
             if name != OUTPUT:
                 numbers.setdefault(name, len(numbers))
@@ -39,7 +39,7 @@ def build(artifact: Artifact, builder: type[Builder]) -> Builder:
         tap_bits=description.tap_bits or 0,
     )
     try:
-        for step in description.steps:
+        for step in description.unit_steps:
             writes = [numbers[name] for name in step.writes if name != OUTPUT]
             plan.step(writes, step.divisor, step.offset, step.upscale, step.rotations)
             for unit in step.units:

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from lutra.model import families
 from lutra.model.artifact import Artifact, layout_for, split_table
-from lutra.model.description import TAP_BITS, SampledTaps
+from lutra.model.description import TAP_BITS, Description, SampledTaps
 from lutra.model.fixedpoint import with_fixed
+from lutra.model.forms import Function
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
+from lutra.model.vectors import Direct, Scaling, VectorLayout
 
 SYSTEMS: dict[str, tuple[str, dict[str, Any], Layout]] = {
     "SR-LUT": ("srlut", {}, DenseLayout(4)),
@@ -30,10 +32,16 @@ def synthetic_model(family: str, options: dict[str, Any], layout: Layout, *, sca
     """Return a model whose steps return about the pixel they see, so that inner planes look like photographs.
 
     It is about as fast as a trained one: what a table holds changes only which entries the next step reads.
+
+    Args:
+        family, options, scale: what the model is.
+        layout: how its tables are stored; of no meaning for families of layers, whose vectors are stored whole.
     """
     description = families.describe(family, scale, options)
     description = replace(description, tap_bits=TAP_BITS if family == "autolut" else None)
     generator = np.random.default_rng(0)
+    if not description.has_units:
+        return _of_layers(description, generator)
     functions: dict[str, Layout] = {}
     tensors: dict[str, NDArray[Any]] = {}
     for step, unit in description.units():
@@ -48,6 +56,25 @@ def synthetic_model(family: str, options: dict[str, Any], layout: Layout, *, sca
             tensors |= with_fixed(f"{unit.name}.sampler", logits)
         if unit.previous:
             tensors |= with_fixed(f"{unit.name}.adarl", np.full(4, 0.2, np.float32))
+    return Artifact(description, functions, tensors)
+
+
+def _of_layers(description: Description, generator: np.random.Generator) -> Artifact:
+    """Return a model of layers or of direct tables that add a little to the pixel they see."""
+    functions: dict[str, Function] = {}
+    tensors: dict[str, NDArray[Any]] = {}
+    for step, layer in description.layers():
+        form, scales = description.form(step), layer.name.startswith("scale")
+        functions[layer.name] = function = Scaling() if scales else VectorLayout()
+        if isinstance(function, VectorLayout):
+            values = generator.normal(0, 4, function.samples(form))
+            tensors[f"{layer.name}.vectors"] = np.rint(values).clip(-128, 127).astype(np.int8)
+        else:
+            tensors[f"{layer.name}.scales"] = np.full(form.outputs, 0.9, np.float32)
+    for residual, table in description.direct_tables():
+        values = generator.normal(0, 4, (residual.entries(table), residual.upscale**2))
+        functions[table.name] = Direct()
+        tensors[f"{table.name}.direct"] = np.rint(values).clip(-128, 127).astype(np.int8)
     return Artifact(description, functions, tensors)
 
 

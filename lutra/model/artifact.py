@@ -16,33 +16,25 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialise
 
 from lutra.files import write_whole
-from lutra.model.description import (
-    MIX_BITS,
-    WEIGHT_BITS,
-    ChannelTaps,
-    Description,
-    NetworkSpec,
-    SampledTaps,
-    Unit,
-)
+from lutra.model.description import MIX_BITS, WEIGHT_BITS, ChannelTaps, Description, NetworkSpec, Unit
 from lutra.model.fixedpoint import FIXED
-from lutra.model.layouts import DenseLayout, Layout, layout_from_json
+from lutra.model.forms import Form, Function, check_forms
+from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout, layout_from_json
 from lutra.model.parsing import description_from_json
 from lutra.model.tasks import TASKS, Planes
+from lutra.model.vectors import MOST_SCALE, Direct, Scaling, VectorLayout, function_of_layer_from_json, scaled
 
 FORMAT = 1
 
-Function = Layout | NetworkSpec
 Array = NDArray[Any]
-Form = tuple[str, tuple[int, ...]]
-"""An array's dtype and shape."""
 
 
 @dataclass(frozen=True)
 class Artifact:
     """A model at rest.
 
-    functions: for each unit the layout of its table, or the specification of its network.
+    functions: for each unit the layout of its table, or the specification of its network; for each layer the layout of
+        its vectors, or its scaling.
     tensors: arrays by name; `expected_tensors` lists them.
     provenance: where it comes from (data, recipe, commit, versions, or the published files it was read from).
     metrics: measured figures, {kind: {data set: {metric: value}}}.
@@ -64,12 +56,14 @@ class Artifact:
         if self.planes not in (None, *get_args(Planes)):
             raise ValueError(f"planes: found {shown(self.planes)}, expected one of {', '.join(get_args(Planes))}")
         forms = {name: (str(array.dtype), array.shape) for name, array in self.tensors.items()}
-        _check_forms(self.description, self.functions, self.task, forms)
+        check_forms(self.description, self.functions, self.task, forms)
         for name, array in self.tensors.items():
             if array.dtype == np.float32 and not np.isfinite(array).all():
                 raise ValueError(f"tensor '{name}' holds values that are not finite")
             if name.endswith(".sampler_fixed") and ((array < 0).any() or (array.sum(axis=1) != 2**WEIGHT_BITS).any()):
                 raise ValueError(f"tensor '{name}': the weights of a tap must be >= 0 and sum to {2**WEIGHT_BITS}")
+            if name.endswith(".scales") and (np.abs(array) > MOST_SCALE).any():
+                raise ValueError(f"tensor '{name}': a scale lies outside -{MOST_SCALE:g}..{MOST_SCALE:g}")
             if name.endswith(".adarl_fixed") and ((array < 0).any() or (array > 2**MIX_BITS).any()):
                 raise ValueError(f"tensor '{name}': a share lies outside 0..{2**MIX_BITS}")
         for name, array in self.tensors.items():
@@ -93,9 +87,18 @@ class Artifact:
     def table(self, unit: str) -> Array:
         """Return the entries of a unit's table, all parts in order: (entries, values) int8."""
         layout = self.functions[unit]
-        if isinstance(layout, NetworkSpec):
+        if not isinstance(layout, DenseLayout | DiagonalLayout):
             raise ValueError(f"unit '{unit}' is a network, not a table")
         return np.concatenate([self.tensors[f"{unit}.{part}"] for part, _ in layout.parts])
+
+    def vectors(self, layer: str) -> tuple[NDArray[np.int32], int]:
+        """Return the values of a layer's functions as numerators, (inputs, outputs, levels), and their denominator."""
+        (step,) = (step for step, own in self.description.layers() if own.name == layer)
+        form, function = self.description.form(step), self.functions[layer]
+        if isinstance(function, Scaling):
+            return scaled(self.tensors[f"{layer}.scales"], form), 1
+        assert isinstance(function, VectorLayout)
+        return function.expanded(self.tensors[f"{layer}.vectors"], form), function.denominator
 
     @property
     def is_tables(self) -> bool:
@@ -109,11 +112,17 @@ class Artifact:
 
     @property
     def table_bytes(self) -> int:
-        """The bytes of all tables together, without samplers."""
-        layouts = {name: layout for name, layout in self.functions.items() if not isinstance(layout, NetworkSpec)}
-        return sum(
-            self.tensors[f"{name}.{part}"].nbytes for name, layout in layouts.items() for part, _ in layout.parts
-        )
+        """The bytes of all tables, vectors and scales together, without samplers."""
+        return sum(self.bytes_of(name) for name in self.functions if not isinstance(self.functions[name], NetworkSpec))
+
+    def bytes_of(self, name: str) -> int:
+        """Return the bytes of a unit's table, or of a layer's vectors or scales."""
+        parts = _PARTS
+        return sum(array.nbytes for tensor, array in self.tensors.items() if tensor in {f"{name}.{p}" for p in parts})
+
+
+_PARTS = ("dense", "diagonal", "coarse", "vectors", "scales", "direct")
+"""The arrays that hold a table, vectors or scales."""
 
 
 def layout_for(unit: Unit, layout: Layout) -> Layout:
@@ -133,57 +142,6 @@ def split_table(unit: str, layout: Layout, values: Array) -> dict[str, Array]:
     return {
         f"{unit}.{part}": np.ascontiguousarray(array) for (part, _), array in zip(layout.parts, arrays, strict=True)
     }
-
-
-def expected_tensors(description: Description, functions: Mapping[str, Function]) -> dict[str, Form]:
-    """Return dtype and shape of every array of a model, by name."""
-    expected: dict[str, Form] = {}
-    for _, unit in description.units():
-        function = functions[unit.name]
-        if isinstance(function, NetworkSpec):
-            for name, shape in _network_shapes(unit, function):
-                expected[f"{unit.name}.network.{name}"] = ("float32", shape)
-        else:
-            for part, entries in function.parts:
-                expected[f"{unit.name}.{part}"] = ("int8", (entries, unit.values))
-        if isinstance(unit.taps, SampledTaps):
-            shape = (4, unit.taps.kernel**2)
-            expected[f"{unit.name}.sampler"] = ("float32", shape)
-            expected[f"{unit.name}.sampler_fixed"] = ("int16", shape)
-        if unit.previous:
-            expected[f"{unit.name}.adarl"] = ("float32", (4,))
-            expected[f"{unit.name}.adarl_fixed"] = ("int16", (4,))
-    return expected
-
-
-def _network_shapes(unit: Unit, spec: NetworkSpec) -> list[tuple[str, tuple[int, ...]]]:
-    shapes: list[tuple[str, tuple[int, ...]]] = []
-    width = 4
-    for layer in range(spec.depth + 1):
-        shapes += [(f"hidden.{layer}.weight", (spec.width, width)), (f"hidden.{layer}.bias", (spec.width,))]
-        width = spec.width * (layer + 1 if spec.kind == "dense" else 1)
-    shapes += [("last.weight", (unit.values, width)), ("last.bias", (unit.values,))]
-    if spec.linear:
-        shapes += [("linear.weight", (unit.values, 4)), ("linear.bias", (unit.values,))]
-    return shapes
-
-
-def _check_forms(
-    description: Description, functions: Mapping[str, Function], task: str, found: Mapping[str, Form]
-) -> None:
-    names = [unit.name for _, unit in description.units()]
-    if set(names) != set(functions):
-        raise ValueError(f"functions are given for {shown(sorted(functions))}, expected {shown(sorted(names))}")
-    if not isinstance(task, str) or task not in TASKS:
-        raise ValueError(f"task is {shown(task)}, expected one of {', '.join(TASKS)}")
-    expected = expected_tensors(description, functions)
-    for name in sorted(expected.keys() - found.keys()):
-        raise ValueError(f"tensor '{name}' is missing")
-    for name in sorted(found.keys() - expected.keys()):
-        raise ValueError(f"tensor {shown(name)} is not part of the model")
-    for name, form in expected.items():
-        if found[name] != form:
-            raise ValueError(f"tensor '{name}' is {found[name][0]} {found[name][1]}, expected {form[0]} {form[1]}")
 
 
 def header_of(artifact: Artifact) -> dict[str, Any]:
@@ -224,7 +182,7 @@ def load(path: str | os.PathLike[str]) -> Artifact:
             for name in file.keys():  # noqa: SIM118 (not a mapping)
                 view = file.get_slice(name)
                 found[name] = (_DTYPES.get(view.get_dtype(), view.get_dtype()), tuple(view.get_shape()))
-            _check_forms(fields["description"], fields["functions"], fields["task"], found)
+            check_forms(fields["description"], fields["functions"], fields["task"], found)
             return Artifact(**fields, tensors={name: file.get_tensor(name) for name in found})
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file, or damaged ({error})") from None
@@ -265,8 +223,8 @@ def fields_of(header: Any) -> dict[str, Any]:
 
 
 def _function_to_json(function: Function) -> dict[str, Any]:
-    kind = "network" if isinstance(function, NetworkSpec) else "table"
-    return {kind: function.to_json()}
+    layer = isinstance(function, VectorLayout | Scaling | Direct)
+    return {"network" if isinstance(function, NetworkSpec) else "layer" if layer else "table": function.to_json()}
 
 
 def _function_from_json(data: Any) -> Function:
@@ -274,4 +232,6 @@ def _function_from_json(data: Any) -> Function:
         return NetworkSpec.from_json(data["network"])
     if isinstance(data, dict) and set(data) == {"table"}:
         return layout_from_json(data["table"])
+    if isinstance(data, dict) and set(data) == {"layer"}:
+        return function_of_layer_from_json(data["layer"])
     raise ValueError(f"function of a unit is {shown(data)}, expected a table or a network")

@@ -1,30 +1,70 @@
-"""Restoration models as plain data: steps over 8-bit planes, each a sum of units. Needs no torch."""
+"""Restoration models as plain data: steps over planes of small integers. Needs no torch."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from reprlib import repr as shown  # short, and on one line, whatever a file holds
 from typing import Any, Literal, get_args
 
-Offset = tuple[int, int]
-Padding = Literal["replicate", "reflect"]
+from lutra.model.checks import checked_planes
+from lutra.model.steps import (
+    INPUT,
+    OUTPUT,
+    PATTERNS,
+    AnyStep,
+    ChannelTaps,
+    DirectTable,
+    FixedTaps,
+    Layer,
+    LayerForm,
+    Merge,
+    Offset,
+    Padding,
+    Plane,
+    Residual,
+    SampledTaps,
+    Shift,
+    Split,
+    Step,
+    Sum,
+    Taps,
+    Unit,
+)
+
+__all__ = [
+    "INPUT",
+    "OUTPUT",
+    "PATTERNS",
+    "AnyStep",
+    "ChannelTaps",
+    "Description",
+    "DirectTable",
+    "FixedTaps",
+    "Layer",
+    "LayerForm",
+    "Merge",
+    "NetworkSpec",
+    "Offset",
+    "Padding",
+    "Plane",
+    "Residual",
+    "SampledTaps",
+    "Shift",
+    "Split",
+    "Step",
+    "Sum",
+    "Taps",
+    "Unit",
+    "furthest",
+]
+
 Rounding = Literal["exact", "lookup", "branch"]
 Bound = Literal["clamp", "tanh"]
 
 ROUNDINGS: tuple[str, ...] = get_args(Rounding)
 """The roundings in the order of their numbers in the compiled core."""
-
-PATTERNS: dict[str, tuple[Offset, Offset, Offset, Offset]] = {
-    "s": ((0, 0), (0, 1), (1, 0), (1, 1)),
-    "d": ((0, 0), (0, 2), (2, 0), (2, 2)),
-    "y": ((0, 0), (1, 1), (1, 2), (2, 1)),
-    "e": ((0, 0), (0, 3), (3, 0), (3, 3)),
-    "h": ((0, 0), (2, 2), (2, 3), (3, 2)),
-    "o": ((0, 0), (2, 2), (1, 3), (3, 1)),
-}
-"""Offsets (row, column) of the taps a, b, c, d from the current pixel (MuLUT, ECCV 2022, section 3.2)."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +112,6 @@ class NetworkSpec:
         return NetworkSpec(**data)
 
 
-INPUT, OUTPUT = "input", "output"
-
 WEIGHT_BITS = 14
 """AutoSample's weights ship as int16 multiples of 2^-14."""
 
@@ -85,100 +123,12 @@ TAP_BITS = 6
 float32 holds exactly, so that the reference and an integer engine agree to the last bit."""
 
 
-MOST_STEPS, MOST_UNITS, MOST_PLANES, MOST_DIVISOR = 64, 64, 256, 1 << 12
-"""Limits of a model: steps, units in a step, planes, and the size of a divisor or offset."""
-
-_NAME = re.compile(r"[\w-]{1,64}")
-
-
-@dataclass(frozen=True)
-class FixedTaps:
-    """Four pixels at fixed offsets (row, column), each >= 0, from the current one."""
-
-    pattern: str
-    offsets: tuple[Offset, Offset, Offset, Offset]
-
-    @property
-    def window(self) -> int:
-        """Side of the smallest square window, in pixels, that holds every tap."""
-        return 1 + max(max(offset) for offset in self.offsets)
-
-
-@dataclass(frozen=True)
-class SampledTaps:
-    """AutoSample: four learned weighted means of a kernel x kernel window (AutoLUT, CVPR 2025, section 3.2).
-
-    `start` names the pattern whose offsets the untrained weights favour.
-    """
-
-    kernel: int
-    start: str = "s"
-
-    @property
-    def window(self) -> int:
-        """Side of the window in pixels."""
-        return self.kernel
-
-
-@dataclass(frozen=True)
-class ChannelTaps:
-    """The values of four planes at one pixel (SPF-LUT, CVPR 2024, section 3.1)."""
-
-    @property
-    def window(self) -> int:
-        """Side of the window in pixels: always 1."""
-        return 1
-
-
-Taps = FixedTaps | SampledTaps | ChannelTaps
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One function of four 8-bit values: a network while training, a table afterwards.
-
-    reads: the plane its taps come from; four planes for `ChannelTaps`.
-    previous: the plane that AdaRL mixes into the taps (AutoLUT, section 3.3), or None.
-    values: the number of values in an entry.
-    """
-
-    name: str
-    reads: tuple[str, ...]
-    taps: Taps
-    values: int
-    previous: str | None = None
-
-    @property
-    def planes(self) -> tuple[str, ...]:
-        """Every plane that the unit needs."""
-        return self.reads + ((self.previous,) if self.previous else ())
-
-
-@dataclass(frozen=True)
-class Step:
-    """Sums its units over the rotations, then writes clip(round(sum / divisor + offset), 0, 255).
-
-    The values of an entry are `upscale` x `upscale` pixels (pixel-shuffle order) of every plane in `writes`.
-    rotations: 4 for the rotation ensemble, 1 for a unit that sees one pixel.
-    """
-
-    units: tuple[Unit, ...]
-    writes: tuple[str, ...]
-    divisor: int
-    offset: int = 0
-    upscale: int = 1
-    rotations: int = 4
-
-    @property
-    def values(self) -> int:
-        """The number of values that each of its units returns."""
-        return len(self.writes) * self.upscale**2
-
-
 @dataclass(frozen=True)
 class Description:
     """A whole model. Every stage, exporter, importer and engine works from this alone.
 
+    steps: steps of units alone; or splits, sums and shifts, and a merge as the last; or residuals alone.
+    padding: how planes continue beyond the border of the image; residuals' tables have their own.
     rounding: "exact" rounds once per step; "lookup" rounds the running sum after each rotation of each unit;
         "branch" does the same, but restarts that sum for every unit, as MuLUT's finetuning and later systems do.
     top_node: the value fed to a network for the last grid node: 255, or 256 where nothing is clipped.
@@ -189,7 +139,7 @@ class Description:
 
     family: str
     scale: int
-    steps: tuple[Step, ...]
+    steps: tuple[AnyStep, ...]
     padding: Padding = "replicate"
     rounding: Rounding = "exact"
     top_node: int = 255
@@ -199,73 +149,77 @@ class Description:
 
     def __post_init__(self) -> None:
         """Check that the steps fit together; raises ValueError."""
-        _check(self)
+        _ = self.planes  # checks them, and keeps what they hold
+
+    @cached_property
+    def planes(self) -> Mapping[str, Plane]:
+        """What each plane holds, by its name; those of models of units hold one channel of 8 bits."""
+        return checked_planes(self.scale, self.steps)
+
+    @property
+    def is_layered(self) -> bool:
+        """Whether the model is one of layers (`Split`, `Sum`, `Shift`, `Merge`)."""
+        return isinstance(self.steps[-1], Merge)
+
+    @property
+    def has_units(self) -> bool:
+        """Whether the model is one of units (`Step`): functions of four 8-bit values."""
+        return isinstance(self.steps[-1], Step)
+
+    @property
+    def unit_steps(self) -> tuple[Step, ...]:
+        """The steps of a model of units; none of another model."""
+        return tuple(step for step in self.steps if isinstance(step, Step))
 
     def units(self) -> Iterator[tuple[Step, Unit]]:
         """Return every unit with its step, in order."""
-        return ((step, unit) for step in self.steps for unit in step.units)
+        return ((step, unit) for step in self.unit_steps for unit in step.units)
+
+    def layers(self) -> Iterator[tuple[Sum, Layer]]:
+        """Return every layer with its step, in order."""
+        return ((step, step.layer) for step in self.steps if isinstance(step, Sum) and step.layer)
+
+    def direct_tables(self) -> Iterator[tuple[Residual, DirectTable]]:
+        """Return every table without interpolation with its step, in order."""
+        return ((step, table) for step in self.steps if isinstance(step, Residual) for table in step.tables)
+
+    def form(self, step: Sum) -> LayerForm:
+        """Return the size of a step's layer."""
+        assert step.layer is not None
+        read = self.planes[step.layer.reads]
+        inputs = len(step.layer.taps) if step.layer.kind == "depthwise" else read.channels
+        return LayerForm(inputs, step.channels, read.bounds)
 
     @property
     def radius(self) -> int:
         """The distance, in input pixels, that an output pixel can see in each direction."""
-        return sum(max(unit.taps.window - 1 for unit in step.units) for step in self.steps)
+        reach, enlarged = {INPUT: 0}, 1
+        for step in self.steps:
+            if isinstance(step, Step):
+                own = max(max(map(reach.__getitem__, unit.planes)) + unit.taps.window - 1 for unit in step.units)
+                reach |= dict.fromkeys(step.writes, own)
+            elif isinstance(step, Sum):
+                read = [reach[name] for name in step.adds]
+                if step.layer:
+                    read.append(reach[step.layer.reads] + furthest(step.layer.taps))
+                reach[step.writes] = max(read)
+            elif isinstance(step, Shift):
+                reach[step.writes] = reach[step.reads] + furthest(step.offsets)
+            elif isinstance(step, Split):
+                reach |= dict.fromkeys(step.writes, reach[step.reads])
+            elif isinstance(step, Residual):
+                own = furthest(tap for table in step.tables for tap in table.taps)
+                reach[step.writes] = reach[step.reads] - -own // enlarged  # rounded up, in pixels of the input
+                enlarged *= step.upscale
+            else:
+                reach[OUTPUT] = reach[step.reads]
+        return reach[OUTPUT]
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready data, which `lutra.model.parsing.description_from_json` reads."""
         return asdict(self)
 
 
-def _check(model: Description) -> None:
-    if not 1 <= model.scale <= 8:
-        raise ValueError(f"model description: scale is {shown(model.scale)}, expected 1..8")
-    if not 1 <= len(model.steps) <= MOST_STEPS:
-        raise ValueError(f"model description: found {len(model.steps)} steps, expected 1..{MOST_STEPS}")
-    planes: set[str] = {INPUT}
-    names: set[str] = set()
-    for number, step in enumerate(model.steps, 1):
-        where, last = f"model description, step {number}", number == len(model.steps)
-        _check_step(step, where, model.scale if last else 1)
-        for unit in step.units:
-            _check_unit(unit, step, where)
-            if unit.name in names:
-                raise ValueError(f"{where}: two units are called '{unit.name}'")
-            names.add(unit.name)
-            unknown = [plane for plane in unit.planes if plane not in planes]
-            if unknown:
-                raise ValueError(f"{where}: unit '{unit.name}' reads plane {shown(unknown[0])}, which nothing wrote")
-        _check_writes(step, where, planes, last)
-        planes.update(step.writes)
-    if len(planes) > MOST_PLANES:
-        raise ValueError(f"model description: found {len(planes)} planes, expected at most {MOST_PLANES}")
-    if model.steps[-1].writes != (OUTPUT,):
-        raise ValueError("model description: the last step must write 'output' alone")
-
-
-def _check_writes(step: Step, where: str, planes: set[str], last: bool) -> None:
-    for number, plane in enumerate(step.writes):
-        known = plane in planes or plane in step.writes[:number]
-        if known or not _NAME.fullmatch(plane) or (plane == OUTPUT and not last):
-            wanted = "new names of letters, digits, _ and -, and 'output' in the last step alone"
-            raise ValueError(f"{where}: writes plane {shown(plane)}, expected {wanted}")
-
-
-def _check_step(step: Step, where: str, upscale: int) -> None:
-    if not 1 <= len(step.units) <= MOST_UNITS or not step.writes or step.rotations not in (1, 4):
-        raise ValueError(f"{where}: needs 1..{MOST_UNITS} units, planes to write and 1 or 4 rotations")
-    if not 1 <= step.divisor <= MOST_DIVISOR or abs(step.offset) > MOST_DIVISOR:
-        wanted = f"1..{MOST_DIVISOR} and -{MOST_DIVISOR}..{MOST_DIVISOR}"
-        raise ValueError(f"{where}: found a divisor or an offset out of range, expected {wanted}")
-    if step.upscale != upscale:
-        raise ValueError(f"{where}: upscales by {shown(step.upscale)}, expected {upscale}")
-
-
-def _check_unit(unit: Unit, step: Step, where: str) -> None:
-    if not _NAME.fullmatch(unit.name):
-        raise ValueError(f"{where}: unit is called {shown(unit.name)}, expected letters, digits, _ and -, at most 64")
-    if unit.values != step.values:
-        raise ValueError(f"{where}: unit '{unit.name}' returns {shown(unit.values)} values, expected {step.values}")
-    channel = isinstance(unit.taps, ChannelTaps)
-    if len(unit.reads) != (4 if channel else 1):
-        raise ValueError(f"{where}: unit '{unit.name}' reads {len(unit.reads)} planes")
-    if channel and unit.previous:
-        raise ValueError(f"{where}: unit '{unit.name}' mixes a previous plane into those of one pixel, expected none")
+def furthest(offsets: Iterable[Offset]) -> int:
+    """Return the largest distance of an offset along either axis."""
+    return max(abs(value) for offset in offsets for value in offset)

@@ -5,15 +5,26 @@ from __future__ import annotations
 from reprlib import repr as shown  # short, and on one line, whatever a file holds
 from typing import Any, get_args
 
-from lutra.model.description import (
+from lutra.model.description import Description, Rounding
+from lutra.model.steps import (
     PATTERNS,
+    AnyStep,
+    BitsOfPixel,
+    Bounds,
     ChannelTaps,
-    Description,
+    DirectTable,
     FixedTaps,
+    Layer,
+    LayerKind,
+    Merge,
+    Offset,
     Padding,
-    Rounding,
+    Residual,
     SampledTaps,
+    Shift,
+    Split,
     Step,
+    Sum,
     Taps,
     Unit,
 )
@@ -85,7 +96,38 @@ def _taps_from_json(data: Any) -> Taps:
     raise ValueError(f"model description: taps {shown(data)} are of no known kind")
 
 
-def _step_from_json(data: Any) -> Step:
+def _step_from_json(data: Any) -> AnyStep:
+    """Rebuild a step, whose kind shows in a field that no other kind has."""
+    fields = data if isinstance(data, dict) else {}
+    if "bits" in fields:
+        writes = _names(data, "writes")
+        if len(writes) != 2:
+            raise ValueError(f"model description: a split writes {shown(writes)}, expected two planes")
+        read = _typed(data, "reads", str)
+        return Split(read, (writes[0], writes[1]), _typed(data, "offset", int), _typed(data, "bits", int))
+    if "layer" in fields:
+        layer = None if data["layer"] is None else _layer_from_json(data["layer"])
+        numbers = {key: _typed(data, key, int) for key in ("channels", "divisor")}
+        writes, bounds = _typed(data, "writes", str), _bounds(data, "bounds")
+        return Sum(layer, writes, bounds=bounds, adds=_names(data, "adds"), **numbers)
+    if "offsets" in fields:
+        return Shift(_typed(data, "reads", str), _typed(data, "writes", str), _offsets(data, "offsets"))
+    if "adds" in fields:
+        numbers = {key: _typed(data, key, int) for key in ("upscale", "divisor", "offset", "rotations")}
+        return Merge(_typed(data, "reads", str), adds=_names(data, "adds"), **numbers)
+    if "tables" in fields:
+        tables = tuple(_table_from_json(item) for item in _typed(data, "tables", list))
+        numbers = {key: _typed(data, key, int) for key in ("upscale", "low_bits")}
+        return Residual(tables, _typed(data, "reads", str), _typed(data, "writes", str), **numbers)
+    return _units_from_json(data)
+
+
+def _table_from_json(data: Any) -> DirectTable:
+    bits, padding = _choice(data, "bits", get_args(BitsOfPixel)), _choice(data, "padding", get_args(Padding))
+    return DirectTable(_typed(data, "name", str), bits, _offsets(data, "taps"), padding)
+
+
+def _units_from_json(data: Any) -> Step:
     units = []
     for item in _typed(data, "units", list):
         previous = item.get("previous") if isinstance(item, dict) else None
@@ -97,3 +139,22 @@ def _step_from_json(data: Any) -> Step:
         )
     numbers = {key: _typed(data, key, int) for key in ("divisor", "offset", "upscale", "rotations")}
     return Step(tuple(units), _names(data, "writes"), **numbers)
+
+
+def _layer_from_json(data: Any) -> Layer:
+    kind = _choice(data, "kind", get_args(LayerKind))
+    return Layer(_typed(data, "name", str), kind, _typed(data, "reads", str), _offsets(data, "taps"))
+
+
+def _offsets(data: Any, key: str) -> tuple[Offset, ...]:
+    return tuple(_pair(value, key) for value in _typed(data, key, list))
+
+
+def _bounds(data: Any, key: str) -> Bounds:
+    return _pair(_typed(data, key, list), key)
+
+
+def _pair(value: Any, key: str) -> tuple[int, int]:
+    if not isinstance(value, list) or len(value) != 2 or not all(type(number) is int for number in value):
+        raise ValueError(f"model description: '{key}' holds {shown(value)}, expected two whole numbers")
+    return value[0], value[1]

@@ -6,7 +6,10 @@ import torch
 from torch import Tensor
 
 from lutra.model.description import OUTPUT, PATTERNS, ChannelTaps, Description, FixedTaps, NetworkSpec, Step, Unit
+from lutra.model.vectors import VectorLayout
 from lutra.reference.interpreter import LutModel
+from lutra.reference.layers import LayerFunction, Scales, Vectors
+from lutra.reference.residuals import DirectEntries
 from lutra.reference.units import LutUnit, PointwiseNet
 
 
@@ -14,7 +17,8 @@ def build(description: Description, network: NetworkSpec) -> LutModel:
     """Return a model with a `PointwiseNet` in every unit, its weights drawn from torch's generator.
 
     With `network.linear` every unit starts as the linear map of its taps that makes the whole model bilinear
-    interpolation; without, from the usual random start of the published systems.
+    interpolation; without, from the usual random start of the published systems. Layers and
+    residuals have no networks: their vectors and tables start at zero, and scales at 1.
     """
     units = {}
     for step, unit in description.units():
@@ -22,7 +26,19 @@ def build(description: Description, network: NetworkSpec) -> LutModel:
         if network.linear:
             function.start_from(*_interpolation(step, unit))
         units[unit.name] = LutUnit(unit, function)
-    return LutModel(description, units)
+    return LutModel(description, units, _zeros(description))
+
+
+def _zeros(description: Description) -> dict[str, LayerFunction | DirectEntries]:
+    """Return zeros for every vector and direct table; scales where a layer can have them, with no plane added."""
+    found: dict[str, LayerFunction | DirectEntries] = {}
+    for residual, table in description.direct_tables():
+        found[table.name] = DirectEntries(residual, table)
+    for step, layer in description.layers():
+        form = description.form(step)
+        scales = layer.kind == "depthwise" and len(layer.taps) == 1 and step.divisor == 1 and not step.adds
+        found[layer.name] = Scales(form) if scales else Vectors(VectorLayout(), form)
+    return found
 
 
 def untrained(description: Description, network: NetworkSpec, seed: int = 0) -> LutModel:

@@ -8,14 +8,28 @@ from typing import Any
 import numpy as np
 import torch
 
-from lutra.model.artifact import Artifact, Function, split_table
+from lutra.model.artifact import Artifact, split_table
 from lutra.model.description import NetworkSpec
+from lutra.model.forms import Function
+from lutra.model.layouts import DenseLayout, DiagonalLayout
+from lutra.model.vectors import Direct, Scaling, VectorLayout
 from lutra.reference.interpreter import LutModel
+from lutra.reference.layers import LayerFunction, Scales, Vectors
+from lutra.reference.residuals import DirectEntries
 from lutra.reference.units import LutUnit, PointwiseNet, Table, TabledNet
 
 
 def from_artifact(artifact: Artifact) -> LutModel:
     """Return the torch model of an artifact, ready to restore, to train or to finetune."""
+    layers: dict[str, LayerFunction | DirectEntries] = {}
+    for residual, table in artifact.description.direct_tables():
+        layers[table.name] = DirectEntries(residual, table, _tensor(artifact, f"{table.name}.direct"))
+    for step, layer in artifact.description.layers():
+        function, form = artifact.functions[layer.name], artifact.description.form(step)
+        if isinstance(function, VectorLayout):
+            layers[layer.name] = Vectors(function, form, _tensor(artifact, f"{layer.name}.vectors"))
+        else:
+            layers[layer.name] = Scales(form, _tensor(artifact, f"{layer.name}.scales"))
     units = {}
     for _, spec in artifact.description.units():
         function = artifact.functions[spec.name]
@@ -25,6 +39,7 @@ def from_artifact(artifact: Artifact) -> LutModel:
             network.load_state_dict({name: _tensor(artifact, prefix + name) for name in network.state_dict()})
             unit = LutUnit(spec, network, artifact.description.tap_bits)
         else:
+            assert isinstance(function, DenseLayout | DiagonalLayout)
             values = torch.from_numpy(artifact.table(spec.name).astype(np.float32))
             unit = LutUnit(spec, Table(function, values), artifact.description.tap_bits)
         if unit.sampler is not None:
@@ -33,7 +48,7 @@ def from_artifact(artifact: Artifact) -> LutModel:
         if unit.adarl is not None:
             unit.adarl.mix = torch.nn.Parameter(_tensor(artifact, f"{spec.name}.adarl"))
         units[spec.name] = unit
-    return LutModel(artifact.description, units)
+    return LutModel(artifact.description, units, layers)
 
 
 def to_artifact(
@@ -47,6 +62,16 @@ def to_artifact(
     """Return the model at rest; tables are stored as they ship, rounded to int8."""
     functions: dict[str, Function] = {}
     tensors: dict[str, np.ndarray[Any, Any]] = {}
+    for name, table in model.direct_by_name().items():
+        functions[name] = Direct()
+        tensors[f"{name}.direct"] = _array(table.quantised()).astype(np.int8)
+    for name, layer in model.layers_by_name().items():
+        if isinstance(layer, Vectors):
+            functions[name] = layer.layout
+            tensors[f"{name}.vectors"] = _array(layer.quantised()).astype(np.int8)
+        else:
+            functions[name] = Scaling()
+            tensors[f"{name}.scales"] = _array(layer.scales)
     for _, spec in model.description.units():
         unit = model.unit(spec.name)
         if isinstance(unit.function, PointwiseNet):

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lutra.model.description import INPUT, MIX_BITS, OUTPUT, Description, Step
-from lutra.reference import lookup
+from lutra.reference import layers, lookup, residuals
+from lutra.reference.layers import LayerFunction, Scales, Vectors
 from lutra.reference.lookup import compiled
+from lutra.reference.residuals import DirectEntries
 from lutra.reference.sampling import round_through
 from lutra.reference.units import LutUnit, PointwiseNet
 
@@ -20,13 +22,20 @@ BAND_PIXELS = 1 << 18
 
 
 class LutModel(nn.Module):
-    """A restoration model: a description and one `LutUnit` for each of its units."""
+    """A restoration model: a description, one `LutUnit` for each of its units, and the function of each layer."""
 
-    def __init__(self, description: Description, units: Mapping[str, LutUnit]) -> None:
-        """Keep the `units`, one for every unit of the description, by name."""
+    def __init__(
+        self,
+        description: Description,
+        units: Mapping[str, LutUnit],
+        functions: Mapping[str, nn.Module] | None = None,
+    ) -> None:
+        """Keep the `units` and the `functions` of layers and direct tables, each of the description, by name."""
         super().__init__()
         self.description = description
         self.units = nn.ModuleDict({_key(unit.name): units[unit.name] for _, unit in description.units()})
+        named = {_key(name): (functions or {})[name] for name in _named_functions(description)}
+        self.functions = nn.ModuleDict(named)
 
     def forward(self, image: Tensor) -> Tensor:
         """Restore planes, without the last clip, for losses that need the overshoot.
@@ -37,7 +46,11 @@ class LutModel(nn.Module):
         Returns:
             (N, 1, scale * H, scale * W) float; rounded to integers in every model but SR-LUT's network.
         """
-        return self.planes(image, len(self.description.steps))[OUTPUT].unsqueeze(1)
+        if self.description.is_layered:
+            return layers.restored(image, self.description, self.layers_by_name())
+        if not self.description.has_units:
+            return residuals.restored(image, self.description, self.direct_by_name())
+        return self.planes(image, len(self.description.unit_steps))[OUTPUT].unsqueeze(1)
 
     def planes(self, image: Tensor, steps: int) -> dict[str, Tensor]:
         """Return the planes, each (N, H, W), after the first `steps` steps on an image (N, 1, H, W), with the input."""
@@ -71,8 +84,10 @@ class LutModel(nn.Module):
         Quotients that are no ties lie at least 1 / (divisor * 2^(b + 1)) away from one; a float32 of 0..255 holds 16
         fractional bits. A mixture of AdaRL has 8 + MIX_BITS + tap_bits bits.
         """
+        if not self.description.has_units:
+            return True  # sums of layers have at most 64 multiples of 1/64 in 8 bits; residuals are defined in 32 bits
         tap_bits = self.description.tap_bits or 0
-        for step in self.description.steps:
+        for step in self.description.unit_steps:
             functions = [self.unit(unit.name).function for unit in step.units]
             if any(isinstance(function, PointwiseNet) for function in functions):
                 return True
@@ -86,13 +101,13 @@ class LutModel(nn.Module):
 
     def restore_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Restore an image (H, W) or (H, W, C) uint8, each channel on its own, on the device of the model."""
-        device = next(self.parameters()).device
+        device = next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
         planes = torch.from_numpy(np.atleast_3d(image).transpose(2, 0, 1).copy()).unsqueeze(1)
         restored = self.restore(planes.to(device))[:, 0].cpu().numpy()
         return restored[0] if image.ndim == 2 else np.ascontiguousarray(restored.transpose(1, 2, 0))
 
     def _run(self, number: int, planes: dict[str, Tensor]) -> dict[str, Tensor]:
-        step = self.description.steps[number]
+        step = self.description.unit_steps[number]
         total = self.sums(number, planes)
         result = total / step.divisor + step.offset
         if self._levels(step):
@@ -117,6 +132,22 @@ class LutModel(nn.Module):
         """Return every unit by its name in the description."""
         return {spec.name: self.unit(spec.name) for _, spec in self.description.units()}
 
+    def layer(self, name: str) -> LayerFunction:
+        """Return the function of the layer of that name."""
+        return self.layers_by_name()[name]
+
+    def layers_by_name(self) -> dict[str, LayerFunction]:
+        """Return the function of every layer by its name in the description."""
+        return {name: own for name, own in self.functions_by_name().items() if isinstance(own, Vectors | Scales)}
+
+    def direct_by_name(self) -> dict[str, DirectEntries]:
+        """Return the entries of every direct table by its name in the description."""
+        return {name: own for name, own in self.functions_by_name().items() if isinstance(own, DirectEntries)}
+
+    def functions_by_name(self) -> dict[str, nn.Module]:
+        """Return the function of every layer and direct table by its name in the description."""
+        return {name: self.functions[_key(name)] for name in _named_functions(self.description)}
+
     def lut_units(self) -> Iterator[LutUnit]:
         """Yield every unit, in the description's order."""
         return (self.unit(spec.name) for _, spec in self.description.units())
@@ -130,7 +161,7 @@ class LutModel(nn.Module):
 
     def sums(self, number: int, planes: dict[str, Tensor]) -> Tensor:
         """Return a step's units summed over its rotations: (N, H, W, planes, upscale, upscale), in levels."""
-        step = self.description.steps[number]
+        step = self.description.unit_steps[number]
         fused = lookup.chosen(planes[step.units[0].reads[0]]) == "compiled"
         units = [self.unit(spec.name) for spec in step.units]
         if fused and not any(isinstance(unit.function, PointwiseNet) for unit in units):
@@ -141,7 +172,7 @@ class LutModel(nn.Module):
     def _compiled_sum(self, number: int, units: list[LutUnit], planes: dict[str, Tensor]) -> Tensor:
         """Return the same from one call of the compiled core, for units that are all tables: (N, H, W, values)."""
         functions = [unit.function for unit in units if not isinstance(unit.function, PointwiseNet)]
-        read = [planes[name] for name in compiled.planes_of(self.description.steps[number])]
+        read = [planes[name] for name in compiled.planes_of(self.description.unit_steps[number])]
         real = read[0].dtype
         total: Tensor = compiled.ensemble(
             read,
@@ -153,7 +184,7 @@ class LutModel(nn.Module):
         return total
 
     def _plan(self, number: int) -> str:
-        step, described = self.description.steps[number], self.description
+        step, described = self.description.unit_steps[number], self.description
         layouts = tuple(self.unit(spec.name).function.layout for spec in step.units)
         return compiled.plan_of(step, layouts, described.rounding, described.padding, described.tap_bits)
 
@@ -179,6 +210,11 @@ class LutModel(nn.Module):
             total = total + running if rounding == "branch" and total is not None else running
         assert total is not None
         return total
+
+
+def _named_functions(description: Description) -> list[str]:
+    """Return the names of a description's layers and direct tables."""
+    return [own.name for of in (description.layers(), description.direct_tables()) for _, own in of]
 
 
 def _key(name: str) -> str:

@@ -29,6 +29,14 @@ def _border(size: int, reach: int, padding: Padding, device: torch.device) -> Te
     return torch.minimum(position, period - position)
 
 
+def padded(planes: Tensor, reach: int, padding: Padding) -> Tensor:
+    """Return planes (..., H, W) continued by `reach` pixels on every side."""
+    height, width = planes.shape[-2:]
+    rows = _border(height, reach, padding, planes.device)
+    columns = _border(width, reach, padding, planes.device)
+    return planes[..., rows, :][..., columns]
+
+
 def shifted(plane: Tensor, offsets: Sequence[Offset], rotations: int, padding: Padding) -> Tensor:
     """Return the pixels at the offsets from every pixel, under each rotation of the image.
 
@@ -46,14 +54,12 @@ def shifted(plane: Tensor, offsets: Sequence[Offset], rotations: int, padding: P
     """
     height, width = plane.shape[-2:]
     reach = max(max(abs(value) for value in offset) for offset in offsets)
-    rows = _border(height, reach, padding, plane.device)
-    columns = _border(width, reach, padding, plane.device)
-    padded = plane[:, rows][:, :, columns]
+    around = padded(plane, reach, padding)
     views = []
     for rotation in range(rotations):
         for offset in offsets:
             row, column = rotated(offset, rotation)
-            views.append(padded[:, reach + row :, reach + column :][:, :height, :width])
+            views.append(around[:, reach + row :, reach + column :][:, :height, :width])
     stacked = torch.stack(views, dim=-1)
     return stacked.reshape(*plane.shape, rotations, len(offsets)).movedim(-2, 0)
 

@@ -37,7 +37,7 @@ def keep_extremes(model: LutModel, task: str) -> LutModel:
         task: decides which planes the model restores, and so the levels of black and white.
     """
     result = copy.deepcopy(model).cpu()
-    last = [result.unit(unit.name) for unit in result.description.steps[-1].units]
+    last = [result.unit(unit.name) for unit in result.description.unit_steps[-1].units]
     if not all(isinstance(unit.function, Table) for unit in last):
         raise ValueError("model: found networks in its last step, expected tables")
     for level in ENDS[TASKS[task].planes]:
@@ -69,8 +69,8 @@ def _move(model: LutModel, units: list[LutUnit], level: int) -> bool:
 
 def _unrounded(model: LutModel, flat: Tensor) -> Tensor:
     """Return the first pixel that the last step makes of a flat image, before it is rounded: (scale, scale)."""
-    last = len(model.description.steps) - 1
-    step = model.description.steps[last]
+    last = len(model.description.unit_steps) - 1
+    step = model.description.unit_steps[last]
     return model.sums(last, model.planes(flat, last))[0, 0, 0, 0] / step.divisor + step.offset
 
 

@@ -117,8 +117,8 @@ class _Problem:
 
     def __init__(self, model: LutModel, images: Sequence[Batch]) -> None:
         self.model, self.images = model, images
-        self.number = len(model.description.steps) - 1
-        self.step = model.description.steps[-1]
+        self.number = len(model.description.unit_steps) - 1
+        self.step = model.description.unit_steps[-1]
         # Sums without rounding, of tables that are real numbers.
         linear = copy.deepcopy(model)
         self.linear = LutModel(replace(model.description, rounding="exact"), linear.by_name())

@@ -52,7 +52,7 @@ def with_tap_bits(model: LutModel, tap_bits: int | None) -> LutModel:
         for module in (unit.sampler, unit.adarl):
             if module is not None:
                 module.tap_bits = tap_bits
-    return LutModel(replace(model.description, tap_bits=tap_bits), units)
+    return LutModel(replace(model.description, tap_bits=tap_bits), units, copy.deepcopy(model.functions_by_name()))
 
 
 def _replaced(model: LutModel, layout: Layout, make: Callable[[TabledNet], Table | TabledNet]) -> LutModel:

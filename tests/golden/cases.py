@@ -14,7 +14,9 @@ from lutra.model import families
 from lutra.model.artifact import Array, Artifact, layout_for, split_table
 from lutra.model.description import TAP_BITS, Padding, Rounding, SampledTaps
 from lutra.model.fixedpoint import adarl_shares, sampling_weights
+from lutra.model.forms import Function
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
+from lutra.model.vectors import Direct, Scaling, VectorLayout
 
 OUTPUTS = Path(__file__).parent / "outputs.npz"
 DENSE = DenseLayout(6)
@@ -34,6 +36,19 @@ CASES: dict[str, Case] = {
     "autolut-mulut-x4": ("autolut", 4, {"kernel": 3}, DENSE, None, None),
     "autolut-spflut-dfc-x2": ("autolut", 2, {"base": "spflut", "kernel": 4}, DFC, None, None),
 }
+MIXED = (1, 2, 4, 8, 16, 4, 2, 64, 32, 1)
+
+LAYERED: dict[str, tuple[str, int, dict[str, Any], str]] = {
+    "shiftlut-s-x4": ("shiftlut", 4, {}, "whole"),
+    "shiftlut-steps-x4": ("shiftlut", 4, {"blocks": 2}, "steps"),
+    "shiftlut-rounded-x3": ("shiftlut", 3, {"blocks": 3, "channels": 9}, "rounded"),
+    "shiftlut-x1": ("shiftlut", 1, {"channels": 5, "offsets": [[[0, 0], [-4, 3], [1, 15], [-2, -2], [5, 0]]]}, "whole"),
+    "tinylut-x4": ("tinylut", 4, {}, "ranges"),
+    "tinylut-x2": ("tinylut", 2, {}, "whole"),
+    "hklut-x4": ("hklut", 4, {}, "whole"),
+    "hklut-x3": ("hklut", 3, {}, "whole"),
+}
+"""Models of layers and of direct tables: family, scale, options and how their vectors are stored."""
 SIZES = ((1, 1), (1, 6), (5, 2), (9, 7))
 
 
@@ -47,6 +62,8 @@ def noise(count: int, seed: int) -> NDArray[np.int64]:
 
 def model(name: str) -> Artifact:
     """The model of a case."""
+    if name in LAYERED:
+        return _layered(*LAYERED[name])
     family, scale, options, layout, rounding, padding = CASES[name]
     description = families.describe(family, scale, options)
     sampled = family == "autolut"
@@ -72,6 +89,33 @@ def model(name: str) -> Artifact:
     return Artifact(description, functions, tensors)
 
 
+def _layered(family: str, scale: int, options: dict[str, Any], stored: str) -> Artifact:
+    """A model of layers. TinyLUT's ranges hold what its scales make of the values that they read."""
+    description = families.describe(family, scale, options)
+    functions: dict[str, Function] = {}
+    tensors: dict[str, Array] = {}
+    for seed, (step, layer) in enumerate(description.layers()):
+        form = description.form(step)
+        if layer.name.startswith("scale"):
+            functions[layer.name] = Scaling()
+            tensors[f"{layer.name}.scales"] = (noise(form.outputs, seed) / 2**15).astype(np.float32)
+            continue
+        layout = VectorLayout()
+        if stored in ("steps", "rounded") and form.levels == 64:
+            rows = noise(form.inputs * form.outputs, seed).reshape(form.inputs, form.outputs) % len(MIXED)
+            layout = VectorLayout(tuple(tuple(MIXED[one] for one in row) for row in rows), stored == "rounded")
+        if stored == "ranges" and layer.kind == "pointwise":
+            products = np.rint(np.outer(tensors[f"{layer.reads.removesuffix('_out')}.scales"], form.bounds))
+            layout = VectorLayout(ranges=tuple((int(least), int(most)) for least, most in products))
+        functions[layer.name] = layout
+        tensors[f"{layer.name}.vectors"] = (noise(layout.samples(form), seed) % 256 - 128).astype(np.int8)
+    for seed, (residual, table) in enumerate(description.direct_tables()):
+        shape = (residual.entries(table), residual.upscale**2)
+        functions[table.name] = Direct()
+        tensors[f"{table.name}.direct"] = (noise(shape[0] * shape[1], seed) % 64 - 32).astype(np.int8).reshape(shape)
+    return Artifact(description, functions, tensors)
+
+
 def image(height: int, width: int) -> NDArray[np.uint8]:
     """A gray image of that size."""
     return (noise(height * width, height * 31 + width) >> 8).astype(np.uint8).reshape(height, width)
@@ -91,5 +135,5 @@ def restored(name: str) -> dict[str, NDArray[np.uint8]]:
 
 
 if __name__ == "__main__":
-    arrays: dict[str, Any] = {key: array for name in CASES for key, array in restored(name).items()}
+    arrays: dict[str, Any] = {key: array for name in (*CASES, *LAYERED) for key, array in restored(name).items()}
     np.savez_compressed(OUTPUTS, **arrays)

@@ -3,6 +3,8 @@
 #include "lines.hpp"
 #include "plain.hpp"
 #include "sample_plain.hpp"
+#include "sums.hpp"
+#include "vectors_plain.hpp"
 
 namespace lutra {
 
@@ -15,7 +17,8 @@ struct Portable {
 
 const EnsembleKernels<float> portable_ensemble = ensemble_kernels<Portable, float>;
 const EnsembleKernels<double> portable_ensemble_double = ensemble_kernels<Portable, double>;
-const Kernels portable_kernels{"portable",        false, run_plain<Portable>, split_line<Portable>, join_line<Portable>,
-                               &portable_ensemble};
+const SumsKernels portable_sums = sums_kernels<PlainSums<Portable>>;
+const Kernels portable_kernels{"portable", false, run_plain<Portable>, split_line<Portable>, join_line<Portable>, &portable_ensemble, &portable_sums,
+                            {Form::plain, run_sum_plain<Portable>, run_merge<Portable>, split_bits<Portable>}};
 
 }  // namespace lutra

@@ -7,10 +7,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from lutra.model.description import PATTERNS, Description, NetworkSpec
-from lutra.model.families import autolut, mulut, spflut, srlut
+from lutra.model.families import autolut, hklut, mulut, shiftlut, spflut, srlut, tinylut
+from lutra.model.steps import MOST_CHANNELS
 
-FAMILIES = {"srlut": srlut, "mulut": mulut, "spflut": spflut, "autolut": autolut}
+FAMILIES = {
+    "srlut": srlut,
+    "mulut": mulut,
+    "spflut": spflut,
+    "autolut": autolut,
+    "shiftlut": shiftlut,
+    "tinylut": tinylut,
+    "hklut": hklut,
+}
 SCALES = range(1, 5)
+_MOST = {"stages": 15, "branches": 15, "kernel": 15, "blocks": 15, "channels": MOST_CHANNELS}
 
 
 def describe(family: str, scale: int, options: Mapping[str, Any] | None = None) -> Description:
@@ -32,8 +42,9 @@ def describe(family: str, scale: int, options: Mapping[str, Any] | None = None) 
     for key, value in given.items():
         if key not in known:
             raise ValueError(f"family '{family}' has no option '{key}'; it has {', '.join(known)}")
-        if key in ("stages", "branches", "kernel") and not (type(value) is int and 1 <= value <= 15):
-            raise ValueError(f"option '{key}' is {value!r}, expected an integer in 1..15")
+        most = _MOST.get(key)
+        if most is not None and not (type(value) is int and 1 <= value <= most):
+            raise ValueError(f"option '{key}' is {value!r}, expected an integer in 1..{most}")
         if key in ("pattern", "patterns"):
             _check_patterns(key, value)
     description: Description = module.describe(scale, **given)
@@ -41,9 +52,9 @@ def describe(family: str, scale: int, options: Mapping[str, Any] | None = None) 
 
 
 def network_spec(family: str) -> NetworkSpec:
-    """Return the network that the family's paper trains."""
-    network: NetworkSpec = _family(family).NETWORK
-    return network
+    """Return the network that the family's paper trains; the general one for families of layers, which have none."""
+    network: NetworkSpec | None = _family(family).NETWORK
+    return network or NetworkSpec()
 
 
 def _family(family: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lutra.model.artifact import Artifact, expected_tensors
+from lutra.model.artifact import Artifact
 from lutra.model.description import SampledTaps
+from lutra.model.forms import expected_tensors
 from lutra.model.layouts import DenseLayout, DiagonalLayout
 
 DIRECTORY = "directory"
@@ -29,6 +31,16 @@ class Stored:
     array: str
     shape: tuple[int, ...]
     dtype: str
+
+
+def files_in(paths: Iterable[Path]) -> list[Path]:
+    """Return files, and those of tables in the folders among them, but for a sidecar."""
+    found = []
+    for path in paths:
+        inside = path.iterdir() if path.is_dir() else [path]
+        kinds = (".npy", ".npz", ".json") if path.is_dir() else (path.suffix,)
+        found += [one for one in inside if one.suffix in kinds and not one.name.endswith(".lutra.json")]
+    return found
 
 
 def load_array(path: Path) -> NDArray[Any]:

@@ -64,6 +64,8 @@ class _Parameters:
 
 
 def _artifact(arrays: dict[str, Array], family: str, scale: int, path: Path) -> Artifact:
+    if not families.describe(family, scale).has_units:
+        raise ValueError(f"family '{family}' has no networks to read, expected the files of its tables")
     description = families.describe(family, scale, _options(arrays, family))
     if family == "srlut":
         description = replace(description, padding="reflect")

@@ -20,6 +20,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -32,8 +33,8 @@ from lutra.model.artifact import Artifact, layout_for, split_table
 from lutra.model.description import PATTERNS, TAP_BITS, Description, SampledTaps
 from lutra.model.fixedpoint import with_fixed
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Dimensions, Layout
-from lutra.model.published import sidecar
-from lutra.model.published.arrays import DIRECTORY, PARTS, Stored, files_of, load_array
+from lutra.model.published import hkfiles, shiftfiles, sidecar, tinyfiles
+from lutra.model.published.arrays import DIRECTORY, PARTS, Stored, files_in, files_of, load_array
 
 Array = NDArray[Any]
 _SRLUT = re.compile(r"Model_(?P<pattern>[A-Z])_x\d+_\d+bit_int8\.npy")
@@ -43,6 +44,9 @@ _UNIT = re.compile(
 )
 _DIRECTORY = re.compile(r"ref2index_(?P<dimensions>[xyzt]+)(?P<width>\d+)i(?P<coarse>\d+)\.npy")
 
+
+OWN_FILES = {"shiftlut": shiftfiles, "tinylut": tinyfiles, "hklut": hkfiles}
+"""The modules of the families that have files of their own form, which read and write them."""
 
 sidecar_of = sidecar.sidecar_of
 
@@ -61,7 +65,7 @@ def read_tables(paths: Iterable[Path], family: str, scale: int) -> Artifact:
     Tables that `write_tables` wrote are read as the model they came from, by the sidecar next to them.
 
     Args:
-        paths: the .npy files of one model, in any order.
+        paths: the files of one model, in any order, or folders that hold them and nothing else in .npy, .npz or .json.
         family: a key of `families.FAMILIES`.
         scale: upscaling factor.
 
@@ -69,7 +73,10 @@ def read_tables(paths: Iterable[Path], family: str, scale: int) -> Artifact:
         ValueError: a file is surplus, missing or damaged, or has the wrong name, shape or values; names the file.
         OSError: a file cannot be read.
     """
-    paths = sorted(paths)
+    paths = sorted(files_in(paths))
+    if family in OWN_FILES:
+        published = partial(OWN_FILES[family].read, paths, scale)
+        return (sidecar.read(paths, family, scale, published) if paths else None) or published()
     if paths and (exported := sidecar.read(paths, family, scale)):
         return exported
     files, directories = _read(paths, family)
@@ -112,6 +119,12 @@ def write_tables(artifact: Artifact, folder: Path) -> list[Path]:
     """
     if not artifact.is_tables:
         raise ValueError("the model is a network: export its tables first")
+    if artifact.description.family in OWN_FILES:
+        stored, holds = OWN_FILES[artifact.description.family].write(artifact, folder)
+        sidecar.write(stored, holds)
+        return list(holds)
+    if not artifact.description.has_units:
+        raise ValueError(f"tables of family '{artifact.description.family}' have no published form")
     written: dict[Path, str] = {}
     for file in files_of(artifact):
         array = _stored(artifact, file)

@@ -291,6 +291,33 @@ def test_import_info_export(
     assert all((tmp_path / "npy" / file.name).read_bytes() == file.read_bytes() for file in files)
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (
+            "shiftlut-steps-x4",
+            ["shiftlut x4 (blocks 2, channels 16), task sr", "receptive field: 9x9", "step 1 to 64"],
+        ),
+        ("tinylut-x4", ["tinylut x4, task sr", "ranges of its own", "scales, float32", "padding reflect"]),
+        ("hklut-x4", ["hklut x4, task sr", "receptive field: 7x7", "high bits, 3", "low bits, 2", "direct", "4096"]),
+        ("shiftlut-x1", ["offsets of its own for 1 blocks", "pointwise", "depthwise, 9"]),
+    ],
+)
+def test_models_of_layers_go_out_and_in_as_folders_and_restore(tmp_path: Path, name: str, shown: list[str]) -> None:
+    model = cases.model(name)
+    artifact.save(tmp_path / "model.safetensors", model)
+    text = lutra("info", tmp_path / "model.safetensors")
+    assert all(part in text for part in [*shown, str(model.table_bytes)])
+    lutra("export", tmp_path / "model.safetensors", "-o", tmp_path / "tables")
+    again = ("--family", model.description.family, "--scale", model.description.scale)
+    lutra("import", tmp_path / "tables", *again, "-o", tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "model.safetensors").read_bytes()
+    write_image(tmp_path / "in.png", cases.image(9, 7))
+    lutra("restore", "-m", tmp_path / "again.safetensors", "-i", tmp_path / "in.png", "-o", tmp_path / "out.png")
+    with np.load(cases.OUTPUTS) as golden:
+        assert np.array_equal(np.squeeze(read_image(tmp_path / "out.png")), golden[f"{name}/9x7"])
+
+
 @pytest.mark.reference
 @pytest.mark.parametrize(
     ("name", "psnr", "ssim"), [("Set5", 30.61, 0.8656), ("Set14", 27.61, 0.7544), ("B100", 26.86, 0.7112)]

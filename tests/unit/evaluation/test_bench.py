@@ -12,6 +12,8 @@ from lutra.evaluation import bench, fsrcnn
 from lutra.evaluation.synthetic import SYSTEMS, synthetic_model, synthetic_photograph
 from lutra.imaging.images import write_image
 from lutra.model import artifact
+from lutra.model.layouts import DenseLayout
+from lutra.restore.restorer import Restorer
 from tests.golden import cases
 from tests.unit.cli.test_cli import lutra
 
@@ -47,6 +49,14 @@ def test_synthetic_tables_return_the_image() -> None:
         means = restored.reshape(32, 4, 48, 4, 3).mean(axis=(1, 3))
         assert np.corrcoef(means.ravel(), frame.ravel())[0, 1] > 0.9
         assert abs(means.mean() - frame.mean()) < 2
+
+
+@pytest.mark.parametrize("family", ["shiftlut", "tinylut"])
+def test_synthetic_vectors_return_about_the_image(family: str) -> None:
+    frame = synthetic_photograph(48, 32)
+    model = synthetic_model(family, {}, DenseLayout(4))
+    means = Restorer(model).restore(frame).reshape(32, 4, 48, 4, 3).mean(axis=(1, 3))
+    assert np.corrcoef(means.ravel(), frame.ravel())[0, 1] > 0.8
 
 
 @needs_engine

@@ -36,7 +36,7 @@ def rewrite(path: Path, change: Any) -> None:
     save_file(load_file(path), path, {"lutra": json.dumps(header)})
 
 
-@pytest.mark.parametrize("name", cases.CASES)
+@pytest.mark.parametrize("name", [*cases.CASES, *cases.LAYERED])
 def test_round_trip(name: str, tmp_path: Path) -> None:
     model = replace(cases.model(name), provenance={"data": "photos"}, metrics={"finetuned": {"Set5": {"psnr_y": 30.0}}})
     path = tmp_path / "model.safetensors"
@@ -129,7 +129,7 @@ def test_integers_of_a_sampler_may_differ_by_one_from_their_real_numbers(differe
 
 def test_descriptions_out_of_bounds_are_refused() -> None:
     model = cases.model("autolut-mulut-x4").description
-    first, last = model.steps[0], model.steps[-1]
+    first, last = model.unit_steps[0], model.unit_steps[-1]
     unit = last.units[0]
     for step, message in [
         (replace(last, divisor=10**5000), "found a divisor or an offset out of range, expected 1..4096"),
@@ -156,7 +156,7 @@ def test_descriptions_out_of_bounds_are_refused() -> None:
 @pytest.mark.parametrize("name", ["keys", "training", "T_destination", "forward"])
 def test_units_may_be_called_as_attributes_of_torch_are(name: str) -> None:
     described = families.describe("srlut", 2)
-    (step,) = described.steps
+    (step,) = described.unit_steps
     named = replace(described, steps=(replace(step, units=(replace(step.units[0], name=name),)),))
     network = to_artifact(build(named, NetworkSpec("plain", 4, 1)))
     tables = to_artifact(to_tables(from_artifact(network), DenseLayout(6)))
@@ -251,6 +251,7 @@ def networks() -> Artifact:
 
 STRANGERS = {
     **{name: cases.model(name) for name in ("srlut-x2-8bit", "mulut-dfc-xy-x2", "autolut-mulut-x4", "spflut-dfc-x1")},
+    **{name: cases.model(name) for name in ("shiftlut-x1", "tinylut-x2", "shiftlut-rounded-x3", "hklut-x3")},
     "networks": networks(),
 }
 

@@ -64,7 +64,7 @@ def test_it_improves_on_interpolation_and_keeps_the_earlier_steps(
     family: str, options: dict[str, Any], layout: Layout
 ) -> None:
     model = start(family, layout, **options)
-    last = {unit.name for unit in model.description.steps[-1].units}
+    last = {unit.name for unit in model.description.unit_steps[-1].units}
     seen: list[least_squares.Progress] = []
     found = least_squares.solve(model, [planes(4, 0)], [planes(1, 1)], iterations=20, report=seen.append)
     first = least_squares._Problem(model, [planes(1, 1)])

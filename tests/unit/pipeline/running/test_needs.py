@@ -8,6 +8,7 @@ import pytest
 
 from lutra.evaluation import protocols
 from lutra.imaging.images import write_image
+from lutra.model import families
 from pipeline import params
 from pipeline.data import drawn
 from pipeline.params import Params
@@ -82,6 +83,21 @@ def test_the_quick_comparison_fits_anywhere(tmp_path: Path) -> None:
             protocol = quick.task_of(name).protocol()
             found = footprint.of_training(block, part, data, protocol)
             assert needs.TORCH + found.peak < 2 << 30
+
+
+def test_models_of_layers_need_memory_by_their_sums_patches_and_vectors(tmp_path: Path) -> None:
+    data = prepared(tmp_path, [SMALL], SMALL)
+    found = []
+    for blocks, batch in ((1, 8), (1, 16), (8, 8)):
+        fit = {"steps": 1, "batch": batch, "init": "interpolation"}
+        block = settings("train", "shiftlut", {}, 8, None, fit).experiment("a")
+        described = families.describe("shiftlut", 4, {"blocks": blocks})
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(families, "describe", lambda *_, own=described: own)
+            found.append(footprint.of_training(block, block.train, data, protocols.super_resolution(4)))
+    assert found[1].step == 2 * found[0].step
+    assert found[2].step > 4 * found[0].step and found[2].states > 4 * found[0].states > 0
+    assert found[2].validation > found[0].validation > 0
 
 
 def test_least_squares_needs_no_more_for_a_large_set_than_its_planes(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_gradients_are_the_same_however_the_work_is_cut(
 def test_every_step_has_a_task_for_every_thread(family: tuple[str, dict[str, Any]], threads: int, batch: int) -> None:
     """Tasks of a backward pass: for each unit parts x ranges of its table, and images x bands for its planes."""
     model = model_of(family[0], 4, family[1], DenseLayout(4))
-    for number, step in enumerate(model.description.steps):
+    for number, step in enumerate(model.description.unit_steps):
         built, _, _ = compiled._built(model._plan(number), torch.float32)
         parts, ranges, bands = built.cut(batch, 48, number > 0, threads)
         units = len(step.units)

@@ -1,0 +1,44 @@
+// What the engine runs: a model compiled for a level of kernels, and the memory of one thread that runs it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "kernels.hpp"
+#include "pool.hpp"
+
+namespace lutra {
+
+// Rows of interleaved 8-bit channels without gaps.
+struct Image {
+    std::uint8_t* data;
+    int height, width, channels;
+};
+
+struct Rectangle {
+    int top, bottom, left, right;  // ends excluded
+};
+
+// The memory in which one thread restores rectangles of images.
+class Worker {
+  public:
+    virtual ~Worker() = default;
+    virtual bool fits(int channels, int width) const = 0;
+    // Stops between rows once `watch` is over.
+    virtual void restore(const Kernels& kernels, const Image& input, const Image& output, const Rectangle& wanted,
+                         Watch& watch) = 0;
+};
+
+// A checked model, read-only once it is prepared.
+class Program {
+  public:
+    virtual ~Program() = default;
+    virtual int scale() const = 0;
+    virtual int margin() const = 0;  // how far around a pixel its result reads the input
+    // Lay tables out as the kernels read them.
+    virtual void prepare(const Kernels& kernels) = 0;
+    // For rectangles of at most that width; it must not outlive the program.
+    virtual std::unique_ptr<Worker> worker(int channels, int width) const = 0;
+};
+
+}  // namespace lutra

@@ -1,0 +1,158 @@
+// The backward half of SumsRun; see sums_run.hpp.
+#include <algorithm>
+
+#include "sums_run.hpp"
+
+namespace lutra {
+
+// Adds the gradient of a plane's border to the pixels that it repeats.
+void SumsRun::fold(int number) {
+    const int height = extent_.height, width = extent_.width, pad = net_.planes[number].reach;
+    if (pad == 0) return;
+    float* origin = gradient(number);
+    for (int channel = 0; channel < net_.planes[number].channels; ++channel, origin += extent_.size) {
+        for (int y = -pad; y < height + pad; ++y) {
+            if (y == 0) y = height;
+            float* line = origin + y * extent_.stride;
+            float* to = origin + inside(y, height, net_.reflect) * extent_.stride;
+            for (int x = -pad; x < width + pad; ++x) to[x] += line[x];
+            std::fill(line - pad, line + width + pad, 0.0f);
+        }
+        for (int y = 0; y < height; ++y) {
+            float* line = origin + y * extent_.stride;
+            for (int x = -pad; x < width + pad; ++x) {
+                if (x == 0) x = width;
+                line[inside(x, width, net_.reflect)] += line[x];
+                line[x] = 0;
+            }
+        }
+    }
+}
+
+void SumsRun::dense_back(const SumsStep& step, const SumsTables& tables, const float* from, float* to) {
+    std::vector<const std::int8_t*> read;
+    std::vector<const float*> gradients;
+    std::vector<float*> wanted;
+    const bool trained = net_.planes[step.reads].trained;
+    float* slopes = trained ? gradient(step.reads) : nullptr;
+    for (int i = 0; i < step.inputs; ++i) {
+        const auto [row, column] = step.taps[step.pointwise ? 0 : i];
+        const int channel = step.pointwise ? i : 0;
+        const std::ptrdiff_t there = row * extent_.stride + column;
+        read.push_back(plane(step.reads, channel) + there);
+        if (trained) wanted.push_back(slopes + channel * extent_.size + there);
+    }
+    for (int o = 0; o < step.outputs; ++o) gradients.push_back(from + o * extent_.size);
+    DenseBackward call;
+    call.read = read.data();
+    call.gradient = gradients.data();
+    call.slopes = trained ? tables.slopes.data() : nullptr;
+    call.table_gradient = to;
+    call.read_gradient = wanted.data();
+    call.inputs = step.inputs;
+    call.outputs = step.outputs;
+    call.blocks = (step.outputs + kSumLanes - 1) / kSumLanes;
+    call.scale = 1.0f / static_cast<float>(step.quotient.divisor);
+    call.count = (extent_.height - 1) * extent_.stride + extent_.width;
+    kernels_.dense_backward(call);
+}
+
+void SumsRun::own_back(const SumsStep& step, const SumsTables& tables, const float* from, float* to) {
+    const Window window = Window::of(step.taps);
+    float* wanted = gradient(step.reads);
+    const std::ptrdiff_t edge = extent_.pad * extent_.stride + extent_.pad;
+    const float* slopes = tables.slopes.data();
+    for (const Window::Group& group : window.groups)
+        for (int o = 0; o < step.outputs; ++o, slopes += kLevels * kSumLanes, to += kLevels * kSumLanes) {
+            OwnBackward call;
+            call.read = plane(step.reads, o) - edge;
+            call.gradient = from + o * extent_.size - edge;
+            call.slopes = slopes;
+            call.table_gradient = to;
+            call.read_gradient = wanted + o * extent_.size - edge;
+            for (int run = 0; run < 4; ++run)
+                call.runs[run] = -(group.run[run].first * extent_.stride + group.run[run].second);
+            call.count = (extent_.height + 2 * extent_.pad) * extent_.stride;
+            kernels_.own_backward(call);
+        }
+}
+
+void SumsRun::sum_back(const SumsStep& step, const std::vector<SumsTables>& tables, const std::vector<float*>& to) {
+    const SumsPlane& written = net_.planes[step.writes];
+    float* from = gradient(step.writes);
+    for (int o = 0; o < written.channels; ++o) {
+        float* line = from + o * extent_.size;
+        const std::uint8_t* passed = stacks_[step.writes].passed.data() + o * extent_.size + extent_.origin;
+        for (int y = 0; y < extent_.height; ++y, line += extent_.stride, passed += extent_.stride)
+            for (int x = 0; x < extent_.width; ++x) line[x] *= passed[x];
+    }
+    const std::ptrdiff_t count = (extent_.height - 1) * extent_.stride + extent_.width;
+    for (const int add : step.adds) {
+        if (!net_.planes[add].trained) continue;
+        float* more = gradient(add);
+        for (int o = 0; o < written.channels; ++o) {
+            float* line = more + (net_.planes[add].channels > 1 ? o * extent_.size : 0);
+            const float* own = from + o * extent_.size;
+            for (std::ptrdiff_t i = 0; i < count; ++i) line[i] += own[i];
+        }
+    }
+    if (step.layer < 0) return;
+    if (net_.layers[step.layer].own) {
+        const float by = 1.0f / static_cast<float>(step.quotient.divisor);
+        for (int o = 0; o < written.channels; ++o)
+            for (std::ptrdiff_t i = 0; i < count; ++i) from[o * extent_.size + i] *= by;
+        own_back(step, tables[step.layer], from, to[step.layer]);
+    } else {
+        dense_back(step, tables[step.layer], from, to[step.layer]);
+    }
+}
+
+void SumsRun::shift_back(const SumsStep& step, double* slopes) {
+    if (slopes) shift_slopes(step, slopes);
+    if (!net_.planes[step.reads].trained) return;
+    const float* from = gradient(step.writes);
+    float* to = gradient(step.reads);
+    const std::ptrdiff_t count = (extent_.height - 1) * extent_.stride + extent_.width;
+    for (int channel = 0; channel < net_.planes[step.writes].channels; ++channel) {
+        const auto [row, column] = step.taps[channel];
+        float* line = to + channel * extent_.size + row * extent_.stride + column;
+        const float* own = from + channel * extent_.size;
+        for (std::ptrdiff_t i = 0; i < count; ++i) line[i] += own[i];
+    }
+}
+
+// What a shift of a channel by a pixel more would change: the gradient times the differences of its neighbours.
+void SumsRun::shift_slopes(const SumsStep& step, double* slopes) {
+    const float* from = gradient(step.writes);
+    for (int channel = 0; channel < net_.planes[step.writes].channels; ++channel, from += extent_.size, slopes += 2) {
+        const auto [row, column] = step.taps[channel];
+        const std::int8_t* origin = plane(step.writes, channel);
+        for (int y = 0; y < extent_.height; ++y) {
+            float down = 0, right = 0;
+            const float* line = from + y * extent_.stride;
+            for (int x = 0; x < extent_.width; ++x) {
+                const std::int8_t* at = origin + y * extent_.stride + x;
+                down += line[x] * static_cast<float>(at[extent_.stride] - at[-extent_.stride]);
+                right += line[x] * static_cast<float>(at[1] - at[-1]);
+            }
+            slopes[0] += 0.5 * down;
+            slopes[1] += 0.5 * right;
+        }
+    }
+}
+
+void SumsRun::backward(int height, int width, int rotation, const std::vector<SumsTables>& tables,
+                       const float* gradient_out, const std::vector<float*>& table_gradients, double* slopes) {
+    const bool lies = rotation % 2 == 1;
+    extent_ = SumsExtent::of(lies ? width : height, lies ? height : width, net_.pad);
+    merge_back(rotation, gradient_out);
+    for (auto step = net_.steps.rbegin(); step != net_.steps.rend(); ++step) {
+        if (step->kind == SumsKind::split || held_[step->writes] < 0) continue;
+        fold(step->writes);
+        if (step->kind == SumsKind::sum) sum_back(*step, tables, table_gradients);
+        if (step->kind == SumsKind::shift) shift_back(*step, slopes ? slopes + 2 * step->first_slope : nullptr);
+        release(step->writes);
+    }
+}
+
+}  // namespace lutra

@@ -1,0 +1,76 @@
+"""ShiftLUT (CVPR 2026): blocks of a depthwise layer, a shift of every channel and a pointwise layer, on 6 + 2 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lutra.model.description import INPUT, Description, Layer, Merge, Offset, Shift, Split, Sum
+from lutra.model.steps import MOST_REACH, AnyStep, Bounds
+
+NETWORK = None
+SIX_BITS: Bounds = (-32, 31)
+EIGHT_BITS: Bounds = (-128, 127)
+WINDOW = tuple((row, column) for row in (-1, 0, 1) for column in (-1, 0, 1))
+
+
+def describe(
+    scale: int, *, blocks: int = 1, channels: int = 16, offsets: Sequence[Sequence[Sequence[int]]] | None = None
+) -> Description:
+    """Describe blocks in series over the high bits; the low bits add to the first (section 3).
+
+    Args:
+        scale: upscaling factor, 1..4; 1 for restoration without upscaling, which adds the result to the input.
+        blocks: number of blocks; the paper has 1 (S), 2 (M) and 8 (L).
+        channels: feature planes of every layer.
+        offsets: (dy, dx) of every channel of every block: blocks x channels x 2, each -15..15; None for a fixed
+            spread of -1..2 (one block) or -1..1 (more).
+    """
+    options: dict[str, object] = {"blocks": blocks, "channels": channels}
+    shifts = _spread(blocks, channels)
+    if offsets is not None:
+        shifts = _checked(offsets, blocks, channels)
+        options["offsets"] = [[list(pair) for pair in block] for block in shifts]
+    steps: list[AnyStep] = [
+        Split(INPUT, ("high", "low")),
+        Sum(Layer("dw0_low", "depthwise", "low", WINDOW), "low0", channels, (0, 3), 9, ("low",)),
+    ]
+    state = "high"
+    adds: tuple[str, ...] = ("high", "low0")
+    for block, shift in enumerate(shifts):
+        seen, moved, after = f"depthwise{block}", f"shifted{block}", f"pointwise{block}"
+        depthwise = Layer(f"dw{block}", "depthwise", state, WINDOW)
+        steps += [
+            Sum(depthwise, seen, channels, SIX_BITS, 9, adds),
+            Shift(seen, moved, shift),
+            Sum(Layer(f"pw{block}", "pointwise", moved), after, channels, SIX_BITS, channels, (moved,)),
+        ]
+        state, adds = after, (after,)
+    residual = (state,) if 1 < scale**2 == channels else ()
+    steps += [
+        Sum(Layer("up", "pointwise", state), "up", scale**2, EIGHT_BITS, channels, residual),
+        Merge("up", scale, offset=128) if scale > 1 else Merge("up", scale, adds=(INPUT,)),
+    ]
+    return Description("shiftlut", scale, tuple(steps), options=options)
+
+
+def _spread(blocks: int, channels: int) -> list[tuple[Offset, ...]]:
+    """Return places around the pixel, each about as often as any other, and other ones of a channel in each block."""
+    reach = range(-1, 3) if blocks == 1 else range(-1, 2)
+    places = [(row, column) for row in reach for column in reach]
+    return [
+        tuple(places[(channel + 4 * block) % len(places)] for channel in range(channels)) for block in range(blocks)
+    ]
+
+
+def _checked(offsets: Sequence[Sequence[Sequence[int]]], blocks: int, channels: int) -> list[tuple[Offset, ...]]:
+    wanted = f"{blocks} blocks of {channels} pairs (dy, dx) in -{MOST_REACH}..{MOST_REACH}"
+    try:
+        found = [tuple((int(dy), int(dx)) for dy, dx in block) for block in offsets]
+    except (TypeError, ValueError):
+        raise ValueError(f"option 'offsets' is {str(offsets)[:80]!r}, expected {wanted}") from None
+    whole = all(type(value) is int for block in offsets for pair in block for value in pair)
+    near = all(abs(value) <= MOST_REACH for block in found for pair in block for value in pair)
+    if not whole or not near or len(found) != blocks or any(len(block) != channels for block in found):
+        shape = f"{len(found)} blocks of {sorted({len(block) for block in found})} pairs"
+        raise ValueError(f"option 'offsets' holds {shape}, expected {wanted}")
+    return found

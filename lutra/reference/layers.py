@@ -1,0 +1,170 @@
+"""The functions of layers, and how a model of layers restores: the definition of every number in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lutra.model.description import INPUT, Description, Layer, LayerForm, Merge, Shift, Split, Sum, furthest
+from lutra.model.steps import Offset
+from lutra.model.vectors import VectorLayout
+from lutra.reference.sampling import padded, round_through
+
+
+class Vectors(nn.Module):
+    """The vectors of a layer, as they are stored: what training changes.
+
+    `samples`: all of them in the artifact's order, in levels, as real numbers.
+    """
+
+    first: Tensor
+    second: Tensor
+    share: Tensor
+
+    def __init__(self, layout: VectorLayout, form: LayerForm, samples: Tensor | None = None) -> None:
+        """Keep the `samples`, or zeros."""
+        super().__init__()
+        layout.check("new", form)
+        self.layout, self.form = layout, form
+        start = torch.zeros(layout.samples(form)) if samples is None else samples.to(torch.float32).clone()
+        self.samples = nn.Parameter(start)
+        at = layout.places(form)
+        self.register_buffer("first", torch.from_numpy(at.first), persistent=False)
+        self.register_buffer("second", torch.from_numpy(at.second), persistent=False)
+        self.register_buffer("share", torch.from_numpy(at.share / at.step).float(), persistent=False)
+
+    def quantised(self) -> Tensor:
+        """Return the samples as they ship: rounded and limited to int8, with a straight-through gradient."""
+        return round_through(self.samples.clamp(-128, 127))
+
+    def values(self) -> Tensor:
+        """Return every value of every vector, in levels: (inputs, outputs, levels); exact in 32 bits."""
+        samples = self.quantised()
+        first, second = samples[self.first], samples[self.second]
+        values = first + (second - first) * self.share
+        return round_through(values) if self.layout.rounded else values
+
+
+class Scales(nn.Module):
+    """The scales of a layer (TinyLUT): `scales`, (channels,)."""
+
+    def __init__(self, form: LayerForm, scales: Tensor | None = None) -> None:
+        """Keep the `scales`, or ones."""
+        super().__init__()
+        self.form = form
+        self.scales = nn.Parameter(torch.ones(form.outputs) if scales is None else scales.to(torch.float32).clone())
+
+    def values(self) -> Tensor:
+        """Return the rounded product of every value and scale: (1, channels, levels)."""
+        least, most = self.form.bounds
+        numbers = torch.arange(least, most + 1, dtype=torch.float32, device=self.scales.device)
+        return round_through(self.scales[None, :, None] * numbers)
+
+
+LayerFunction = Vectors | Scales
+
+
+def restored(image: Tensor, description: Description, functions: Mapping[str, LayerFunction]) -> Tensor:
+    """Return what a model of layers makes of planes, before the last clip: (N, 1, scale * H, scale * W).
+
+    Args:
+        image: (N, 1, H, W) float, integers 0..255.
+        description: the model.
+        functions: the function of each layer, by its name.
+    """
+    merge = description.steps[-1]
+    assert isinstance(merge, Merge)
+    values = {name: function.values().to(image.dtype) for name, function in functions.items()}
+    total: Tensor | None = None
+    for rotation in range(merge.rotations):
+        planes = {INPUT: torch.rot90(image, rotation, dims=(-2, -1))}
+        for step in description.steps[:-1]:
+            planes |= _written(step, planes, description, values)
+        shuffled = torch.pixel_shuffle(planes[merge.reads], merge.upscale)
+        turned = torch.rot90(shuffled, -rotation, dims=(-2, -1))
+        total = turned if total is None else total + turned
+    assert total is not None
+    result = round_through(total / merge.divisor) + merge.offset
+    return result + image if merge.adds else result
+
+
+def _written(
+    step: object, planes: Mapping[str, Tensor], description: Description, values: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return the planes that a step writes, each (N, C, H, W)."""
+    if isinstance(step, Split):
+        whole = planes[step.reads] + step.offset
+        high = torch.floor(whole / 2**step.bits)
+        low = whole - high.detach() * 2**step.bits
+        return {step.writes[0]: high, step.writes[1]: low}
+    if isinstance(step, Shift):
+        moved = _around(planes[step.reads], step.offsets, description)
+        channels = [moved(offset)[:, [channel]] for channel, offset in enumerate(step.offsets)]
+        return {step.writes: torch.cat(channels, dim=1)}
+    assert isinstance(step, Sum)
+    total: Tensor | float = 0.0
+    if step.layer:
+        bounds = description.planes[step.layer.reads].bounds
+        look = _looked_up(values[step.layer.name], bounds[0])
+        total = round_through(_summed(step.layer, planes[step.layer.reads], description, look) / step.divisor)
+    for name in step.adds:
+        total = total + planes[name]
+    assert isinstance(total, Tensor)
+    n, _, height, width = total.shape
+    return {step.writes: total.clamp(*step.bounds).expand(n, step.channels, height, width)}
+
+
+def _summed(layer: Layer, plane: Tensor, description: Description, look: Callable[[int, Tensor], Tensor]) -> Tensor:
+    """Return the sum of a layer's vectors: (N, outputs, H, W)."""
+    total: Tensor | float = 0.0
+    if layer.kind == "pointwise":
+        for channel in range(plane.shape[1]):
+            total = total + look(channel, plane[:, channel, :, :, None])
+    else:
+        at = _around(plane, layer.taps, description)
+        for number, tap in enumerate(layer.taps):
+            total = total + look(number, at(tap).movedim(1, -1))
+    assert isinstance(total, Tensor)
+    return total.movedim(-1, 1)
+
+
+def _around(plane: Tensor, offsets: Sequence[Offset], description: Description) -> Callable[[Offset], Tensor]:
+    """Return a function that gives a plane's values at an offset, one of `offsets`, from every pixel."""
+    reach, (height, width) = furthest(offsets), plane.shape[-2:]
+    whole = padded(plane, reach, description.padding)
+    return lambda offset: whole[..., reach + offset[0] :, reach + offset[1] :][..., :height, :width]
+
+
+def _looked_up(values: Tensor, least: int) -> Callable[[int, Tensor], Tensor]:
+    """Return a function of an input and its plane (N, H, W, C) that gives the values (N, H, W, outputs).
+
+    C is 1, or that of the outputs, each of which then reads a channel of its own. The gradient to the plane is the
+    slope of the vectors, the mean of those to both sides.
+    """
+    slopes = _slopes(values.detach())
+
+    def look(number: int, plane: Tensor) -> Tensor:
+        found = _entries(values[number], plane.detach() - least)
+        if not plane.requires_grad:
+            return found
+        return found + _entries(slopes[number], plane.detach() - least) * (plane - plane.detach())
+
+    return look
+
+
+def _entries(vectors: Tensor, places: Tensor) -> Tensor:
+    """Return the entries of vectors (outputs, levels) at places (N, H, W, 1 or outputs): (N, H, W, outputs)."""
+    at = places.long()
+    if at.shape[-1] == 1:
+        return vectors.T.contiguous()[at[..., 0]]
+    return vectors.flatten()[at + vectors.shape[1] * torch.arange(len(vectors), device=vectors.device)]
+
+
+def _slopes(values: Tensor) -> Tensor:
+    """Return the central differences along the last axis, one-sided at its ends."""
+    if values.shape[-1] == 1:
+        return torch.zeros_like(values)
+    (slopes,) = torch.gradient(values, dim=-1)
+    return slopes

@@ -1,0 +1,119 @@
+"""The engine restores models of layers as the torch reference does, to the last bit, at every level."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lutra import engine
+from lutra.engine.layer_plan import turned, turned_square
+from lutra.imaging.images import read_image
+from lutra.model import families
+from lutra.model.description import Description, Layer, Merge, Split, Sum
+from lutra.model.published.tables import read_tables
+from tests.golden import cases
+from tests.unit.engine.engine_models import random_image
+from tests.unit.engine.layered_models import drawn, filled
+from tests.unit.engine.test_equality import LEVELS, LONG, assert_equal
+
+pytestmark = pytest.mark.skipif(not engine.available(), reason="the compiled engine was not built")
+
+NAMES = [name for name in cases.LAYERED if cases.model(name).description.is_layered]
+SIZES = [(1, 1), (1, 70), (70, 1), (3, 2), (17, 67), (12, 130)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_golden_outputs(name: str) -> None:
+    expected = np.load(cases.OUTPUTS)
+    for level, (height, width) in itertools.product(LEVELS, cases.SIZES):
+        got = engine.compile(cases.model(name), level=level).restore(cases.image(height, width))
+        assert np.array_equal(got, expected[f"{name}/{height}x{width}"]), (level, height, width)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("name", NAMES)
+def test_awkward_sizes(name: str, size: tuple[int, int]) -> None:
+    assert_equal(cases.model(name), random_image(*size, channels=2, smooth=size[0] % 2 == 0), threads=3)
+
+
+@settings(max_examples=LONG or 60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    scale=st.integers(1, 4),
+    height=st.integers(1, 12),
+    width=st.one_of(st.integers(1, 12), st.integers(1, 200)),
+    channels=st.integers(1, 4),
+    threads=st.integers(1, 3),
+)
+def test_random_models(seed: int, scale: int, height: int, width: int, channels: int, threads: int) -> None:
+    image = random_image(height, width, channels, seed=seed, smooth=seed % 2 == 0)
+    assert_equal(drawn(seed, scale), image, threads)
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_wide_images_are_restored_in_strips(blocks: int) -> None:
+    model = filled(families.describe("shiftlut", 2, {"blocks": blocks, "channels": 4}), np.random.default_rng(blocks))
+    assert_equal(model, random_image(5, 1100, seed=blocks))
+
+
+@pytest.mark.parametrize("divisor", range(1, 34))
+@pytest.mark.parametrize("extreme", [-128, 127])
+def test_extreme_sums_are_divided_and_rounded(divisor: int, extreme: int) -> None:
+    """All inputs at their limits, and sums of every remainder."""
+    split = Split("input", ("high", "low"))
+    inputs = Sum(Layer("inputs", "pointwise", "high"), "many", 32, (-32, 31), 1)
+    layer = Sum(Layer("layer", "pointwise", "many"), "out", 1, (-128, 127), divisor)
+    merge = Merge("out", 1, offset=128, rotations=1)
+    model = filled(Description("own", 1, (split, inputs, layer, merge)), np.random.default_rng(divisor))
+    model.tensors["layer.vectors"][model.tensors["layer.vectors"] > 0] = extreme
+    assert_equal(model, random_image(16, 64, seed=divisor))
+
+
+def test_threads_bands_and_buffers_change_nothing() -> None:
+    model = filled(families.describe("shiftlut", 4, {"blocks": 2}), np.random.default_rng(0))
+    image = random_image(64, 90, 3)
+    for level in LEVELS:
+        runner = engine.compile(model, level=level)
+        expected = runner.restore(image, threads=1)
+        for threads in (2, 3, 7):
+            out = np.empty_like(expected)
+            assert runner.restore(image, threads=threads, out=out) is out
+            assert np.array_equal(out, expected), (level, threads)
+
+
+@pytest.mark.parametrize("rotation", range(4))
+def test_a_turned_offset_and_square_lie_where_rotating_the_image_puts_them(rotation: int) -> None:
+    image = np.zeros((9, 9), np.uint8)
+    image[(4, 4)] = 1
+    offset = (1, -3)
+    rotated = np.roll(np.rot90(image, rotation), offset, (0, 1))
+    found = np.argwhere(np.rot90(rotated, -rotation))[0] - 4
+    assert turned(offset, rotation) == tuple(found)
+    square = np.arange(9).reshape(3, 3)
+    assert turned_square(3, rotation) == np.rot90(square, -rotation).ravel().tolist()
+
+
+SETS: dict[str, tuple[str, int, str]] = {
+    "shiftlut/sr_x4_S": ("shiftlut", 4, "shiftlut/expected_sr_x4_S"),
+    "shiftlut/sr_x4_L": ("shiftlut", 4, "shiftlut/expected_sr_x4_L"),
+    "shiftlut/deblock_q10": ("shiftlut", 1, "shiftlut/expected_deblock_q10"),
+    "tinylut": ("tinylut", 4, "tinylut/expected_x4"),
+}
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", SETS)
+def test_published_outputs(reference: Callable[[str], Path], name: str, level: str) -> None:
+    family, scale, outputs = SETS[name]
+    runner = engine.compile(read_tables([reference(name)], family, scale), level=level)
+    inputs = reference("shiftlut/deblock_input" if scale == 1 else "resize/uint8_x4")
+    for path in sorted(reference(outputs).glob("*.png")):
+        image: Any = read_image(inputs / path.name if "noise" not in path.stem else reference("noise.png"))
+        image = image[..., 1] if path.stem == "noise_green" else image
+        assert np.array_equal(np.squeeze(runner.restore(np.ascontiguousarray(image))), np.squeeze(read_image(path)))

@@ -1,0 +1,323 @@
+"""Models of layers as plain data: descriptions, the storage of vectors, what is refused."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lutra.model import families
+from lutra.model.artifact import Artifact
+from lutra.model.description import (
+    Description,
+    DirectTable,
+    Layer,
+    LayerForm,
+    Merge,
+    Plane,
+    Residual,
+    Shift,
+    Split,
+    Step,
+    Sum,
+)
+from lutra.model.parsing import description_from_json
+from lutra.model.vectors import Direct, Scaling, VectorLayout, function_of_layer_from_json
+from tests.golden import cases
+
+SIX: tuple[int, int] = (-32, 31)
+SPLIT = Split("input", ("high", "low"))
+MERGE = Merge("high", 1)
+
+
+@pytest.mark.parametrize(
+    ("family", "options"),
+    [
+        ("shiftlut", {}),
+        ("shiftlut", {"blocks": 8}),
+        ("shiftlut", {"channels": 2, "offsets": [[[0, 1], [-3, 2]]]}),
+        ("tinylut", {}),
+        ("hklut", {}),
+    ],
+)
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+def test_descriptions_survive_json_and_their_own_options(family: str, options: dict[str, Any], scale: int) -> None:
+    described = families.describe(family, scale, options)
+    assert description_from_json(json.loads(json.dumps(described.to_json()))) == described
+    assert families.describe(family, scale, described.options) == described
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "radius", "steps"),
+    [("shiftlut", {}, 3, 7), ("shiftlut", {"blocks": 8}, 16, 28), ("tinylut", {}, 2, 13)],
+)
+def test_families_of_layers(family: str, options: dict[str, Any], radius: int, steps: int) -> None:
+    described = families.describe(family, 4, options)
+    assert (described.radius, len(described.steps), described.is_layered) == (radius, steps, True)
+    assert not list(described.units())
+
+
+def test_planes_know_what_they_hold() -> None:
+    planes = families.describe("shiftlut", 4).planes
+    assert planes["input"] == planes["output"] == Plane()
+    assert (planes["high"], planes["low"]) == (Plane(1, SIX), Plane(1, (0, 3)))
+    assert (planes["low0"], planes["shifted0"], planes["up"]) == (
+        Plane(16, (0, 3)),
+        Plane(16, SIX),
+        Plane(16, (-128, 127)),
+    )
+
+
+def test_layers_know_their_size() -> None:
+    described = families.describe("shiftlut", 4, {"channels": 5, "blocks": 2})
+    forms = {layer.name: described.form(step) for step, layer in described.layers()}
+    assert forms == {
+        "dw0_low": LayerForm(9, 5, (0, 3)),
+        "dw0": LayerForm(9, 5, SIX),
+        "pw0": LayerForm(5, 5, SIX),
+        "dw1": LayerForm(9, 5, SIX),
+        "pw1": LayerForm(5, 5, SIX),
+        "up": LayerForm(5, 16, SIX),
+    }
+
+
+def test_default_offsets_spread_evenly() -> None:
+    (one,) = (step.offsets for step in families.describe("shiftlut", 4).steps if isinstance(step, Shift))
+    assert sorted(one) == [(row, column) for row in range(-1, 3) for column in range(-1, 3)]
+    more = [step.offsets for step in families.describe("shiftlut", 4, {"blocks": 3}).steps if isinstance(step, Shift)]
+    assert all(set(offsets) == {(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)} for offsets in more)
+    assert len(set(more)) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"blocks": 0}, "option 'blocks' is 0, expected an integer in 1..15"),
+        ({"channels": 65}, "option 'channels' is 65, expected an integer in 1..64"),
+        ({"offsets": [[[0, 0]] * 15]}, "1 blocks of [15] pairs, expected 1 blocks of 16"),
+        ({"offsets": [[[0, 0]] * 15 + [[0, 16]]]}, "in -15..15"),
+        ({"offsets": [[[0, 0]] * 15 + [[0, 0.5]]]}, "expected 1 blocks"),
+        ({"offsets": 7}, "option 'offsets' is '7'"),
+        ({"pattern": "s"}, "has no option 'pattern'; it has blocks, channels, offsets"),
+    ],
+)
+def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match="option") as caught:
+        families.describe("shiftlut", 4, options)
+    assert message in str(caught.value)
+
+
+def layer(**changes: Any) -> Sum:
+    own = Layer("one", "depthwise", "high", ((0, 0), (0, 1)))
+    return replace(Sum(replace(own, **changes), "sum", 1, SIX), bounds=SIX)
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([SPLIT], "expected steps of units alone, residuals alone, or steps of layers and one merge, the last"),
+        ([MERGE, MERGE], "expected steps of units alone"),
+        ([Step((), ("plane",), 1), MERGE], "step 1: expected steps of units alone"),
+        ([MERGE], "reads plane 'high', which nothing wrote"),
+        ([replace(SPLIT, reads="low"), MERGE], "reads plane 'low', which nothing wrote"),
+        ([replace(SPLIT, bits=0), MERGE], "splits 1 channels, 0 low bits"),
+        ([replace(SPLIT, bits=1, offset=300), MERGE], "writes values in 150..277, expected bounds within -128..127"),
+        ([replace(SPLIT, writes=("high", "high")), MERGE], "'high' twice"),
+        ([replace(SPLIT, writes=("input", "low")), MERGE], "writes plane 'input', expected new names"),
+        ([SPLIT, layer(kind="wide"), MERGE], "layer 'one' is 'wide', expected one of"),
+        ([SPLIT, layer(name="a.b"), MERGE], "layer is called 'a.b'"),
+        ([SPLIT, layer(reads="input"), MERGE], "reads a plane of 256 levels, expected at most 64"),
+        ([SPLIT, layer(reads="none"), MERGE], "reads plane 'none'"),
+        ([SPLIT, layer(kind="pointwise"), MERGE], "has 2 taps, expected 1..64, and the pixel alone"),
+        ([SPLIT, layer(taps=()), MERGE], "has 0 taps"),
+        ([SPLIT, layer(taps=((0, -16),)), MERGE], "found an offset of (0, -16), expected (row, column) in -15..15"),
+        ([SPLIT, replace(layer(), channels=65), MERGE], "needs 1..64 channels"),
+        ([SPLIT, replace(layer(), bounds=(3, 2)), MERGE], "writes values in 3..2"),
+        ([SPLIT, replace(layer(), bounds=(0, 128)), MERGE], "writes values in 0..128"),
+        ([SPLIT, replace(layer(), divisor=0), MERGE], "found a divisor"),
+        ([SPLIT, replace(layer(), adds=("none",)), MERGE], "reads plane 'none'"),
+        ([SPLIT, replace(layer(), layer=None), MERGE], "needs 1..64 channels, and a layer or added planes"),
+        ([SPLIT, layer(), replace(layer(), writes="again"), MERGE], "two layers are called 'one'"),
+        ([SPLIT, Shift("high", "moved", ((0, 0),) * 2), MERGE], "shifts by 2 offsets, expected one for each channel"),
+        ([SPLIT, Shift("high", "moved", ((16, 0),)), MERGE], "found an offset of (16, 0)"),
+        ([SPLIT, replace(MERGE, upscale=2)], "upscales 1 channels by 2 in 4 rotations, expected 1 channels by 1"),
+        ([SPLIT, replace(MERGE, rotations=2)], "in 2 rotations"),
+        ([SPLIT, replace(MERGE, adds=("high",))], "adds ('high',), expected nothing, or the input"),
+        ([SPLIT, replace(MERGE, offset=5000)], "found a divisor or an offset out of range"),
+    ],
+)
+def test_steps_that_do_not_fit_are_refused(steps: list[Any], message: str) -> None:
+    Description("own", 1, (SPLIT, layer(), MERGE))
+    with pytest.raises(ValueError, match="model description") as caught:
+        Description("own", 1, tuple(steps))
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_depthwise_layer_reads_one_channel_or_as_many_as_it_writes() -> None:
+    many = Sum(Layer("many", "pointwise", "high"), "many", 3, SIX)
+    for channels, fits in ((1, False), (2, False), (3, True)):
+        last = Sum(Layer("one", "depthwise", "many"), "sum", channels, SIX)
+        if fits:
+            Description("own", 1, (SPLIT, many, last, MERGE))
+            continue
+        with pytest.raises(ValueError, match=f"reads 3 channels depthwise, expected 1 or {channels}"):
+            Description("own", 1, (SPLIT, many, last, MERGE))
+    with pytest.raises(ValueError, match="adds plane 'many', which has another number of channels"):
+        Description("own", 1, (SPLIT, many, Sum(None, "two", 2, SIX, adds=("many", "high")), MERGE))
+
+
+TABLE = DirectTable("one", "high", ((0, 0), (0, 1)), "reflect")
+RESIDUAL = Residual((TABLE,), "input", "output", 2)
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([SPLIT, RESIDUAL], "residuals alone"),
+        ([RESIDUAL, MERGE], "residuals alone"),
+        ([replace(RESIDUAL, writes="end")], "the last step must write 'output' alone"),
+        ([replace(RESIDUAL, reads="none")], "reads plane 'none', expected 'input', the one before it"),
+        ([replace(RESIDUAL, writes="a"), RESIDUAL], "reads plane 'input', expected 'a'"),
+        ([replace(RESIDUAL, upscale=3)], "its steps enlarge by 3, expected 2"),
+        ([replace(RESIDUAL, tables=())], "needs 1..64 tables"),
+        ([replace(RESIDUAL, low_bits=8)], "1..7 low bits"),
+        ([replace(RESIDUAL, tables=(TABLE, TABLE))], "two tables are called 'one'"),
+        ([replace(RESIDUAL, tables=(replace(TABLE, name="a.b"),))], "table is called 'a.b'"),
+        ([replace(RESIDUAL, tables=(replace(TABLE, bits="all"),))], "'all' bits"),  # type: ignore[arg-type]
+        ([replace(RESIDUAL, tables=(replace(TABLE, padding="zero"),))], "padding 'zero'"),  # type: ignore[arg-type]
+        (
+            [replace(RESIDUAL, tables=(replace(TABLE, taps=((0, 0),) * 5),))],
+            "has 5 taps, expected at most 65536 entr",
+        ),
+        ([replace(RESIDUAL, tables=(replace(TABLE, taps=()),))], "has 0 taps"),
+        ([replace(RESIDUAL, tables=(replace(TABLE, taps=((16, 0),)),))], "found an offset of (16, 0)"),
+    ],
+)
+def test_residuals_that_do_not_fit_are_refused(steps: list[Any], message: str) -> None:
+    Description("own", 2, (RESIDUAL,))
+    with pytest.raises(ValueError, match="model description") as caught:
+        Description("own", 2, tuple(steps))
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_reach_of_residuals_is_counted_in_pixels_of_the_input() -> None:
+    far = replace(TABLE, taps=((0, 0), (0, -3)))
+    first = Residual((far,), "input", "a", 2)
+    second = Residual((replace(far, name="two"),), "a", "output", 1)
+    assert Description("own", 2, (first, second)).radius == 3 + 2
+
+
+def test_direct_tables_have_direct_functions() -> None:
+    model = cases.model("hklut-x3")
+    assert model.table_bytes == sum(array.nbytes for array in model.tensors.values()) == 9 * (3 * 4096 + 2 * 256)
+    with pytest.raises(ValueError, match="the function of table 's0_low_d' is one of a unit or a layer"):
+        replace(model, functions={**model.functions, "s0_low_d": VectorLayout()})
+    with pytest.raises(ValueError, match="the function of layer 'pw0' is one of a unit"):
+        shift = cases.model("shiftlut-s-x4")
+        replace(shift, functions={**shift.functions, "pw0": Direct()})
+
+
+@given(data=st.data())
+def test_vectors_expand_as_their_definition_says(data: st.DataObject) -> None:
+    inputs, outputs = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 4))
+    least, levels = data.draw(st.integers(-128, 0)), data.draw(st.sampled_from([4, 64]))
+    form = LayerForm(inputs, outputs, (least, least + levels - 1))
+    known = st.sampled_from([step for step in (1, 2, 4, 8, 16, 32, 64) if step <= levels])
+    rows = [[data.draw(known) for _ in range(outputs)] for _ in range(inputs)]
+    layout = VectorLayout(tuple(map(tuple, rows)), data.draw(st.booleans()))
+    generator = np.random.default_rng(data.draw(st.integers(0, 99)))
+    vectors = [
+        [generator.integers(-128, 128, levels if step == 1 else levels // step + 1) for step in row] for row in rows
+    ]
+    samples = np.concatenate([vector for row in vectors for vector in row]).astype(np.int8)
+    assert layout.samples(form) == len(samples)
+    found = layout.expanded(samples, form) / layout.denominator
+    for i in range(inputs):
+        for o in range(outputs):
+            step, vector = rows[i][o], vectors[i][o]
+            expected = np.interp(np.arange(levels), step * np.arange(len(vector)), vector)
+            assert np.array_equal(found[i, o], np.rint(expected) if layout.rounded else expected)
+
+
+def test_ranges_store_a_position_of_all_outputs_after_the_other() -> None:
+    form = LayerForm(2, 3, (-2, 2))
+    layout = VectorLayout(ranges=((-3, 4), (0, 1)))
+    samples = np.arange(30, dtype=np.int8)
+    assert layout.samples(form) == 30
+    found = layout.expanded(samples, form)
+    first = samples[:24].reshape(8, 3)
+    second = samples[24:].reshape(2, 3)
+    assert np.array_equal(found[0], first[1:6].T)
+    assert np.array_equal(found[1], second[[0, 0, 0, 1, 1]].T)  # beyond the range, the nearest stored value
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "grid"}, "expected vectors, scaling or direct"),
+        ({"steps": 3}, "steps of vectors are 3, expected powers of two"),
+        ({"steps": 128}, "steps of vectors are 128"),
+        ({"steps": True}, "expected rows of whole numbers"),
+        ({"steps": []}, "steps of vectors are ()"),
+        ({"steps": [[]]}, "steps of vectors are ((),)"),
+        ({"steps": [[1], [1, 2]]}, "steps of vectors are"),
+        ({"steps": [[1.0]]}, "expected rows of whole numbers"),
+        ({"rounded": 1}, "'rounded' of vectors is 1"),
+        ({"ranges": [[1]]}, "expected pairs"),
+        ({"ranges": [[1, 0]]}, "ranges of vectors are ((1, 0),)"),
+        ({"ranges": [[0, 5000]]}, "ranges of vectors are"),
+        ({"steps": 2, "ranges": [[0, 1]]}, "expected 1, and whole levels"),
+        ({"surplus": 2}, "expected vectors, scaling or direct"),
+    ],
+)
+def test_layouts_of_vectors_out_of_range_are_refused(change: dict[str, Any], message: str) -> None:
+    right = json.loads(json.dumps(VectorLayout().to_json()))
+    assert function_of_layer_from_json(right) == VectorLayout()
+    assert function_of_layer_from_json(Scaling().to_json()) == Scaling()
+    assert function_of_layer_from_json(Direct().to_json()) == Direct()
+    with pytest.raises(ValueError, match=r"layer|vectors") as caught:
+        function_of_layer_from_json(right | change)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "message"),
+    [
+        ("pw0", VectorLayout(steps=((1,),)), "layer 'pw0' has steps of 1 x 1 vectors, expected 16 x 16"),
+        ("dw0_low", VectorLayout(steps=8), "a step of 8, which 4 levels are no multiple of"),
+        ("pw0", VectorLayout(ranges=((0, 1),)), "layer 'pw0' has 1 ranges, expected 16"),
+        ("pw0", Scaling(), "layer 'pw0' has scales, expected them in a depthwise one of one tap"),
+        ("pw0", cases.DENSE, "the function of layer 'pw0' is one of a unit"),
+        ("pw0", VectorLayout(steps=2), "tensor 'pw0.vectors' is int8 (16384,), expected int8 (8448,)"),
+    ],
+)
+def test_functions_that_do_not_fit_a_layer_are_refused(name: str, function: Any, message: str) -> None:
+    model = cases.model("shiftlut-s-x4")
+    with pytest.raises(ValueError, match=r"layer|tensor") as caught:
+        replace(model, functions={**model.functions, name: function})
+    assert message in str(caught.value)
+
+
+def test_functions_of_layers_are_refused_in_units_and_scales_out_of_range() -> None:
+    model = cases.model("srlut-x4")
+    with pytest.raises(ValueError, match="the function of unit 's1_s' is one of a layer"):
+        replace(model, functions={"s1_s": VectorLayout()})
+    tiny = cases.model("tinylut-x4")
+    with pytest.raises(ValueError, match=r"scale lies outside -64\.\.64"):
+        replace(tiny, tensors={**tiny.tensors, "scale1_low.scales": np.full(16, 65, np.float32)})
+
+
+def test_an_artifact_gives_its_vectors_and_counts_its_bytes() -> None:
+    model = cases.model("tinylut-x4")
+    values, denominator = model.vectors("scale1_high")
+    scales = model.tensors["scale1_high.scales"]
+    assert (values.shape, str(values.dtype), denominator) == ((1, 16, 64), "int32", 1)
+    assert np.array_equal(values[0], np.rint(np.float32(np.arange(-32, 32)) * scales[:, None]))
+    assert model.table_bytes == sum(array.nbytes for array in model.tensors.values())
+    steps: Artifact = cases.model("shiftlut-steps-x4")
+    values, denominator = steps.vectors("pw1")
+    assert (values.shape, denominator) == ((16, 16, 64), 64)
+    assert steps.vectors("dw0_low")[1] == 1 and steps.table_bytes < cases.model("shiftlut-s-x4").table_bytes
