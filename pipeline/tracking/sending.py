@@ -15,7 +15,7 @@ from pipeline.tracking.journal import Event, Record, Stuck
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
-BUSY_SECONDS = 15.0  # for a record that another process is sending
+BUSY_SECONDS = 60.0  # for a record that another process is sending
 TRIES = 3  # for what a server refuses while it answers
 _LONGEST_PARAM = 6000  # MLflow's limit
 # Errors that another attempt does not change: no such function, a deleted run, a name that is not allowed
