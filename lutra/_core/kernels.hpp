@@ -56,8 +56,7 @@ struct Place {
     std::int32_t line, offset;
 };
 
-// Some pixels of some rows of a sum or a merge. Kernels may read and write up to a chunk beyond `count`. All planes
-// but the input hold int8.
+// Some pixels of some rows of a sum or a merge. Kernels may read and write up to a chunk beyond `count`.
 struct LayerCall {
     const Operation* operation;
     const Layer* layer;  // none: the operation only adds planes

@@ -17,6 +17,8 @@ void require(bool condition, const char* what) {
 
 bool is_byte(int low, int high) { return -128 <= low && low <= high && high <= 127; }
 
+bool is_pixel(int low, int high) { return 0 <= low && low <= high && high <= 255; }
+
 void check_layer(const Layer& layer) {
     require(layer.inputs >= 1 && layer.inputs <= kMostInputs && layer.outputs >= 1 && layer.outputs <= kMostChannels,
             "a layer of too few or too many inputs or outputs");
@@ -46,8 +48,12 @@ class Finisher {
         if (operation.kind == Operation::Kind::split) check_split(operation);
         if (operation.kind == Operation::Kind::sum) check_sum(operation);
         if (operation.kind == Operation::Kind::merge) check_merge(operation);
-        for (const auto* sources : {&operation.inputs, &operation.adds})
-            for (const Source& source : *sources) check_source(source, operation);
+        for (auto* sources : {&operation.inputs, &operation.adds})
+            for (Source& source : *sources) {
+                check_source(source, operation);
+                source.is_signed = plan_.planes[source.plane].is_signed();
+            }
+        for (const Source& add : operation.adds) operation.adds_unsigned = operation.adds_unsigned || !add.is_signed;
         for (int number_of : operation.writes) {
             require(number_of >= 1 && number_of < static_cast<int>(plan_.planes.size()) &&
                         plan_.planes[number_of].writer < 0,
@@ -85,7 +91,8 @@ class Finisher {
         require(operation.writes.size() == 1 && operation.writes[0] >= 1 &&
                     operation.writes[0] < static_cast<int>(plan_.planes.size()),
                 "a sum that does not write one plane");
-        require(is_byte(operation.low, operation.high), "a sum's bounds out of range");
+        require(is_byte(operation.low, operation.high) || is_pixel(operation.low, operation.high),
+                "a sum's bounds out of range");
         const auto channels = static_cast<std::size_t>(plan_.planes[operation.writes[0]].channels);
         require(operation.adds.size() % channels == 0 && operation.adds.size() <= 16 * channels,
                 "a sum's added planes out of range");
@@ -99,14 +106,14 @@ class Finisher {
         }
         require(operation.inputs.size() == inputs, "a layer with another number of inputs");
         operation.saturates = saturates(operation, static_cast<int>(operation.adds.size() / channels));
-        for (const Source& add : operation.adds) operation.adds_input = operation.adds_input || add.plane == 0;
     }
 
-    // Whether a sum that was cut at a byte's limits is beyond the bounds whatever is added after that.
+    // Whether a sum that was cut at a byte's limits is beyond the bounds whatever is added after that. The first sum is
+    // that of a layer and a plane, or of two planes.
     bool saturates(const Operation& operation, int adds) const {
         for (std::size_t first = 0; first < operation.adds.size(); first += adds) {
             int up = 0, down = 0;
-            for (int add = 1; add < adds; ++add) {
+            for (int add = operation.layer < 0 ? 2 : 1; add < adds; ++add) {
                 const int plane = operation.adds[first + add].plane;
                 if (plane < 0 || plane >= static_cast<int>(plan_.planes.size())) return false;
                 up += std::max(0, plan_.planes[plane].high);
@@ -159,8 +166,8 @@ void LayerPlan::finish() {
     require(!operations.empty() && operations.back().kind == Operation::Kind::merge, "the last operation must merge");
     for (const Layer& layer : layers) check_layer(layer);
     for (const LayerPlane& plane : planes)
-        require(plane.channels >= 1 && plane.channels <= kMostChannels && (&plane == &planes[0] ? plane.channels == 1
-                                                                           : is_byte(plane.low, plane.high)),
+        require(plane.channels >= 1 && plane.channels <= kMostChannels &&
+                    (is_byte(plane.low, plane.high) || is_pixel(plane.low, plane.high)),
                 "a plane's channels or bounds out of range");
     Finisher finisher(*this);
     for (std::size_t i = 1; i < operations.size(); ++i)
@@ -177,14 +184,14 @@ void LayerPlan::finish() {
 void LayerPlan::pack_layers(Form best) {
     packed.clear();
     for (int number = 0; number < static_cast<int>(layers.size()); ++number) {
-        // Digits are added to planes in bytes, and only the plain form adds the input.
         Form most = best;
+        bool saturates = true;
         for (const Operation& operation : operations) {
             if (operation.layer != number) continue;
-            if (!operation.saturates) most = std::min(most, Form::words);
-            if (operation.adds_input) most = Form::plain;
+            saturates = saturates && operation.saturates;
+            if (operation.adds_unsigned || operation.high > 127) most = Form::plain;  // which alone reads bytes without a sign
         }
-        packed.push_back(pack(layers[number], most));
+        packed.push_back(pack(layers[number], most, saturates));
     }
 }
 

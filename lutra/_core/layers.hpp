@@ -19,9 +19,10 @@ inline constexpr int kBlockRows = 16;  // that a chain of operations writes befo
 
 // How a layer's vectors are laid out for kernels, from the most general form to the fastest.
 // - plain: the entries themselves.
+// - rows: the entries of all outputs of a value side by side, in 16 bits, in which they are summed.
 // - words: bytes, summed in bytes as far as they cannot overflow, then in 16 bits.
 // - digits: entry = divisor * a + b, both summed in bytes.
-enum class Form { plain, words, digits };
+enum class Form { plain, rows, words, digits };
 
 // One-dimensional tables, one for each input of each output. An output is the sum of its inputs' entries, divided and
 // rounded half to even.
@@ -55,22 +56,25 @@ struct Packed {
     int combined = 1, bits = 6;  // the inputs that one index is made of, and the bits of each
     bool narrow = false;         // whether indices stay below 16
     bool fits = false;           // whether every quotient is an int8
-    int width = 0;               // plain: entries in a row, or 0 for [output][input][64]
+    int width = 0;               // plain, rows: entries in a row, or 0 for [output][input][64]
     bool short_sums = false;     // plain: whether sums fit 16 bits
-    int magic = 0, shift = 0;    // words: x / divisor = x * magic >> 16 >> shift, or x >> shift where magic is 0
+    // words: x / divisor = x * magic >> 16 >> shift, or x >> shift where magic is 0; rows: x / (divisor * denominator)
+    int magic = 0, shift = 0;
     int fraction_bits = 0;       // words: of the denominator
-    AlignedArray<std::int16_t> rows;       // plain: [input][64][width], or [output][input][64]
+    AlignedArray<std::int16_t> rows;       // plain, rows: [input][64][width], or [output][input][64]
+    AlignedArray<std::int16_t> starts;     // rows: what the sums start with, [width], and what quotients are short by
     AlignedArray<std::uint8_t> tables;     // words: by Groups; digits: [output][term][a, b][64]
     AlignedArray<std::uint8_t> quotients;  // digits of an odd divisor: a sum of b's, divided and rounded
     std::vector<Output> outputs;
 };
 
-// In the best form that the layer fits, up to `best`.
-Packed pack(const Layer& layer, Form best);
+// In the best form that the layer fits and kernels of form `best` read. `saturates`: see Operation.
+Packed pack(const Layer& layer, Form best, bool saturates);
 
 // A channel of a plane, at an offset from the current pixel.
 struct Source {
     int plane = 0, channel = 0, row = 0, column = 0;
+    bool is_signed = false;  // what the plane holds
 };
 
 // - split: of its only input plus `offset`, all but the low `bits` bits go to one plane, those to another one.
@@ -88,13 +92,15 @@ struct Operation {
     int divisor = 1, offset = 0, bits = 0, rotations = 1, upscale = 1;
     int chain = 0;           // the operations of a chain run together: what they keep stays in a cache
     bool saturates = false;  // whether adding with saturation in bytes comes to the same
-    bool adds_input = false;  // whether a sum adds plane 0
+    bool adds_unsigned = false;  // whether a sum adds bytes without a sign
     int margin = 0;          // how far beyond the wanted pixels its result is needed
     int lag = 0;             // rows it runs behind the input
 };
 
 struct LayerPlane {
-    int channels = 1, low = 0, high = 255;
+    bool is_signed() const { return high <= 127; }
+
+    int channels = 1, low = 0, high = 255;  // int8, or bytes without a sign
     int writer = -1;  // operation
     int margin = 0;
     int pad = 0;   // columns its readers look beyond the border
@@ -104,7 +110,7 @@ struct LayerPlane {
 struct LayerPlan {
     int scale = 1;
     bool reflect = false;
-    std::vector<LayerPlane> planes;  // plane 0 is the input, of bytes without a sign; others are of int8
+    std::vector<LayerPlane> planes;  // plane 0 is the input
     std::vector<Layer> layers;
     std::vector<Packed> packed;  // of every layer, for the kernels in use
     std::vector<Operation> operations;  // the last one merges

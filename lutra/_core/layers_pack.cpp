@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <utility>
 
 #include "layers.hpp"
 
@@ -173,7 +174,8 @@ bool pack_words(const Layer& layer, const Terms& terms, Packed& packed) {
     return true;
 }
 
-void pack_plain(const Layer& layer, Packed& packed) {
+// Entries by the value that indexes them; returns the largest size of a sum.
+int pack_plain(const Layer& layer, Packed& packed) {
     packed.width = layer.shared && layer.outputs >= 4 ? (layer.outputs + 15) / 16 * 16 : 0;
     packed.rows = AlignedArray<std::int16_t>(std::size_t(layer.inputs) * kLevels *
                                              (packed.width ? packed.width : layer.outputs));
@@ -194,6 +196,19 @@ void pack_plain(const Layer& layer, Packed& packed) {
         largest = std::max(largest, sum);
     }
     packed.short_sums = largest <= 32767;
+    return largest;
+}
+
+// Sums start so that they are positive, and end with half of what they are divided by added.
+bool pack_rows(const Layer& layer, Packed& packed) {
+    const int divisor = layer.divisor * layer.denominator, largest = pack_plain(layer, packed);
+    const int whole = (largest + divisor - 1) / divisor, start = whole * divisor + divisor / 2;
+    if (!packed.width || !packed.fits || start + largest > 65535 || whole > 32767) return false;
+    if (!set_division(divisor, start + largest, packed)) return false;
+    packed.starts = AlignedArray<std::int16_t>(2);
+    packed.starts.data()[0] = static_cast<std::int16_t>(static_cast<std::uint16_t>(start));
+    packed.starts.data()[1] = static_cast<std::int16_t>(whole);
+    return true;
 }
 
 void combine(const Layer& layer, Packed& packed) {
@@ -207,30 +222,30 @@ void combine(const Layer& layer, Packed& packed) {
 
 }  // namespace
 
-Packed pack(const Layer& layer, Form best) {
+Packed pack(const Layer& layer, Form best, bool saturates) {
     const Terms single(layer, 1, 6);
     Packed packed;
     packed.outputs.resize(layer.outputs);
     packed.fits = quotients_fit(layer, single);
-    combine(layer, packed);
-    const Terms combined(layer, packed.combined, packed.bits);
-    packed.terms = combined.count();
-    if (packed.terms <= kMostIndices || !layer.shared) {
-        if (best >= Form::digits && pack_digits(layer, combined, packed)) {
-            packed.form = Form::digits;
-            return packed;
-        }
-        packed.combined = 1;
-        packed.terms = layer.inputs;
-        packed.narrow = layer.low >= 0 && layer.low + layer.levels <= 16;
-        if (packed.terms <= kMostIndices && best >= Form::words && pack_words(layer, single, packed)) {
-            packed.form = Form::words;
-            return packed;
-        }
+    const auto in_form = [&](Form form) {
+        packed.form = form;
+        return std::move(packed);
+    };
+    if (best >= Form::digits && saturates) {
+        combine(layer, packed);
+        const Terms combined(layer, packed.combined, packed.bits);
+        packed.terms = combined.count();
+        if ((packed.terms <= kMostIndices || !layer.shared) && pack_digits(layer, combined, packed))
+            return in_form(Form::digits);
     }
-    packed = {};
+    packed.combined = 1;
+    packed.terms = layer.inputs;
+    packed.narrow = layer.low >= 0 && layer.low + layer.levels <= 16;
+    const bool few = packed.terms <= kMostIndices;
+    if (best >= Form::words && few && saturates && pack_rows(layer, packed)) return in_form(Form::rows);
+    if (best >= Form::words && few && pack_words(layer, single, packed)) return in_form(Form::words);
     pack_plain(layer, packed);
-    return packed;
+    return in_form(Form::plain);
 }
 
 }  // namespace lutra

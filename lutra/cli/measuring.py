@@ -84,7 +84,7 @@ def _show_scores(scores: Mapping[str, Scores]) -> None:
 def bench(
     models: Annotated[
         list[str] | None,
-        typer.Argument(help="Models, named as for `restore` [default: four published systems with synthetic tables]."),
+        typer.Argument(help="Models, named as for `restore` [default: the published systems with synthetic tables]."),
     ] = None,
     size: Annotated[
         str | None, typer.Option(help="The size of the frame to enlarge [default: 320x180, or that of --image].")

@@ -16,41 +16,49 @@ from lutra.model.forms import Function
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.model.vectors import Direct, Scaling, VectorLayout
 
-SYSTEMS: dict[str, tuple[str, dict[str, Any], Layout]] = {
+SYSTEMS: dict[str, tuple[str, dict[str, Any], Layout | VectorLayout]] = {
     "SR-LUT": ("srlut", {}, DenseLayout(4)),
     "MuLUT-sdy": ("mulut", {}, DenseLayout(4)),
     "SPF-Light + DFC": ("autolut", {"base": "spflut", "kernel": 5}, DiagonalLayout()),
     "SPF-LUT-sdy + DFC": ("spflut", {}, DiagonalLayout()),
+    "ShiftLUT-S": ("shiftlut", {}, VectorLayout()),
+    "ShiftLUT-M": ("shiftlut", {"blocks": 2}, VectorLayout()),
+    "ShiftLUT-L": ("shiftlut", {"blocks": 8}, VectorLayout()),
+    "ShiftLUT-S, unrounded": ("shiftlut", {}, VectorLayout(4, rounded=False)),
+    "ShiftLUT-L, unrounded": ("shiftlut", {"blocks": 8}, VectorLayout(4, rounded=False)),
+    "TinyLUT": ("tinylut", {}, VectorLayout()),
+    "HKLUT": ("hklut", {}, VectorLayout()),
 }
-"""The published systems: family, options and layout."""
+"""The published systems: family, options and layout. Entries of layers are whole levels, unless unrounded as published:
+multiples of 1/4 here."""
 
 _TAP_WEIGHTS = np.array([0.7, 0.1, 0.1, 0.1])
 """The share of each tap in a table's values: mostly the pixel itself, or planes would blur from step to step."""
 
 
-def synthetic_model(family: str, options: dict[str, Any], layout: Layout, *, scale: int = 4) -> Artifact:
+def synthetic_model(family: str, options: dict[str, Any], layout: Layout | VectorLayout, *, scale: int = 4) -> Artifact:
     """Return a model whose steps return about the pixel they see, so that inner planes look like photographs.
 
     It is about as fast as a trained one: what a table holds changes only which entries the next step reads.
 
     Args:
         family, options, scale: what the model is.
-        layout: how its tables are stored; of no meaning for families of layers, whose vectors are stored whole.
+        layout: how its tables or vectors are stored; families of layers and another layout: vectors stored whole.
     """
     description = families.describe(family, scale, options)
+    if not description.has_units or isinstance(layout, VectorLayout):
+        return _of_layers(description, layout if isinstance(layout, VectorLayout) else VectorLayout())
     description = replace(description, tap_bits=TAP_BITS if family == "autolut" else None)
     generator = np.random.default_rng(0)
-    if not description.has_units:
-        return _of_layers(description, generator)
-    functions: dict[str, Layout] = {}
+    functions: dict[str, Function] = {}
     tensors: dict[str, NDArray[Any]] = {}
     for step, unit in description.units():
-        functions[unit.name] = layout_for(unit, layout)
-        nodes = functions[unit.name].nodes()
+        functions[unit.name] = table = layout_for(unit, layout)
+        nodes = table.nodes()
         gain = step.divisor / (len(step.units) * step.rotations)  # makes the step's sum the pixel again
         pixel = nodes @ _TAP_WEIGHTS - step.offset
         values = gain * pixel[:, None] + generator.normal(0, 4, (len(nodes), unit.values))
-        tensors |= split_table(unit.name, functions[unit.name], np.rint(values).clip(-128, 127).astype(np.int8))
+        tensors |= split_table(unit.name, table, np.rint(values).clip(-128, 127).astype(np.int8))
         if isinstance(unit.taps, SampledTaps):
             logits = generator.normal(0, 1, (4, unit.taps.kernel**2)).astype(np.float32)
             tensors |= with_fixed(f"{unit.name}.sampler", logits)
@@ -59,22 +67,35 @@ def synthetic_model(family: str, options: dict[str, Any], layout: Layout, *, sca
     return Artifact(description, functions, tensors)
 
 
-def _of_layers(description: Description, generator: np.random.Generator) -> Artifact:
-    """Return a model of layers or of direct tables that add a little to the pixel they see."""
+def _of_layers(description: Description, layout: VectorLayout) -> Artifact:
+    """Return a model of layers or direct tables that add nearly nothing to what they see, without its low bits.
+
+    The ends of vectors lie as far apart as values of trained depthwise layers do.
+    """
+    generator = np.random.default_rng(0)
     functions: dict[str, Function] = {}
     tensors: dict[str, NDArray[Any]] = {}
     for step, layer in description.layers():
-        form, scales = description.form(step), layer.name.startswith("scale")
-        functions[layer.name] = function = Scaling() if scales else VectorLayout()
-        if isinstance(function, VectorLayout):
-            values = generator.normal(0, 4, function.samples(form))
-            tensors[f"{layer.name}.vectors"] = np.rint(values).clip(-128, 127).astype(np.int8)
+        form = description.form(step)
+        if layer.name.startswith("scale"):
+            functions[layer.name] = Scaling()
+            tensors[f"{layer.name}.scales"] = np.ones(form.outputs, np.float32)
+            continue
+        low = form.bounds[0] == 0
+        own = VectorLayout(1, layout.rounded) if low else layout
+        functions[layer.name] = own
+        count = own.samples(form) // (form.inputs * form.outputs)
+        if low:
+            values = np.zeros((form.inputs, form.outputs, count))
+            values[form.inputs // 2] = -form.inputs * np.arange(count)
         else:
-            tensors[f"{layer.name}.scales"] = np.full(form.outputs, 0.9, np.float32)
+            values = generator.normal(0, 1, (form.inputs, form.outputs, count))
+            values[1::2, :, [0, -1]], values[::2, :, [0, -1]] = 25, -25
+        tensors[f"{layer.name}.vectors"] = np.rint(values).astype(np.int8).ravel()
     for residual, table in description.direct_tables():
         values = generator.normal(0, 4, (residual.entries(table), residual.upscale**2))
         functions[table.name] = Direct()
-        tensors[f"{table.name}.direct"] = np.rint(values).clip(-128, 127).astype(np.int8)
+        tensors[f"{table.name}.direct"] = np.rint(values).astype(np.int8)
     return Artifact(description, functions, tensors)
 
 

@@ -4,12 +4,13 @@
 
 #include <immintrin.h>
 
+#include "vectors_rows.hpp"
 #include "vectors_words.hpp"
 
 namespace lutra {
 
 struct Avx2Bytes {
-    static constexpr int kBytes = 32, kVectors = 2;
+    static constexpr int kBytes = 32, kVectors = 3;
     typedef std::uint8_t Bytes __attribute__((vector_size(32)));
     typedef std::uint16_t Words __attribute__((vector_size(32)));
     typedef std::int16_t Signed __attribute__((vector_size(32)));
@@ -18,6 +19,13 @@ struct Avx2Bytes {
     struct Index {
         __m256i low, second, upper;
     };
+
+    // Of two bytes the second where bit 7 of `which` is set. Compilers make two instructions of the intrinsic.
+    static __m256i chosen(__m256i first, __m256i second, __m256i which) {
+        __m256i result;
+        asm("vpblendvb %3, %2, %1, %0" : "=x"(result) : "x"(first), "x"(second), "x"(which));
+        return result;
+    }
 
     template <bool narrow>
     struct Table {
@@ -29,9 +37,8 @@ struct Avx2Bytes {
         Bytes look(const Index& index) const {
             const auto in = [&](int quarter) { return _mm256_shuffle_epi8(quarters[quarter], index.low); };
             if constexpr (narrow) return reinterpret_cast<Bytes>(in(0));
-            const __m256i low = _mm256_blendv_epi8(in(0), in(1), index.second);
-            const __m256i high = _mm256_blendv_epi8(in(2), in(3), index.second);
-            return reinterpret_cast<Bytes>(_mm256_blendv_epi8(low, high, index.upper));
+            const __m256i lower = chosen(in(0), in(1), index.second), upper = chosen(in(2), in(3), index.second);
+            return reinterpret_cast<Bytes>(chosen(lower, upper, index.upper));
         }
         __m256i quarters[narrow ? 1 : 4];
     };
@@ -74,7 +81,9 @@ struct Avx2Bytes {
 
 template <class Simd>
 void run_sum_avx2(const LayerCall& call) {
+    if (!call.layer && call.operation->saturates && !call.operation->adds_unsigned && call.operation->high <= 127) return add_planes<Avx2Bytes>(call);
     if (!call.layer || call.packed->form == Form::plain) return run_sum_plain<Simd>(call);
+    if (call.packed->form == Form::rows) return Rows<Simd>::run(call);
     (call.packed->narrow ? run_words<Avx2Bytes, true> : run_words<Avx2Bytes, false>)(call);
 }
 

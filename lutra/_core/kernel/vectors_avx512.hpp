@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "vectors_rows.hpp"
 #include "vectors_words.hpp"
 
 namespace lutra {
@@ -154,7 +155,9 @@ void run_digits(const LayerCall& call) {
 
 template <class Simd>
 void run_sum_avx512(const LayerCall& call) {
+    if (!call.layer && call.operation->saturates && !call.operation->adds_unsigned && call.operation->high <= 127) return add_planes<Avx512Bytes>(call);
     if (!call.layer || call.packed->form == Form::plain) return run_sum_plain<Simd>(call);
+    if (call.packed->form == Form::rows) return Rows<Simd>::run(call);
     if (call.packed->form == Form::words) return run_words<Avx512Bytes, false>(call);
     const bool odd = call.packed->shift < 1;
     // Loads that cross cache lines are slow: what all outputs read is copied first.

@@ -47,13 +47,12 @@ void sum_columns(const LayerCall& call, int row, int output, int x, std::int32_t
     }
 }
 
-// A plane's values: those of the input have no sign.
 template <class Simd, class Value>
-void add_plane(const std::uint8_t* pixels, bool is_input, Value* values) {
-    if (is_input)
-        for (int i = 0; i < kChunk; ++i) values[i] = static_cast<Value>(values[i] + pixels[i]);
-    else
+void add_plane(const std::uint8_t* pixels, bool is_signed, Value* values) {
+    if (is_signed)
         for (int i = 0; i < kChunk; ++i) values[i] = static_cast<Value>(values[i] + static_cast<std::int8_t>(pixels[i]));
+    else
+        for (int i = 0; i < kChunk; ++i) values[i] = static_cast<Value>(values[i] + pixels[i]);
 }
 
 // quotients[pixel * stride] plus the added planes, clipped.
@@ -63,7 +62,7 @@ void write_sum(const LayerCall& call, int row, int output, int x, const std::int
     if (quotients)
         for (int i = 0; i < kChunk; ++i) values[i] = quotients[i * stride];
     for (int add = output * call.add_count; add < (output + 1) * call.add_count; ++add)
-        add_plane<Simd>(call.add(row, add) + x, call.operation->adds[add].plane == 0, values);
+        add_plane<Simd>(call.add(row, add) + x, call.operation->adds[add].is_signed, values);
     const std::int32_t low = call.operation->low, high = call.operation->high;
     std::uint8_t* out = call.written(row, output) + x;
     for (int i = 0; i < kChunk; ++i) out[i] = static_cast<std::uint8_t>(std::clamp(values[i], low, high));
@@ -106,25 +105,27 @@ void split_bits(const Operation& operation, const std::uint8_t* pixels, int coun
     for (int x = 0; x < count; x += kChunk) {
         std::int16_t values[kChunk];
         std::fill_n(values, kChunk, static_cast<std::int16_t>(operation.offset));
-        add_plane<Simd>(pixels + x, operation.inputs[0].plane == 0, values);
+        add_plane<Simd>(pixels + x, operation.inputs[0].is_signed, values);
         for (int i = 0; i < kChunk; ++i) high[x + i] = static_cast<std::uint8_t>(values[i] >> operation.bits);
         for (int i = 0; i < kChunk; ++i) low[x + i] = static_cast<std::uint8_t>(values[i] & mask);
     }
 }
 
 // One position of the square, for a chunk of pixels.
+using MergePosition = void (*)(const LayerCall& call, int row, int position, int x, std::uint8_t* result);
+
 template <class Simd>
-void merge_position(const LayerCall& call, int row, int position, int x, std::uint8_t* result) {
+void plain_position(const LayerCall& call, int row, int position, int x, std::uint8_t* result) {
     const Operation& operation = *call.operation;
     const int square = operation.upscale * operation.upscale;
     std::int16_t sums[kChunk] = {};
     for (int i = position; i < operation.rotations * square; i += square)
-        add_plane<Simd>(call.input(row, i) + x, operation.inputs[i].plane == 0, sums);
+        add_plane<Simd>(call.input(row, i) + x, operation.inputs[i].is_signed, sums);
     if (operation.divisor > 1)
         for (int i = 0; i < kChunk; ++i)
             sums[i] = rounded<Simd>(static_cast<float>(sums[i]), static_cast<float>(operation.divisor));
     for (int i = 0; i < static_cast<int>(operation.adds.size()); ++i)
-        add_plane<Simd>(call.add(row, i) + x, true, sums);
+        add_plane<Simd>(call.add(row, i) + x, false, sums);
     const auto offset = static_cast<std::int16_t>(operation.offset);
     for (int i = 0; i < kChunk; ++i) {
         const auto value = static_cast<std::int16_t>(sums[i] + offset);
@@ -133,12 +134,12 @@ void merge_position(const LayerCall& call, int row, int position, int x, std::ui
 }
 
 template <class Simd, int side>
-void merge_square(const LayerCall& call, int row) {
+void merge_square(const LayerCall& call, int row, MergePosition position) {
     alignas(64) std::uint8_t result[side][kChunk];
     for (int x = 0; x < call.count; x += kChunk)
         for (int line = 0; line < side; ++line) {
             for (int column = 0; column < side; ++column)
-                merge_position<Simd>(call, row, line * side + column, x, result[column]);
+                position(call, row, line * side + column, x, result[column]);
             std::uint8_t* out = call.written(row, line) + x * side;
             if constexpr (side == 4) {
                 for (int i = 0; i < kChunk; ++i) {
@@ -154,11 +155,16 @@ void merge_square(const LayerCall& call, int row) {
 }
 
 template <class Simd>
-void run_merge(const LayerCall& call) {
-    constexpr void (*merges[])(const LayerCall&, int) = {
+void run_merge(const LayerCall& call, MergePosition position) {
+    constexpr void (*merges[])(const LayerCall&, int, MergePosition) = {
         merge_square<Simd, 1>, merge_square<Simd, 2>, merge_square<Simd, 3>, merge_square<Simd, 4>,
         merge_square<Simd, 5>, merge_square<Simd, 6>, merge_square<Simd, 7>, merge_square<Simd, 8>};
-    for (int row = 0; row < call.rows; ++row) merges[call.operation->upscale - 1](call, row);
+    for (int row = 0; row < call.rows; ++row) merges[call.operation->upscale - 1](call, row, position);
+}
+
+template <class Simd>
+void merge_plain(const LayerCall& call) {
+    run_merge<Simd>(call, plain_position<Simd>);
 }
 
 }  // namespace lutra

@@ -25,62 +25,71 @@ void in_spans(int count, Run run) {
     }
 }
 
-// Adds the lookups of groups to the sums of even and odd bytes: `all` adds up whole words, modulo 2^16, and `odd` their
-// high bytes.
+// Sums of lookups of a span: `all` adds up whole words of two bytes, modulo 2^16, and `odd` their high bytes.
+template <class Simd, int vectors>
+struct WordSums {
+    typename Simd::Words all[vectors] = {}, odd[vectors] = {};
+
+    typename Simd::Words even(int i) const { return all[i] - (odd[i] << 8); }
+};
+
 template <class Simd, bool narrow, int... i, class Index>
-void add_groups(const Groups& groups, const std::uint8_t* tables, const Index& index,
-                typename Simd::Words (&all)[sizeof...(i)], typename Simd::Words (&odd)[sizeof...(i)]) {
+WordSums<Simd, sizeof...(i)> sum_groups(const Groups& groups, const std::uint8_t* tables, const Index& index) {
     using Bytes = typename Simd::Bytes;
+    using Words = typename Simd::Words;
+    Words all[sizeof...(i)] = {}, odd[sizeof...(i)] = {};
     const std::uint8_t* table = tables + groups.tables;
     const std::uint16_t* term = groups.terms.data();
     for (const std::uint8_t size : groups.sizes) {
         const typename Simd::template Table<narrow> first(table);
         Bytes sum[] = {first.look(index(*term, i))...};
-        for (int left = size; --left > 0;) {
-            ++term;
-            table += kLevels;
+        ++term;
+        table += kLevels;
+        for (int left = size; --left > 0; ++term, table += kLevels) {
             const typename Simd::template Table<narrow> vector(table);
             ((sum[i] += vector.look(index(*term, i))), ...);
         }
-        ++term;
-        table += kLevels;
-        ((all[i] += reinterpret_cast<typename Simd::Words>(sum[i])), ...);
-        ((odd[i] += reinterpret_cast<typename Simd::Words>(sum[i]) >> 8), ...);
+        ((all[i] += reinterpret_cast<Words>(sum[i])), ...);
+        ((odd[i] += reinterpret_cast<Words>(sum[i]) >> 8), ...);
     }
+    return {{all[i]...}, {odd[i]...}};
 }
 
-// x / divisor rounded half to even, plus `whole`, where x has the fraction `part` / 2^fraction_bits.
-template <class Simd>
+// x / divisor rounded half to even, plus `whole`, where x has the fraction `part` / 2^fraction_bits if there are `parts`.
+template <class Simd, bool parts>
 struct WordDivision {
     using Words = typename Simd::Words;
     using Signed = typename Simd::Signed;
 
     WordDivision(const Layer& layer, const Packed& packed, const Packed::Output& output)
-        : magic(packed.magic),
+        : magic(Simd::words(packed.magic)),
+          divisor(Simd::words(layer.divisor)),
+          half(Simd::words(output.first + layer.divisor / 2)),
+          half_part(Simd::words(layer.divisor % 2 ? layer.denominator / 2 : 0)),
+          rest(Simd::words((1 << packed.fraction_bits) - 1)),
+          whole(reinterpret_cast<Signed>(Simd::words(output.whole))),
           shift(packed.shift),
           bits(packed.fraction_bits),
-          divisor(static_cast<std::uint16_t>(layer.divisor)),
-          half(static_cast<std::uint16_t>(output.first + layer.divisor / 2)),
-          half_part(static_cast<std::uint16_t>(layer.divisor % 2 ? layer.denominator / 2 : 0)),
-          whole(static_cast<std::int16_t>(output.whole)),
+          multiplies(packed.magic != 0),
           ties(layer.divisor % 2 == 0 || layer.denominator > 1) {}
 
     Signed operator()(Words x, Words part) const {
-        part += half_part;
-        x += half + (part >> bits);
-        const Words quotient = (magic ? Simd::multiply_high(x, Simd::words(magic)) : x) >> shift;
+        if constexpr (parts) part += half_part;
+        x += parts ? half + (part >> bits) : half;
+        const Words quotient = (multiplies ? Simd::multiply_high(x, magic) : x) >> shift;
         Signed result = reinterpret_cast<Signed>(quotient) + whole;
         if (ties) {
-            const Words left = (x - quotient * divisor) | (part & static_cast<std::uint16_t>((1 << bits) - 1));
+            Words left = x - quotient * divisor;
+            if constexpr (parts) left |= part & rest;
             result -= result & 1 & reinterpret_cast<Signed>(left == 0);
         }
         return result;
     }
 
-    int magic, shift, bits;
-    std::uint16_t divisor, half, half_part;
-    std::int16_t whole;
-    bool ties;
+    Words magic, divisor, half, half_part, rest;
+    Signed whole;
+    int shift, bits;
+    bool multiplies, ties;
 };
 
 // One output of a span: quotients of even and odd pixels, the planes added, clipped.
@@ -111,41 +120,98 @@ void finish_words(const LayerCall& call, int row, int output, int x, typename Si
     Simd::store(out, joined(Simd::clip(even, low, high), Simd::clip(odd, low, high)));
 }
 
-template <class Simd, bool narrow, bool shared, int... i>
-void words_span(const LayerCall& call, int row, int output, int x, std::integer_sequence<int, i...>) {
-    using Words = typename Simd::Words;
+template <class Simd, bool narrow, bool shared, bool parts, int... i>
+void words_span(const LayerCall& call, const WordDivision<Simd, parts>& divide, int row, int output, int x,
+                std::integer_sequence<int, i...>) {
     constexpr int vectors = sizeof...(i);
     const Packed& packed = *call.packed;
-    const Packed::Output& form = packed.outputs[output];
-    const auto index = [&](int term, int number) __attribute__((always_inline)) {
-        if constexpr (shared) return Simd::prepared(call.scratch->indices, term * vectors + number);
-        else return Simd::index(call.input(row, output * packed.terms + term) + x + number * Simd::kBytes);
+    const std::uint8_t* const* lines = call.lines + row * call.line_count;
+    const Place* inputs = call.inputs + output * packed.terms;
+    const std::uint8_t* indices = call.scratch->indices;
+    const auto index = [=](int term, int number) __attribute__((always_inline)) {
+        if constexpr (shared) return Simd::prepared(indices, term * vectors + number);
+        else return Simd::index(lines[inputs[term].line] + inputs[term].offset + x + number * Simd::kBytes);
     };
-    Words all[2][vectors] = {}, odd[2][vectors] = {};
-    add_groups<Simd, narrow, i...>(form.high, packed.tables.data(), index, all[0], odd[0]);
-    add_groups<Simd, narrow, i...>(form.fractions, packed.tables.data(), index, all[1], odd[1]);
-    const WordDivision<Simd> divide(*call.layer, packed, form);
-    (finish_words<Simd>(call, row, output, x + i * Simd::kBytes,
-                        divide(all[0][i] - (odd[0][i] << 8), all[1][i] - (odd[1][i] << 8)),
-                        divide(odd[0][i], odd[1][i])),
+    const std::uint8_t* tables = packed.tables.data();
+    const auto sums = sum_groups<Simd, narrow, i...>(packed.outputs[output].high, tables, index);
+    WordSums<Simd, vectors> fractions;
+    if constexpr (parts) fractions = sum_groups<Simd, narrow, i...>(packed.outputs[output].fractions, tables, index);
+    (finish_words<Simd>(call, row, output, x + i * Simd::kBytes, divide(sums.even(i), fractions.even(i)),
+                        divide(sums.odd[i], fractions.odd[i])),
      ...);
 }
 
+template <class Simd, bool narrow, bool shared, bool parts>
+void run_words(const LayerCall& call) {
+    for (int row = 0; row < call.rows; ++row)
+        in_spans<Simd>(call.count, [&](auto vectors, int x) {
+            for (int term = 0; shared && term < call.packed->terms; ++term)
+                for (int i = 0; i < vectors; ++i)
+                    Simd::prepare(call.input(row, term) + x + i * Simd::kBytes, call.scratch->indices, term * vectors + i);
+            for (int output = 0; output < call.outputs; ++output) {
+                const WordDivision<Simd, parts> divide(*call.layer, *call.packed, call.packed->outputs[output]);
+                words_span<Simd, narrow, shared>(call, divide, row, output, x,
+                                                 std::make_integer_sequence<int, vectors>());
+            }
+        });
+}
+
 template <class Simd, bool narrow, bool shared>
-void words_row(const LayerCall& call, int row) {
-    in_spans<Simd>(call.count, [&](auto vectors, int x) {
-        for (int term = 0; shared && term < call.packed->terms; ++term)
-            for (int i = 0; i < vectors; ++i)
-                Simd::prepare(call.input(row, term) + x + i * Simd::kBytes, call.scratch->indices, term * vectors + i);
-        for (int output = 0; output < call.outputs; ++output)
-            words_span<Simd, narrow, shared>(call, row, output, x, std::make_integer_sequence<int, vectors>());
-    });
+void run_words(const LayerCall& call) {
+    (call.layer->denominator > 1 ? run_words<Simd, narrow, shared, true> : run_words<Simd, narrow, shared, false>)(call);
 }
 
 template <class Simd, bool narrow>
 void run_words(const LayerCall& call) {
-    const auto run = call.layer->shared ? words_row<Simd, narrow, true> : words_row<Simd, narrow, false>;
-    for (int row = 0; row < call.rows; ++row) run(call, row);
+    (call.layer->shared ? run_words<Simd, narrow, true> : run_words<Simd, narrow, false>)(call);
+}
+
+// Sums without a layer.
+template <class Simd>
+void add_planes(const LayerCall& call) {
+    for (int row = 0; row < call.rows; ++row)
+        for (int output = 0; output < call.outputs; ++output)
+            for (int x = 0; x < call.count; x += Simd::kBytes) {
+                const int first = output * call.add_count;
+                typename Simd::Bytes sum = Simd::load(call.add(row, first) + x);
+                for (int add = first + 1; add < first + call.add_count; ++add)
+                    sum = Simd::add_saturated(sum, Simd::load(call.add(row, add) + x));
+                Simd::store(call.written(row, output) + x, Simd::clip(sum, call.operation->low, call.operation->high));
+            }
+}
+
+// As plain_position, where nothing is divided: sums of the even and of the odd pixels.
+template <class Simd>
+void merge_position(const LayerCall& call, int row, int position, int x, std::uint8_t* result) {
+    using Words = typename Simd::Words;
+    using Signed = typename Simd::Signed;
+    const Operation& operation = *call.operation;
+    const int square = operation.upscale * operation.upscale;
+    for (int i = 0; i < kChunk; i += Simd::kBytes) {
+        Signed even = reinterpret_cast<Signed>(Simd::words(operation.offset)), odd = even;
+        for (int input = position; input < operation.rotations * square; input += square) {
+            const auto pixels = reinterpret_cast<Words>(Simd::load(call.input(row, input) + x + i));
+            even += reinterpret_cast<Signed>(pixels << 8) >> 8;
+            odd += reinterpret_cast<Signed>(pixels) >> 8;
+        }
+        for (int add = 0; add < static_cast<int>(operation.adds.size()); ++add) {
+            const auto pixels = reinterpret_cast<Words>(Simd::load(call.add(row, add) + x + i));
+            even += reinterpret_cast<Signed>(pixels & 255);
+            odd += reinterpret_cast<Signed>(pixels >> 8);
+        }
+        const auto low = reinterpret_cast<Words>(Simd::clip(even, 0, 255));
+        const auto high = reinterpret_cast<Words>(Simd::clip(odd, 0, 255));
+        Simd::store(result + i, reinterpret_cast<typename Simd::Bytes>(low | high << 8));
+    }
+}
+
+template <class Simd, class Plain>
+void merge_words(const LayerCall& call) {
+    const Operation& operation = *call.operation;
+    bool whole = operation.divisor == 1;
+    for (const Source& input : operation.inputs) whole = whole && input.is_signed;
+    if (!whole) return run_merge<Plain>(call, plain_position<Plain>);
+    run_merge<Plain>(call, merge_position<Simd>);
 }
 
 }  // namespace lutra
