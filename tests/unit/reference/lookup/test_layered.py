@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lutra import engine
-from lutra._core import available
+from lutra._core import available, core
 from lutra.model import families
 from lutra.model.artifact import Artifact
 from lutra.model.vectors import VectorLayout
