@@ -5,7 +5,7 @@
 #include "sample_vector.hpp"
 #include "sums_avx512.hpp"
 #include "vector.hpp"
-#include "vectors_avx512.hpp"
+#include "vectors_window.hpp"
 
 namespace lutra {
 

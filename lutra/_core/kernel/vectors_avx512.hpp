@@ -107,6 +107,19 @@ void gather_indices(const LayerCall& call, int x) {
             }
 }
 
+// Adds the planes, clips and writes.
+template <int vectors>
+inline __attribute__((always_inline)) void finish_digits(const DigitCall& digits, __m512i* sums, int row, int output,
+                                                         int x) {
+    const LayerCall& call = digits.call;
+    for (int add = output * call.add_count; add < (output + 1) * call.add_count; ++add) {
+        const std::uint8_t* pixels = call.add(row, add) + x;
+        for (int i = 0; i < vectors; ++i) sums[i] = _mm512_adds_epi8(sums[i], _mm512_loadu_si512(pixels + i * 64));
+    }
+    std::uint8_t* out = call.written(row, output) + x;
+    for (int i = 0; i < vectors; ++i) _mm512_storeu_si512(out + i * 64, digits.finish.clipped(sums[i]));
+}
+
 // One output of a span of a row.
 template <bool odd, bool gathered, int... i>
 void digits_span(const DigitCall& digits, int row, int output, int x, std::integer_sequence<int, i...>) {
@@ -151,22 +164,6 @@ void run_digits(const LayerCall& call) {
             for (int row = 0; row < call.rows; ++row)
                 digits_span<odd, gathered>(digits, row, output, x, std::make_integer_sequence<int, vectors>());
     });
-}
-
-template <class Simd>
-void run_sum_avx512(const LayerCall& call) {
-    if (!call.layer && call.operation->saturates && !call.operation->adds_unsigned && call.operation->high <= 127) return add_planes<Avx512Bytes>(call);
-    if (!call.layer || call.packed->form == Form::plain) return run_sum_plain<Simd>(call);
-    if (call.packed->form == Form::rows) return Rows<Simd>::run(call);
-    if (call.packed->form == Form::words) return run_words<Avx512Bytes, false>(call);
-    const bool odd = call.packed->shift < 1;
-    // Loads that cross cache lines are slow: what all outputs read is copied first.
-    bool gathered = call.packed->combined > 1;
-    for (int i = 0; call.layer->shared && i < call.layer->inputs; ++i) gathered |= call.inputs[i].offset % 64 != 0;
-    if (gathered)
-        (odd ? run_digits<true, true> : run_digits<false, true>)(call);
-    else
-        (odd ? run_digits<true, false> : run_digits<false, false>)(call);
 }
 
 }  // namespace lutra
