@@ -89,6 +89,32 @@ class Ensemble:
 
 class EnsembleDouble(Ensemble): ...
 
+class Sums:
+    def __init__(self, reflect: bool, level: str = "") -> None: ...
+    def split(self, offset: int, bits: int) -> tuple[int, int]: ...
+    def sum(
+        self,
+        reads: int,
+        taps: list[tuple[int, int]],
+        pointwise: bool,
+        channels: int,
+        bounds: tuple[int, int],
+        divisor: int,
+        adds: list[int],
+    ) -> int: ...
+    def shift(self, reads: int, offsets: list[tuple[int, int]]) -> int: ...
+    def merge(self, reads: int, upscale: int, divisor: int, rotations: int) -> None: ...
+    def forward(self, images: NDArray[Any], tables: list[NDArray[Any]], out: NDArray[Any], threads: int) -> None: ...
+    def backward(
+        self,
+        images: NDArray[Any],
+        tables: list[NDArray[Any]],
+        slopes: list[NDArray[Any]],
+        gradient: NDArray[Any],
+        gradients: list[NDArray[Any]],
+        threads: int,
+    ) -> None: ...
+
 def gather_patches(
     data: NDArray[Any],
     starts: NDArray[Any],

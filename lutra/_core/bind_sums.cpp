@@ -1,13 +1,11 @@
 // Sums of one-dimensional tables for Python: built step by step, checked, and run with the GIL released.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <memory>
-#include <optional>
 
 #include "bind.hpp"
 #include "sums.hpp"
@@ -93,11 +91,8 @@ class SumsBinding {
         SumsStep step;
         step.kind = SumsKind::shift;
         step.reads = reads;
-        step.first_slope = net_.shifted;
-        net_.shifted += read.channels;
         step.taps = std::move(offsets);
         step.writes = plane(read.channels, read.low, read.high, read.trained);
-        see({{1, 1}}, step.writes);  // the offsets' gradients look at neighbours
         net_.steps.push_back(std::move(step));
         return net_.steps.back().writes;
     }
@@ -105,7 +100,7 @@ class SumsBinding {
     void merge(int reads, int upscale, int divisor, int rotations) {
         require(upscale >= 1 && upscale <= 8 && checked(reads).channels == upscale * upscale, "sums: upscale");
         require(divisor >= 1 && (rotations == 1 || rotations == 4), "sums: divisor or rotations");
-        net_.merge = {reads, upscale, divisor, 0, rotations, false};
+        net_.merge = {reads, upscale, divisor, rotations};
         require(net_.planes[reads].trained, "sums: nothing to train");
         sums_ = std::make_unique<Sums>(std::move(net_), level_);
     }
@@ -120,17 +115,13 @@ class SumsBinding {
 
     void backward(const In<std::uint8_t, 3>& images, const std::vector<In<std::int8_t, 3>>& tables,
                   const std::vector<In<float, 3>>& slopes, const In<float, 3>& gradient,
-                  const std::vector<Out<float, 3>>& gradients, const std::optional<Out<double, 2>>& offsets,
-                  int threads) {
+                  const std::vector<Out<float, 3>>& gradients, int threads) {
         const SumsBatch batch = checked(images, gradient.shape(0), gradient.shape(1), gradient.shape(2), threads);
         const auto from = pointers<const std::int8_t>(tables);
         const auto steep = pointers<const float>(slopes);
         const auto to = pointers<float>(gradients);
-        require(!offsets || (offsets->shape(0) == static_cast<std::size_t>(sums_->net().shifted) &&
-                             offsets->shape(1) == 2),
-                "sums: expected two numbers for every channel that is shifted");
         const Unlocked unlocked;
-        sums_->backward(batch, from, steep, gradient.data(), to, offsets ? offsets->data() : nullptr, threads);
+        sums_->backward(batch, from, steep, gradient.data(), to, threads);
     }
 
   private:
@@ -200,7 +191,7 @@ void bind_sums(nb::module_& module) {
         .def("merge", &SumsBinding::merge, "reads"_a, "upscale"_a, "divisor"_a, "rotations"_a)
         .def("forward", &SumsBinding::forward, "images"_a, "tables"_a, "out"_a, "threads"_a)
         .def("backward", &SumsBinding::backward, "images"_a, "tables"_a, "slopes"_a, "gradient"_a, "gradients"_a,
-             "offsets"_a, "threads"_a);
+             "threads"_a);
 }
 
 }  // namespace lutra

@@ -16,8 +16,6 @@ namespace {
 
 constexpr int kSlots = 16;  // groups of images, each with sums of its own, whatever the threads
 
-int rotations_of(const SumsNet& net) { return net.merge.rotations; }
-
 template <class T>
 T* room(AlignedArray<T>& memory, std::ptrdiff_t size) {
     if (memory.size() < static_cast<std::size_t>(size)) memory = AlignedArray<T>(static_cast<std::size_t>(size));
@@ -63,7 +61,7 @@ struct Sums::Ready {
 Sums::Sums(SumsNet net, const std::string& level) : net_(std::move(net)), kernels_(best_kernels(level).sums) {}
 Sums::~Sums() { ready_.destroy(); }
 
-void Sums::prepare(const SumsBatch&, const std::vector<const std::int8_t*>& tables, int threads, Ready& ready) const {
+void Sums::prepare(const std::vector<const std::int8_t*>& tables, int threads, Ready& ready) const {
     ready.tables.resize(net_.layers.size());
     ready.windows.resize(net_.layers.size());
     ready.sizes.resize(net_.layers.size());
@@ -87,14 +85,14 @@ void Sums::prepare(const SumsBatch&, const std::vector<const std::int8_t*>& tabl
 void Sums::forward(const SumsBatch& batch, const std::vector<const std::int8_t*>& tables, float* out, int threads) {
     Ready& ready = ready_.get();
     const std::lock_guard lock(ready.mutex);
-    prepare(batch, tables, threads, ready);
+    prepare(tables, threads, ready);
     const int scale = net_.merge.upscale;
     const std::ptrdiff_t size = std::ptrdiff_t{batch.height} * batch.width;
     run_parallel(batch.count, threads, [&](int image, int worker) {
         const std::uint8_t* from = batch.images + image * size;
         float* to = out + image * size * scale * scale;
         std::fill(to, to + size * scale * scale, 0.0f);
-        for (int rotation = 0; rotation < rotations_of(net_); ++rotation)
+        for (int rotation = 0; rotation < net_.merge.rotations; ++rotation)
             ready.runs[worker]->forward(from, batch.height, batch.width, rotation, ready.tables, to, false);
     });
 }
@@ -141,34 +139,28 @@ void Sums::collect(const std::vector<float*>& gradients, int slots, int threads,
 
 void Sums::backward(const SumsBatch& batch, const std::vector<const std::int8_t*>& tables,
                     const std::vector<const float*>& slopes, const float* gradient,
-                    const std::vector<float*>& gradients, double* offsets, int threads) {
+                    const std::vector<float*>& gradients, int threads) {
     Ready& ready = ready_.get();
     const std::lock_guard lock(ready.mutex);
-    prepare(batch, tables, threads, ready);
+    prepare(tables, threads, ready);
     const int slots = std::min(kSlots, batch.count);
     prepare_slopes(slopes, slots, ready);
     const int scale = net_.merge.upscale;
     const std::ptrdiff_t size = std::ptrdiff_t{batch.height} * batch.width;
-    std::vector<std::vector<double>> moves(static_cast<std::size_t>(slots));  // of the offsets
     run_parallel(slots, threads, [&](int slot, int worker) {
-        if (offsets) moves[slot].assign(2 * static_cast<std::size_t>(net_.shifted), 0.0);
         std::vector<float*> to;
         for (auto& sums : ready.sums[slot]) to.push_back(sums.data());
         const int begin = batch.count * slot / slots, end = batch.count * (slot + 1) / slots;
         for (int image = begin; image < end; ++image)
-            for (int rotation = 0; rotation < rotations_of(net_); ++rotation) {
+            for (int rotation = 0; rotation < net_.merge.rotations; ++rotation) {
                 SumsRun& run = *ready.runs[worker];
                 run.forward(batch.images + image * size, batch.height, batch.width, rotation, ready.tables, nullptr,
                             true);
                 run.backward(batch.height, batch.width, rotation, ready.tables, gradient + image * size * scale * scale,
-                             to, offsets ? moves[slot].data() : nullptr);
+                             to);
             }
     });
     collect(gradients, slots, threads, ready);
-    if (!offsets) return;
-    std::fill(offsets, offsets + 2 * net_.shifted, 0.0);
-    for (const auto& own : moves)
-        for (int i = 0; i < 2 * net_.shifted; ++i) offsets[i] += own[i];
 }
 
 }  // namespace lutra

@@ -38,7 +38,6 @@ struct SumsStep {
     int low_plane = -1, offset = 0, bits = 0;      // of a split
     std::vector<std::pair<int, int>> taps;         // (row, column): of a layer's window, or of a shift's channels
     bool pointwise = false;                        // every output sums over all channels
-    int first_slope = 0;                           // number of a shift's first channel among those of all shifts
     int layer = -1;                                // number of its vectors; -1: none
     int inputs = 0, outputs = 0;                   // of the layer
     std::vector<int> adds;
@@ -46,8 +45,7 @@ struct SumsStep {
 };
 
 struct SumsMerge {
-    int reads = -1, upscale = 1, divisor = 1, offset = 0, rotations = 4;
-    bool adds_input = false;
+    int reads = -1, upscale = 1, divisor = 1, rotations = 4;
 };
 
 struct SumsLayer {
@@ -74,7 +72,6 @@ struct SumsNet {
     std::vector<SumsPlane> planes;  // plane 0 is the input image
     std::vector<SumsStep> steps;
     std::vector<SumsLayer> layers;
-    int shifted = 0;  // channels of all shifts
     SumsMerge merge;
 };
 
@@ -89,16 +86,15 @@ class Sums {
     // tables[layer]: (inputs, outputs, levels) int8. out: (count, scale * height, scale * width), without the last
     // clip. Nothing depends on `threads`.
     void forward(const SumsBatch& batch, const std::vector<const std::int8_t*>& tables, float* out, int threads);
-    // slopes[layer]: what a level more changes, as the tables. gradients[layer] are replaced, and so are the offsets':
-    // (channels of all shifts, 2), what a row and a column more would change, straight through the rounding; or null.
+    // slopes[layer]: what a level more changes, as the tables. gradients[layer] are replaced.
     void backward(const SumsBatch& batch, const std::vector<const std::int8_t*>& tables,
                   const std::vector<const float*>& slopes, const float* gradient,
-                  const std::vector<float*>& gradients, double* offsets, int threads);
+                  const std::vector<float*>& gradients, int threads);
 
   private:
     struct Ready;
     class Run;
-    void prepare(const SumsBatch& batch, const std::vector<const std::int8_t*>& tables, int threads, Ready& ready) const;
+    void prepare(const std::vector<const std::int8_t*>& tables, int threads, Ready& ready) const;
     void prepare_slopes(const std::vector<const float*>& slopes, int slots, Ready& ready) const;
     void collect(const std::vector<float*>& gradients, int slots, int threads, Ready& ready) const;
 

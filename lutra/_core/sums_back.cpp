@@ -107,8 +107,7 @@ void SumsRun::sum_back(const SumsStep& step, const std::vector<SumsTables>& tabl
     }
 }
 
-void SumsRun::shift_back(const SumsStep& step, double* slopes) {
-    if (slopes) shift_slopes(step, slopes);
+void SumsRun::shift_back(const SumsStep& step) {
     if (!net_.planes[step.reads].trained) return;
     const float* from = gradient(step.writes);
     float* to = gradient(step.reads);
@@ -121,28 +120,8 @@ void SumsRun::shift_back(const SumsStep& step, double* slopes) {
     }
 }
 
-// What a shift of a channel by a pixel more would change: the gradient times the differences of its neighbours.
-void SumsRun::shift_slopes(const SumsStep& step, double* slopes) {
-    const float* from = gradient(step.writes);
-    for (int channel = 0; channel < net_.planes[step.writes].channels; ++channel, from += extent_.size, slopes += 2) {
-        const auto [row, column] = step.taps[channel];
-        const std::int8_t* origin = plane(step.writes, channel);
-        for (int y = 0; y < extent_.height; ++y) {
-            float down = 0, right = 0;
-            const float* line = from + y * extent_.stride;
-            for (int x = 0; x < extent_.width; ++x) {
-                const std::int8_t* at = origin + y * extent_.stride + x;
-                down += line[x] * static_cast<float>(at[extent_.stride] - at[-extent_.stride]);
-                right += line[x] * static_cast<float>(at[1] - at[-1]);
-            }
-            slopes[0] += 0.5 * down;
-            slopes[1] += 0.5 * right;
-        }
-    }
-}
-
 void SumsRun::backward(int height, int width, int rotation, const std::vector<SumsTables>& tables,
-                       const float* gradient_out, const std::vector<float*>& table_gradients, double* slopes) {
+                       const float* gradient_out, const std::vector<float*>& table_gradients) {
     const bool lies = rotation % 2 == 1;
     extent_ = SumsExtent::of(lies ? width : height, lies ? height : width, net_.pad);
     merge_back(rotation, gradient_out);
@@ -150,7 +129,7 @@ void SumsRun::backward(int height, int width, int rotation, const std::vector<Su
         if (step->kind == SumsKind::split || held_[step->writes] < 0) continue;
         fold(step->writes);
         if (step->kind == SumsKind::sum) sum_back(*step, tables, table_gradients);
-        if (step->kind == SumsKind::shift) shift_back(*step, slopes ? slopes + 2 * step->first_slope : nullptr);
+        if (step->kind == SumsKind::shift) shift_back(*step);
         release(step->writes);
     }
 }

@@ -26,9 +26,7 @@ struct Window {
     static Window of(const std::vector<std::pair<int, int>>& taps);
 };
 
-struct SumsShape {
-    std::ptrdiff_t gradient_size = 0;  // numbers in the backward kernels' order
-};
+// Numbers of a layer's gradient in the backward kernels' order, and where one of them stands.
 std::ptrdiff_t kernel_size(const SumsLayer& layer, const SumsStep& step);
 std::ptrdiff_t kernel_place(const SumsLayer& layer, const Window& window, int input, int output, int row);
 
@@ -41,7 +39,7 @@ class SumsRun {
                  float* out, bool keeps);
     // After forward with `keeps`: adds to the layers' gradients, in the kernels' order.
     void backward(int height, int width, int rotation, const std::vector<SumsTables>& tables, const float* gradient,
-                  const std::vector<float*>& table_gradients, double* slopes);
+                  const std::vector<float*>& table_gradients);
 
   private:
     struct Stack {
@@ -63,8 +61,7 @@ class SumsRun {
     void sum_back(const SumsStep& step, const std::vector<SumsTables>& tables, const std::vector<float*>& to);
     void dense_back(const SumsStep& step, const SumsTables& tables, const float* from, float* to);
     void own_back(const SumsStep& step, const SumsTables& tables, const float* from, float* to);
-    void shift_back(const SumsStep& step, double* slopes);
-    void shift_slopes(const SumsStep& step, double* slopes);
+    void shift_back(const SumsStep& step);
 
     const SumsNet& net_;
     const SumsKernels& kernels_;

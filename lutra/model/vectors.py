@@ -89,12 +89,13 @@ class VectorLayout:
         """Return the number of samples that a layer of that size stores."""
         if self.ranges is not None:
             return form.outputs * sum(most - least + 1 for least, most in self.ranges)
-        return int(self._counts(form).sum())
+        return int(self.counts(form).sum())
 
     def _steps(self, form: LayerForm) -> Integers:
         return np.broadcast_to(np.array(self.steps, np.int64), (form.inputs, form.outputs))
 
-    def _counts(self, form: LayerForm) -> Integers:
+    def counts(self, form: LayerForm) -> Integers:
+        """Return the number of samples of each vector without ranges: (inputs, outputs)."""
         steps = self._steps(form)
         return form.levels // steps + (steps > 1)
 
@@ -108,7 +109,7 @@ class VectorLayout:
             starts = form.outputs * _starts(most - least + 1)
             first = starts + row * form.outputs + np.arange(form.outputs)[None, :, None]
             return Places(first, first, np.zeros_like(first), np.ones_like(first))
-        first = _starts(self._counts(form))[..., None] + level // step
+        first = _starts(self.counts(form))[..., None] + level // step
         share = level % step
         return Places(first, first + (share > 0), share, np.broadcast_to(step, first.shape))
 

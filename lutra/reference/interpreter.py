@@ -140,6 +140,10 @@ class LutModel(nn.Module):
         """Return the function of every layer by its name in the description."""
         return {name: own for name, own in self.functions_by_name().items() if isinstance(own, Vectors | Scales)}
 
+    def replace_function(self, name: str, function: LayerFunction) -> None:
+        """Put another function in a layer."""
+        self.functions[_key(name)] = function
+
     def direct_by_name(self) -> dict[str, DirectEntries]:
         """Return the entries of every direct table by its name in the description."""
         return {name: own for name, own in self.functions_by_name().items() if isinstance(own, DirectEntries)}

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from lutra.model.description import INPUT, Description, Layer, LayerForm, Merge, Shift, Split, Sum, furthest
 from lutra.model.steps import Offset
 from lutra.model.vectors import VectorLayout
+from lutra.reference import lookup
+from lutra.reference.lookup import layered
 from lutra.reference.sampling import padded, round_through
 
 
@@ -22,6 +24,7 @@ class Vectors(nn.Module):
     first: Tensor
     second: Tensor
     share: Tensor
+    hats: Tensor
 
     def __init__(self, layout: VectorLayout, form: LayerForm, samples: Tensor | None = None) -> None:
         """Keep the `samples`, or zeros."""
@@ -34,6 +37,13 @@ class Vectors(nn.Module):
         self.register_buffer("first", torch.from_numpy(at.first), persistent=False)
         self.register_buffer("second", torch.from_numpy(at.second), persistent=False)
         self.register_buffer("share", torch.from_numpy(at.share / at.step).float(), persistent=False)
+        if self.steps_are_one:
+            self.register_buffer("hats", _hats(self.first[0, 0], self.second[0, 0], self.share[0, 0]), persistent=False)
+
+    @property
+    def steps_are_one(self) -> bool:
+        """Whether all vectors have the same step, and no ranges."""
+        return isinstance(self.layout.steps, int) and self.layout.ranges is None
 
     def quantised(self) -> Tensor:
         """Return the samples as they ship: rounded and limited to int8, with a straight-through gradient."""
@@ -42,9 +52,22 @@ class Vectors(nn.Module):
     def values(self) -> Tensor:
         """Return every value of every vector, in levels: (inputs, outputs, levels); exact in 32 bits."""
         samples = self.quantised()
-        first, second = samples[self.first], samples[self.second]
-        values = first + (second - first) * self.share
+        if self.steps_are_one:  # the same, faster
+            whole = samples.reshape(self.form.inputs, self.form.outputs, -1)
+            values = whole if self.layout.steps == 1 else whole @ self.hats.T
+        else:
+            first, second = samples[self.first], samples[self.second]
+            values = first + (second - first) * self.share
         return round_through(values) if self.layout.rounded else values
+
+
+def _hats(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+    """Return what each sample weighs in each value of a vector: (levels, samples)."""
+    weights = torch.zeros(len(first), int(second.max()) + 1)
+    level = torch.arange(len(first))
+    weights[level, second] = share
+    weights[level, first] += 1 - share
+    return weights
 
 
 class Scales(nn.Module):
@@ -77,6 +100,15 @@ def restored(image: Tensor, description: Description, functions: Mapping[str, La
     merge = description.steps[-1]
     assert isinstance(merge, Merge)
     values = {name: function.values().to(image.dtype) for name, function in functions.items()}
+    if lookup.chosen(image) == "compiled" and layered.suits(image, description, values):
+        total = layered.restored(image, description, values)
+    else:
+        total = _rotations_summed(image, merge, description, values)
+    result = round_through(total / merge.divisor) + merge.offset
+    return result + image if merge.adds else result
+
+
+def _rotations_summed(image: Tensor, merge: Merge, description: Description, values: Mapping[str, Tensor]) -> Tensor:
     total: Tensor | None = None
     for rotation in range(merge.rotations):
         planes = {INPUT: torch.rot90(image, rotation, dims=(-2, -1))}
@@ -86,8 +118,7 @@ def restored(image: Tensor, description: Description, functions: Mapping[str, La
         turned = torch.rot90(shuffled, -rotation, dims=(-2, -1))
         total = turned if total is None else total + turned
     assert total is not None
-    result = round_through(total / merge.divisor) + merge.offset
-    return result + image if merge.adds else result
+    return total
 
 
 def _written(
@@ -143,7 +174,7 @@ def _looked_up(values: Tensor, least: int) -> Callable[[int, Tensor], Tensor]:
     C is 1, or that of the outputs, each of which then reads a channel of its own. The gradient to the plane is the
     slope of the vectors, the mean of those to both sides.
     """
-    slopes = _slopes(values.detach())
+    slopes = layered.slopes(values)
 
     def look(number: int, plane: Tensor) -> Tensor:
         found = _entries(values[number], plane.detach() - least)
@@ -160,11 +191,3 @@ def _entries(vectors: Tensor, places: Tensor) -> Tensor:
     if at.shape[-1] == 1:
         return vectors.T.contiguous()[at[..., 0]]
     return vectors.flatten()[at + vectors.shape[1] * torch.arange(len(vectors), device=vectors.device)]
-
-
-def _slopes(values: Tensor) -> Tensor:
-    """Return the central differences along the last axis, one-sided at its ends."""
-    if values.shape[-1] == 1:
-        return torch.zeros_like(values)
-    (slopes,) = torch.gradient(values, dim=-1)
-    return slopes

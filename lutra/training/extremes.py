@@ -30,13 +30,16 @@ def keep_extremes(model: LutModel, task: str) -> LutModel:
     """Return a copy that restores areas of black and of white exactly.
 
     In the last step, the entries that weigh most in a flat area are changed by as few levels as it takes. Where
-    8 bits do not hold the change, the result stays as near as they allow.
+    8 bits do not hold the change, the result stays as near as they allow. A model of layers stays as it is: each of
+    its vectors is read everywhere, not in flat areas alone.
 
     Args:
         model: of tables; it is not changed.
         task: decides which planes the model restores, and so the levels of black and white.
     """
     result = copy.deepcopy(model).cpu()
+    if not result.description.has_units:
+        return result
     last = [result.unit(unit.name) for unit in result.description.unit_steps[-1].units]
     if not all(isinstance(unit.function, Table) for unit in last):
         raise ValueError("model: found networks in its last step, expected tables")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lutra.imaging.metrics import psnr
 from lutra.reference.interpreter import LutModel
+from lutra.reference.layers import Scales
 from lutra.reference.units import LEVELS, Table
 from lutra.training import checkpoint
 from lutra.training.checkpoint import Checkpoint, Kept
@@ -250,14 +251,20 @@ def cosine(progress: float, floor: float) -> float:
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
+VECTORS = (0.9, 0.99)
+"""Adam's decay rates for vectors, whose gradients change faster than those of tables."""
+
+
 def _groups(model: LutModel, rate: float) -> list[dict[str, Any]]:
-    """Return Adam's groups: tables learn in levels, all else in units of the full range, at the same rate."""
-    functions = [unit.function for unit in model.lut_units() if isinstance(unit.function, Table)]
-    tables = {id(parameter) for function in functions for parameter in function.parameters()}
+    """Return Adam's groups: tables and vectors learn in levels, all else in units of the full range, at one rate."""
+    tables = [unit.function for unit in model.lut_units() if isinstance(unit.function, Table)]
+    vectors = [function for function in model.functions_by_name().values() if not isinstance(function, Scales)]
+    in_tables, in_vectors = ({id(p) for one in functions for p in one.parameters()} for functions in (tables, vectors))
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if id(p) in tables], "lr": rate * LEVELS},
-        {"params": [p for p in trained if id(p) not in tables], "lr": rate},
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in trained if id(p) in in_tables], "lr": rate * LEVELS},
+        {"params": [p for p in trained if id(p) in in_vectors], "lr": rate * LEVELS, "betas": VECTORS},
+        {"params": [p for p in trained if id(p) not in in_tables | in_vectors], "lr": rate},
     ]
     return [group for group in groups if group["params"]]
 

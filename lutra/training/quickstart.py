@@ -14,7 +14,7 @@ from lutra.reference.convert import to_artifact
 from lutra.reference.interpreter import LutModel
 from lutra.training import multigrid
 from lutra.training.extremes import keep_extremes
-from lutra.training.tabulate import to_tables
+from lutra.training.tabulate import started, to_tables
 
 
 def new_tables(
@@ -24,7 +24,7 @@ def new_tables(
     coarse: Sequence[int] = (5, 6, 7),
     options: Mapping[str, Any] | None = None,
 ) -> LutModel:
-    """Return a family's model as tables that interpolate, to be trained.
+    """Return a family's model as tables, to be trained; those of four pixels interpolate at first.
 
     Args:
         family: a key of `lutra.model.families.FAMILIES`, such as "mulut".
@@ -42,7 +42,7 @@ def new_tables(
     """
     network = NetworkSpec("plain", width=1, depth=0, bound="clamp", linear=True)
     model = untrained(families.describe(family, scale, options), network)
-    return multigrid.with_grids(to_tables(model, layout or DenseLayout(4)), coarse)
+    return multigrid.with_grids(started(to_tables(model, layout or DenseLayout(4))), coarse)
 
 
 def save(path: str | Path, model: LutModel, task: str = "sr", options: Mapping[str, Any] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Put a table in place of the network in every unit of a model, and change nothing else."""
+"""Put a table in place of the network in every unit of a model; start vectors, and store fewer values of them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from lutra.model.artifact import layout_for
-from lutra.model.description import TAP_BITS, SampledTaps
+from lutra.model.description import TAP_BITS, Description, SampledTaps, Split
 from lutra.model.layouts import Layout
+from lutra.model.vectors import VectorLayout
 from lutra.reference.interpreter import LutModel
+from lutra.reference.layers import Vectors
 from lutra.reference.units import PointwiseNet, Table, TabledNet
 
 
@@ -64,3 +67,56 @@ def _replaced(model: LutModel, layout: Layout, make: Callable[[TabledNet], Table
             device = next(unit.function.parameters()).device
             unit.function = make(TabledNet(unit.function, own, model.description.top_node).to(device))
     return result
+
+
+@torch.no_grad()
+def started(model: LutModel) -> LutModel:
+    """Return a copy of a model of layers whose low bits add nothing at first; other vectors stay as they are.
+
+    A layer that reads low bits and has them added starts by taking them away again, at the pixel itself.
+    """
+    result = copy.deepcopy(model)
+    low = {step.writes[1] for step in model.description.steps if isinstance(step, Split)}
+    for step, layer in model.description.layers():
+        function = result.layer(layer.name)
+        if not (layer.reads in low and layer.reads in step.adds and isinstance(function, Vectors)):
+            continue
+        if (0, 0) in layer.taps and function.steps_are_one:
+            least, most = function.form.bounds
+            values = -step.divisor * torch.arange(least, most + 1.0)
+            function.samples.view(function.form.inputs, function.form.outputs, -1)[layer.taps.index((0, 0))] = values
+    return result
+
+
+@torch.no_grad()
+def stored(model: LutModel, depthwise: int, pointwise: int) -> LutModel:
+    """Return a copy whose vectors are stored at every so many levels, and interpolated and rounded between.
+
+    Args:
+        model: of layers; its vectors have one value for each level, or these steps already.
+        depthwise, pointwise: the steps of both kinds of layers; vectors of the low bits keep every value.
+
+    Raises:
+        ValueError: a step does not divide the levels of a vector.
+    """
+    result = copy.deepcopy(model)
+    for _, layer in model.description.layers():
+        function = result.layer(layer.name)
+        wanted = depthwise if layer.kind == "depthwise" else pointwise
+        if isinstance(function, Vectors) and function.form.levels > _few(model.description):
+            layout = VectorLayout(wanted)
+            result.replace_function(layer.name, Vectors(layout, function.form, _sampled(function.values(), wanted)))
+    return result
+
+
+def _few(description: Description) -> int:
+    """Return the number of levels of low bits, up to which vectors are stored whole."""
+    return max((2**one.bits for one in description.steps if isinstance(one, Split)), default=0)
+
+
+def _sampled(values: Tensor, step: int) -> Tensor:
+    """Return the samples of vectors (inputs, outputs, levels) at every `step` levels; the end is continued."""
+    if step == 1:
+        return values.flatten()
+    end = 2 * values[..., -1:] - values[..., -2:-1]
+    return torch.cat([values, end], dim=-1)[..., ::step].clamp(-128, 127).flatten()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -91,15 +92,21 @@ def image_sources(params: Params, task: str, cache: Path | None = None) -> dict[
     def sources(name: str) -> list[Source]:
         return resolve(name, protocol.scale, pairs=protocol.pairs, leaves=params.data.deadleaves, cache=cache)
 
+    def trained(name: str) -> list[Source]:
+        drawn_now = isinstance(catalogue().get(name), Synthetic)  # at the size that was asked for
+        return sources(name) if drawn_now else [_shrunk(source, params.data.shrink) for source in sources(name)]
+
+    if params.data.shrink < 1 and protocol.pairs:
+        raise ValueError(f"data.shrink: found {params.data.shrink:g} with the sets' own degraded images, expected 1")
     first, *others = params.train_sets(task)
-    images = sources(first)
+    images = trained(first)
     held = params.data.validate
     if held >= len(images):
         raise ValueError(f"data.validate: found {held}, expected fewer than the {len(images)} images of {first}")
     chosen = evenly_spaced(held, len(images))
     train = [image for number, image in enumerate(images) if number not in chosen]
     sets = {
-        "train": train + [image for name in others for image in sources(name)],
+        "train": train + [image for name in others for image in trained(name)],
         "validate": [image for number, image in enumerate(images) if number in chosen],
     }
     given = params.evaluate_sets(task)
@@ -108,6 +115,21 @@ def image_sources(params: Params, task: str, cache: Path | None = None) -> dict[
     if twice:
         raise ValueError(f"data.evaluate: found two sets called {twice[0]!r}, expected different names")
     return sets | {f"evaluate/{name}": sources(found) for name, found in zip(names, given, strict=True)}
+
+
+def _shrunk(source: Source, factor: float) -> Source:
+    """Return a source that is read at a smaller size, by MATLAB's bicubic."""
+    if factor == 1:
+        return source
+
+    def shape() -> tuple[int, int, int]:
+        width, height, channels = source.shape()
+        return ceil(width * factor), ceil(height * factor), channels
+
+    identity = source.identity
+    return Source(
+        source.name, lambda: imresize(source.read(), factor), shape, lambda: f"{identity()} shrink={factor:g}"
+    )
 
 
 def _of_entry(entry: Entry) -> Source:

@@ -44,6 +44,14 @@ with warnings.catch_warnings():
         mix: Annotated[
             tuple[Text, ...], Strict(False), Field(description="further sets to train on, such as deadleaves")
         ] = ()
+        shrink: Annotated[
+            float,
+            Field(
+                ge=0.1,
+                le=1,
+                description="factor by which the photographs to train on are shrunk first, which makes them sharper",
+            ),
+        ] = 1.0
         evaluate: Annotated[
             tuple[Text, ...],
             Strict(False),  # YAML has lists, no tuples

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, Strict, model_validator
 
 from lutra.model.description import PATTERNS
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
@@ -21,6 +21,13 @@ class ModelParams(Section):
     base: Annotated[Literal["mulut", "spflut"] | None, Field(description="autolut: family that it builds on")] = None
     branches: Annotated[Count | None, Field(description="autolut: samplers in parallel")] = None
     kernel: Annotated[Count | None, Field(description="autolut: side of the sampling window, pixels")] = None
+    blocks: Annotated[Count | None, Field(description="shiftlut: blocks in series")] = None
+    channels: Annotated[Count | None, Field(description="shiftlut: feature planes of each layer")] = None
+    offsets: Annotated[
+        tuple[tuple[tuple[int, int], ...], ...] | None,
+        Strict(False),
+        Field(description="shiftlut: (row, column) by which each channel of each block is shifted"),
+    ] = None
 
 
 class NetworkParams(Section):
@@ -39,6 +46,9 @@ class DfcParams(Section):
     dimensions: Annotated[Literal["xy", "xyz", "xyzt"], Field(description="taps that are compressed")] = "xyzt"
 
 
+VectorStep = Literal[1, 2, 4, 8, 16]
+
+
 class TableParams(Section):
     """Layout of the tables."""
 
@@ -47,6 +57,10 @@ class TableParams(Section):
         DfcParams | None,
         Field(description="null, or {width: 2, interval: 5, dimensions: xyzt}: diagonal-first compression"),
     ] = None
+    depthwise: Annotated[
+        VectorStep, Field(description="shiftlut: levels between the stored values of a vector, in depthwise layers")
+    ] = 1
+    pointwise: Annotated[VectorStep, Field(description="shiftlut: the same in pointwise layers")] = 1
 
     @model_validator(mode="after")
     def _layout_exists(self) -> Self:

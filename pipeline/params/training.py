@@ -23,6 +23,13 @@ class FitParams(Section):
             description="weight of the past in the running average of the parameters, which is validated; 0: none",
         ),
     ] = 0.999
+    coarse: Annotated[
+        tuple[Annotated[int, Field(ge=4, le=8)], ...],
+        Strict(False),
+        Field(
+            description="intervals, bits, of coarser grids that are trained with tables or vectors and added to them"
+        ),
+    ] = (5, 6, 7)
     precision: Annotated[Literal["fp32", "bf16"], Field(description="fp32, bf16: arithmetic of a network")] = "fp32"
     accumulate: Annotated[Count, Field(description="parts that a batch is computed in, to take less memory")] = 1
     num_processes: Annotated[
@@ -47,7 +54,7 @@ class FitParams(Section):
 
     def settings(self) -> dict[str, Any]:
         """Return what the training loop takes, as the fields of `lutra.training.Settings`."""
-        return self.model_dump(include=set(FitParams.model_fields) - {"num_processes"})
+        return self.model_dump(include=set(FitParams.model_fields) - {"num_processes", "coarse"})
 
     @property
     def ranks(self) -> int:
@@ -93,9 +100,4 @@ class FinetuneParams(FitParams):
     batch: Annotated[Count, Field(description="patches in a step, over all processes")] = 32
     learning_rate: FirstRate = 0.02
     final_learning_rate: Annotated[Rate, Field(description="learning rate at the end of the cosine schedule")] = 0.0005
-    coarse: Annotated[
-        tuple[Annotated[int, Field(ge=4, le=8)], ...],
-        Strict(False),
-        Field(description="intervals, bits, of coarser grids that are trained with the table and added to it"),
-    ] = (5, 6, 7)
     samplers: Annotated[bool, Field(description="autolut: train the samplers and the shares of AdaRL too")] = False

@@ -12,7 +12,7 @@ from pipeline.running.job import Job
 
 if TYPE_CHECKING:
     from lutra.model.artifact import Artifact
-    from lutra.model.layouts import Layout
+    from pipeline.params import TableParams
 
 
 def run(job: Job) -> None:
@@ -26,16 +26,18 @@ def run(job: Job) -> None:
         **logged.settings(job.params, job.name),
     ) as log:
         trained = artifact.load(job.inputs["network"])
-        tables = _exported(trained, job.block.table.layout()) if trained.has_networks else trained
-        tables = replace(tables, provenance=origin)
+        tables = replace(_exported(trained, job.block.table), provenance=origin)
         artifact.save(out, tables)
         log.metrics({"table_bytes": tables.table_bytes})
         log.artifact(out, "model")
 
 
-def _exported(trained: Artifact, layout: Layout) -> Artifact:
-    """Return the model with tables in place of its networks."""
+def _exported(trained: Artifact, table: TableParams) -> Artifact:
+    """Return the model with tables in place of its networks, and vectors at their steps."""
+    if not trained.has_networks and not trained.description.is_layered:
+        return trained
     from lutra.reference.convert import from_artifact, to_artifact  # imports torch, which tables do without
-    from lutra.training.tabulate import to_tables
+    from lutra.training.tabulate import stored, to_tables
 
-    return to_artifact(to_tables(from_artifact(trained), layout), task=trained.task, options=trained.options)
+    model = stored(to_tables(from_artifact(trained), table.layout()), table.depthwise, table.pointwise)
+    return to_artifact(model, task=trained.task, options=trained.options)

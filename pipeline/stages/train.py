@@ -7,10 +7,10 @@ import sys
 from lutra.model import families
 from lutra.reference.build import untrained
 from lutra.reference.interpreter import LutModel
-from lutra.training import checkpoint, least_squares
+from lutra.training import checkpoint, least_squares, multigrid
 from lutra.training.checkpoint import Kept
 from lutra.training.pairs import Stacked
-from lutra.training.tabulate import through_tables, to_networks, to_tables
+from lutra.training.tabulate import started, through_tables, to_networks, to_tables
 from pipeline import tracking
 from pipeline.data.packed import PackedImages
 from pipeline.running.job import Job
@@ -20,12 +20,15 @@ from pipeline.stages import learn
 def run(job: Job) -> None:
     """Train one experiment's network and write network.safetensors and curve.csv.
 
-    Without a network to train (`TrainParams.makes_tables`) the file holds tables already, and export keeps them.
+    Without a network to train (`TrainParams.makes_tables`, or a family of layers) the file holds tables already, and
+    export keeps them.
     """
     block = job.block
     description = families.describe(block.family, job.task_params.protocol().scale, block.model.model_dump())
-    model = untrained(description, block.network_spec(), block.train.seed)
-    if block.train.makes_tables:
+    model = started(untrained(description, block.network_spec(), block.train.seed))
+    if description.is_layered:
+        model = multigrid.with_grids(model, block.train.coarse)
+    elif block.train.makes_tables:
         model = to_tables(model, block.table.layout())
     elif block.train.method == "table":
         model = through_tables(model, block.table.layout())
@@ -35,7 +38,12 @@ def run(job: Job) -> None:
             return _least_squares(model, job, log)
         return model
 
-    learn.run(job, block.train, start, lambda model: model if block.train.makes_tables else to_networks(model))
+    learn.run(job, block.train, start, _finished)
+
+
+def _finished(model: LutModel) -> LutModel:
+    """Return a trained model with the networks behind its tables, and vectors without grids."""
+    return multigrid.without_grids(to_networks(model))
 
 
 def _least_squares(model: LutModel, job: Job, log: tracking.Run) -> LutModel:

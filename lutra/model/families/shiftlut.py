@@ -10,6 +10,10 @@ from lutra.model.steps import MOST_REACH, AnyStep, Bounds
 NETWORK = None
 SIX_BITS: Bounds = (-32, 31)
 EIGHT_BITS: Bounds = (-128, 127)
+SIDES: tuple[Offset, ...] = ((0, 1), (1, 0), (0, -1), (-1, 0))
+CORNERS: tuple[Offset, ...] = ((1, 1), (-1, -1), (1, -1), (-1, 1))
+ALONE: tuple[Offset, ...] = ((0, 0),) * 5 + SIDES + ((1, 1), (-1, -1), (0, 2), (2, 0), (0, 1), (1, 0), (1, 2))
+"""Offsets of a single block, which has to look further."""
 WINDOW = tuple((row, column) for row in (-1, 0, 1) for column in (-1, 0, 1))
 
 
@@ -23,7 +27,7 @@ def describe(
         blocks: number of blocks; the paper has 1 (S), 2 (M) and 8 (L).
         channels: feature planes of every layer.
         offsets: (dy, dx) of every channel of every block: blocks x channels x 2, each -15..15; None for a fixed
-            spread of -1..2 (one block) or -1..1 (more).
+            spread of -1..2 (one block) or -1..1 (more), most of them (0, 0).
     """
     options: dict[str, object] = {"blocks": blocks, "channels": channels}
     shifts = _spread(blocks, channels)
@@ -54,12 +58,19 @@ def describe(
 
 
 def _spread(blocks: int, channels: int) -> list[tuple[Offset, ...]]:
-    """Return places around the pixel, each about as often as any other, and other ones of a channel in each block."""
-    reach = range(-1, 3) if blocks == 1 else range(-1, 2)
-    places = [(row, column) for row in reach for column in reach]
-    return [
-        tuple(places[(channel + 4 * block) % len(places)] for channel in range(channels)) for block in range(blocks)
-    ]
+    """Return offsets that trained well: most channels stay, the others look around, elsewhere in each block."""
+    if blocks == 1:
+        return [tuple(ALONE[channel % len(ALONE)] for channel in range(channels))]
+    return [tuple(_offset(block, 16 * channel // channels) for channel in range(channels)) for block in range(blocks)]
+
+
+def _offset(block: int, place: int) -> Offset:
+    """Return the offset at a place of 0..15: six places of every other block move, two of those between."""
+    if block % 2:
+        return SIDES[(block // 2 + place - 14) % 4] if place >= 14 else (0, 0)
+    if place >= 14:
+        return CORNERS[(block + place - 14) % 4]
+    return SIDES[(block + place - 10) % 4] if place >= 10 else (0, 0)
 
 
 def _checked(offsets: Sequence[Sequence[Sequence[int]]], blocks: int, channels: int) -> list[tuple[Offset, ...]]:

@@ -84,12 +84,20 @@ def test_layers_know_their_size() -> None:
     }
 
 
-def test_default_offsets_spread_evenly() -> None:
+def test_default_offsets_look_a_little_around() -> None:
     (one,) = (step.offsets for step in families.describe("shiftlut", 4).steps if isinstance(step, Shift))
-    assert sorted(one) == [(row, column) for row in range(-1, 3) for column in range(-1, 3)]
-    more = [step.offsets for step in families.describe("shiftlut", 4, {"blocks": 3}).steps if isinstance(step, Shift)]
-    assert all(set(offsets) == {(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)} for offsets in more)
-    assert len(set(more)) == 3
+    assert one.count((0, 0)) == 5
+    assert {y for y, _ in one} == {x for _, x in one} == {-1, 0, 1, 2}
+    more = [step.offsets for step in families.describe("shiftlut", 4, {"blocks": 8}).steps if isinstance(step, Shift)]
+    assert [offsets.count((0, 0)) for offsets in more] == [10, 14] * 4
+    sides = {(0, 1), (1, 0), (0, -1), (-1, 0)}
+    for wide, narrow in zip(more[::2], more[1::2], strict=True):
+        assert sides < set(wide) <= {(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)}
+        assert set(narrow) - {(0, 0)} < sides
+    narrow = next(
+        step for step in families.describe("shiftlut", 4, {"blocks": 2, "channels": 8}).steps if isinstance(step, Shift)
+    )
+    assert narrow.offsets.count((0, 0)) == 5
 
 
 @pytest.mark.parametrize(
