@@ -1,5 +1,5 @@
-// See layers_region.hpp, and region.cpp for how rows are kept. A plane's row holds all of its channels, for every channel
-// of the image.
+// See layers_region.hpp, and region.cpp for how rows are kept. A plane's row holds all of its channels, for every
+// channel of the image.
 //
 // The rotations of a model are chains of operations that read one another's planes little: each chain runs a block of
 // rows before the next does, for one channel of the image, so that its planes and its tables stay in the second-level
@@ -26,7 +26,8 @@ std::vector<int> window_of(const std::vector<Source>& inputs) {
         if (place(order[i]) != std::pair(column, row + i % 3) || row != inputs[order[0]].row) return {};
     }
     for (std::size_t i = 9; i < inputs.size(); ++i)
-        if (place(static_cast<int>(i)) != place(static_cast<int>(i % 9)) || inputs[i].plane != inputs[0].plane) return {};
+        if (place(static_cast<int>(i)) != place(static_cast<int>(i % 9)) || inputs[i].plane != inputs[0].plane)
+            return {};
     return order;
 }
 
@@ -109,9 +110,17 @@ void LayerWorkspace::run(std::size_t number, int row, int rows, int channel) {
     for (int i = row; i < row + rows; ++i)
         for (const auto& [plane, offset] : reading.lines)
             lines_.push_back(line(plane, inside(i + offset, input_.height, plan_.reflect), channel) + first);
-    LayerCall call{&operation, nullptr, nullptr, reading.inputs.data(), reading.adds.data(),
-                   reading.window.empty() ? nullptr : reading.window.data(), lines_.data(), nullptr,
-                   stride_, static_cast<int>(reading.lines.size()), 0, 0, rows, count, scratch_.get()};
+    LayerCall call{};
+    call.operation = &operation;
+    call.inputs = reading.inputs.data();
+    call.adds = reading.adds.data();
+    call.window = reading.window.empty() ? nullptr : reading.window.data();
+    call.lines = lines_.data();
+    call.line_count = static_cast<int>(reading.lines.size());
+    call.stride = stride_;
+    call.rows = rows;
+    call.count = count;
+    call.scratch = scratch_.get();
     std::uint8_t* out[kRowsAtOnce];
     call.out = out;
     for (int i = 0; i < rows; ++i)
@@ -123,7 +132,8 @@ void LayerWorkspace::run(std::size_t number, int row, int rows, int channel) {
     }
     if (operation.kind == Operation::Kind::split) {
         for (int i = 0; i < rows; ++i)
-            kernels.split(operation, call.input(i, 0), count, out[i], line(operation.writes[1], row + i, channel) + first);
+            kernels.split(operation, call.input(i, 0), count, out[i],
+                          line(operation.writes[1], row + i, channel) + first);
     } else {
         call.outputs = plan_.planes[operation.writes[0]].channels;
         call.add_count = static_cast<int>(reading.adds.size()) / call.outputs;

@@ -28,7 +28,9 @@ struct Avx512Bytes {
     static Bytes load(const void* from) { return reinterpret_cast<Bytes>(_mm512_loadu_si512(from)); }
     static void store(void* to, Bytes bytes) { _mm512_storeu_si512(to, reinterpret_cast<__m512i>(bytes)); }
     static Bytes index(const std::uint8_t* pixels) { return load(pixels); }
-    static void prepare(const std::uint8_t* pixels, std::uint8_t* indices, int i) { store(indices + i * 64, load(pixels)); }
+    static void prepare(const std::uint8_t* pixels, std::uint8_t* indices, int i) {
+        store(indices + i * 64, load(pixels));
+    }
     static Bytes prepared(const std::uint8_t* indices, int i) { return load(indices + i * 64); }
 
     static Words words(int value) { return reinterpret_cast<Words>(_mm512_set1_epi16(static_cast<short>(value))); }
@@ -39,7 +41,8 @@ struct Avx512Bytes {
         return reinterpret_cast<Bytes>(_mm512_adds_epi8(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
     }
     static Bytes clip(Bytes bytes, int low, int high) {
-        const __m512i most = _mm512_set1_epi8(static_cast<char>(high)), least = _mm512_set1_epi8(static_cast<char>(low));
+        const __m512i most = _mm512_set1_epi8(static_cast<char>(high)),
+                      least = _mm512_set1_epi8(static_cast<char>(low));
         return reinterpret_cast<Bytes>(_mm512_max_epi8(_mm512_min_epi8(reinterpret_cast<__m512i>(bytes), most), least));
     }
     static Signed clip(Signed words, std::int16_t low, std::int16_t high) {
@@ -71,8 +74,7 @@ struct DigitFinish {
     __m512i rounded(__m512i quotient, __m512i remainder) const {
         if constexpr (odd)
             return _mm512_add_epi8(quotient, _mm512_permutex2var_epi8(quotients[0], remainder, quotients[1]));
-        const __m512i sum =
-            _mm512_add_epi8(quotient, _mm512_and_si512(_mm512_srl_epi16(remainder, shift), whole));
+        const __m512i sum = _mm512_add_epi8(quotient, _mm512_and_si512(_mm512_srl_epi16(remainder, shift), whole));
         const __mmask64 tie = _mm512_testn_epi8_mask(remainder, rest);
         return _mm512_mask_sub_epi8(sum, tie, sum, _mm512_and_si512(sum, ones));
     }

@@ -64,15 +64,15 @@ void run_windows(const LayerCall& call) {
     const DigitCall digits{call, {*call.packed, *call.operation}};
     for (int output = 0; output < call.outputs; ++output) {
         int x = 0;
-        for (; x + 64 < call.count; x += 128)
-            window_span<odd>(digits, output, x, std::make_integer_sequence<int, 2>());
+        for (; x + 64 < call.count; x += 128) window_span<odd>(digits, output, x, std::make_integer_sequence<int, 2>());
         if (x < call.count) window_span<odd>(digits, output, x, std::make_integer_sequence<int, 1>());
     }
 }
 
 template <class Simd>
 void run_sum_avx512(const LayerCall& call) {
-    if (!call.layer && call.operation->saturates && !call.operation->adds_unsigned && call.operation->high <= 127) return add_planes<Avx512Bytes>(call);
+    if (!call.layer && call.operation->saturates && !call.operation->adds_unsigned && call.operation->high <= 127)
+        return add_planes<Avx512Bytes>(call);
     if (!call.layer || call.packed->form == Form::plain) return run_sum_plain<Simd>(call);
     if (call.packed->form == Form::rows) return Rows<Simd>::run(call);
     if (call.packed->form == Form::words) return run_words<Avx512Bytes, false>(call);
