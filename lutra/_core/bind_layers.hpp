@@ -12,8 +12,8 @@ class LayerBuilder {
   public:
     using Entries = nanobind::ndarray<const std::int16_t, nanobind::ndim<3>, nanobind::c_contig, nanobind::device::cpu>;
     // (plane, channel, row, column) each.
-    using Sources = nanobind::ndarray<const std::int32_t, nanobind::shape<-1, 4>, nanobind::c_contig,
-                                      nanobind::device::cpu>;
+    using Sources =
+        nanobind::ndarray<const std::int32_t, nanobind::shape<-1, 4>, nanobind::c_contig, nanobind::device::cpu>;
 
     LayerBuilder(const LayerBuilder&) = delete;
     LayerBuilder(int scale, bool reflect);

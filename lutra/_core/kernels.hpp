@@ -5,8 +5,8 @@
 #include <string>
 
 #include "ensemble.hpp"
-#include "sums_kernels.hpp"
 #include "layers.hpp"
+#include "sums_kernels.hpp"
 
 namespace lutra {
 
@@ -61,11 +61,12 @@ struct LayerCall {
     const Operation* operation;
     const Layer* layer;  // none: the operation only adds planes
     const Packed* packed;
-    const Place *inputs, *adds;         // as those of the operation
-    const std::uint8_t* const* lines;   // [row][line]: the first pixel
-    std::uint8_t* const* out;           // [row]: the first pixel of the first output, or row of the image
-    std::ptrdiff_t stride;              // from one output, or row of the image, to the next
-    int line_count, add_count;          // of a row; of an output
+    const Place *inputs, *adds;        // as those of the operation
+    const int* window;                 // none, or the inputs of an output in 3x3 taps: [column][row]
+    const std::uint8_t* const* lines;  // [row][line]: the first pixel
+    std::uint8_t* const* out;          // [row]: the first pixel of the first output, or row of the image
+    std::ptrdiff_t stride;             // from one output, or row of the image, to the next
+    int line_count, add_count;         // of a row; of an output
     int outputs, rows, count;
     LayerScratch* scratch;
 

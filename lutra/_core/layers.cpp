@@ -189,7 +189,8 @@ void LayerPlan::pack_layers(Form best) {
         for (const Operation& operation : operations) {
             if (operation.layer != number) continue;
             saturates = saturates && operation.saturates;
-            if (operation.adds_unsigned || operation.high > 127) most = Form::plain;  // which alone reads bytes without a sign
+            if (operation.adds_unsigned || operation.high > 127)
+                most = Form::plain;  // which alone reads bytes without a sign
         }
         packed.push_back(pack(layers[number], most, saturates));
     }

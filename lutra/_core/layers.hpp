@@ -30,7 +30,7 @@ struct Layer {
     int inputs = 1, outputs = 1, low = 0, levels = 1;
     int denominator = 1;  // entries are multiples of 1 / denominator
     int divisor = 1;
-    bool shared = true;                // whether all outputs have the same inputs
+    bool shared = true;                 // whether all outputs have the same inputs
     std::vector<std::int16_t> entries;  // [input][output][level]
 
     int entry(int input, int output, int level) const { return entries[(input * outputs + output) * levels + level]; }
@@ -46,8 +46,8 @@ struct Groups {
 // A layer as kernels read it: an output adds up `terms` lookups by the low six bits of an index.
 struct Packed {
     struct Output {
-        int first = 0;  // what the sum of remainders starts with
-        int whole = 0;  // what is added to the quotient
+        int first = 0;           // what the sum of remainders starts with
+        int whole = 0;           // what is added to the quotient
         Groups high, fractions;  // words
     };
 
@@ -60,7 +60,7 @@ struct Packed {
     bool short_sums = false;     // plain: whether sums fit 16 bits
     // words: x / divisor = x * magic >> 16 >> shift, or x >> shift where magic is 0; rows: x / (divisor * denominator)
     int magic = 0, shift = 0;
-    int fraction_bits = 0;       // words: of the denominator
+    int fraction_bits = 0;                 // words: of the denominator
     AlignedArray<std::int16_t> rows;       // plain, rows: [input][64][width], or [output][input][64]
     AlignedArray<std::int16_t> starts;     // rows: what the sums start with, [width], and what quotients are short by
     AlignedArray<std::uint8_t> tables;     // words: by Groups; digits: [output][term][a, b][64]
@@ -90,18 +90,18 @@ struct Operation {
     std::vector<int> writes;     // split: high, low; sum: one
     int low = 0, high = 0;
     int divisor = 1, offset = 0, bits = 0, rotations = 1, upscale = 1;
-    int chain = 0;           // the operations of a chain run together: what they keep stays in a cache
-    bool saturates = false;  // whether adding with saturation in bytes comes to the same
+    int chain = 0;               // the operations of a chain run together: what they keep stays in a cache
+    bool saturates = false;      // whether adding with saturation in bytes comes to the same
     bool adds_unsigned = false;  // whether a sum adds bytes without a sign
-    int margin = 0;          // how far beyond the wanted pixels its result is needed
-    int lag = 0;             // rows it runs behind the input
+    int margin = 0;              // how far beyond the wanted pixels its result is needed
+    int lag = 0;                 // rows it runs behind the input
 };
 
 struct LayerPlane {
     bool is_signed() const { return high <= 127; }
 
     int channels = 1, low = 0, high = 255;  // int8, or bytes without a sign
-    int writer = -1;  // operation
+    int writer = -1;                        // operation
     int margin = 0;
     int pad = 0;   // columns its readers look beyond the border
     int rows = 1;  // rows kept
@@ -112,7 +112,7 @@ struct LayerPlan {
     bool reflect = false;
     std::vector<LayerPlane> planes;  // plane 0 is the input
     std::vector<Layer> layers;
-    std::vector<Packed> packed;  // of every layer, for the kernels in use
+    std::vector<Packed> packed;         // of every layer, for the kernels in use
     std::vector<Operation> operations;  // the last one merges
 
     // Derive what depends on the whole plan, checking it; throws std::invalid_argument.

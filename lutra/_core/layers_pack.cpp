@@ -177,8 +177,8 @@ bool pack_words(const Layer& layer, const Terms& terms, Packed& packed) {
 // Entries by the value that indexes them; returns the largest size of a sum.
 int pack_plain(const Layer& layer, Packed& packed) {
     packed.width = layer.shared && layer.outputs >= 4 ? (layer.outputs + 15) / 16 * 16 : 0;
-    packed.rows = AlignedArray<std::int16_t>(std::size_t(layer.inputs) * kLevels *
-                                             (packed.width ? packed.width : layer.outputs));
+    packed.rows =
+        AlignedArray<std::int16_t>(std::size_t(layer.inputs) * kLevels * (packed.width ? packed.width : layer.outputs));
     int largest = 0;
     for (int output = 0; output < layer.outputs; ++output) {
         int sum = 0;

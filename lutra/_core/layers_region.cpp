@@ -1,5 +1,5 @@
-// See layers_region.hpp, and region.cpp for how rows are kept. A plane's row holds all of its channels, for every channel
-// of the image.
+// See layers_region.hpp, and region.cpp for how rows are kept. A plane's row holds all of its channels, for every
+// channel of the image.
 //
 // The rotations of a model are chains of operations that read one another's planes little: each chain runs a block of
 // rows before the next does, for one channel of the image, so that its planes and its tables stay in the second-level
@@ -7,11 +7,29 @@
 #include "layers_region.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 namespace lutra {
 namespace {
 
 constexpr int kSlack = 2 * kChunk;  // kernels work on whole chunks and look beyond them
+
+// The inputs of 3x3 taps in the order of their columns, then rows; none where an output reads others.
+std::vector<int> window_of(const std::vector<Source>& inputs) {
+    std::vector<int> order(9);
+    std::iota(order.begin(), order.end(), 0);
+    if (inputs.size() % 9 != 0 || inputs.empty()) return {};
+    const auto place = [&](int i) { return std::pair(inputs[i].column, inputs[i].row); };
+    std::sort(order.begin(), order.end(), [&](int a, int b) { return place(a) < place(b); });
+    for (int i = 0; i < 9; ++i) {
+        const auto [column, row] = place(order[i / 3 * 3]);
+        if (place(order[i]) != std::pair(column, row + i % 3) || row != inputs[order[0]].row) return {};
+    }
+    for (std::size_t i = 9; i < inputs.size(); ++i)
+        if (place(static_cast<int>(i)) != place(static_cast<int>(i % 9)) || inputs[i].plane != inputs[0].plane)
+            return {};
+    return order;
+}
 
 // An odd number of cache lines: the channels of a pixel share no set of a cache.
 std::ptrdiff_t row_stride(int size) { return ((size + 63) / 64 | 1) * 64; }
@@ -44,6 +62,8 @@ LayerWorkspace::Reading LayerWorkspace::reading(const Operation& operation) cons
     };
     for (const Source& source : operation.inputs) found.inputs.push_back(place(source));
     for (const Source& source : operation.adds) found.adds.push_back(place(source));
+    if (operation.layer >= 0 && !plan_.layers[operation.layer].shared && plan_.layers[operation.layer].inputs == 9)
+        found.window = window_of(operation.inputs);
     return found;
 }
 
@@ -90,8 +110,17 @@ void LayerWorkspace::run(std::size_t number, int row, int rows, int channel) {
     for (int i = row; i < row + rows; ++i)
         for (const auto& [plane, offset] : reading.lines)
             lines_.push_back(line(plane, inside(i + offset, input_.height, plan_.reflect), channel) + first);
-    LayerCall call{&operation, nullptr, nullptr, reading.inputs.data(), reading.adds.data(), lines_.data(), nullptr,
-                   stride_, static_cast<int>(reading.lines.size()), 0, 0, rows, count, scratch_.get()};
+    LayerCall call{};
+    call.operation = &operation;
+    call.inputs = reading.inputs.data();
+    call.adds = reading.adds.data();
+    call.window = reading.window.empty() ? nullptr : reading.window.data();
+    call.lines = lines_.data();
+    call.line_count = static_cast<int>(reading.lines.size());
+    call.stride = stride_;
+    call.rows = rows;
+    call.count = count;
+    call.scratch = scratch_.get();
     std::uint8_t* out[kRowsAtOnce];
     call.out = out;
     for (int i = 0; i < rows; ++i)
@@ -103,7 +132,8 @@ void LayerWorkspace::run(std::size_t number, int row, int rows, int channel) {
     }
     if (operation.kind == Operation::Kind::split) {
         for (int i = 0; i < rows; ++i)
-            kernels.split(operation, call.input(i, 0), count, out[i], line(operation.writes[1], row + i, channel) + first);
+            kernels.split(operation, call.input(i, 0), count, out[i],
+                          line(operation.writes[1], row + i, channel) + first);
     } else {
         call.outputs = plan_.planes[operation.writes[0]].channels;
         call.add_count = static_cast<int>(reading.adds.size()) / call.outputs;

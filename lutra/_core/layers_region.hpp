@@ -26,6 +26,7 @@ class LayerWorkspace final : public Worker {
         };
         std::vector<Line> lines;
         std::vector<Place> inputs, adds;
+        std::vector<int> window;  // see LayerCall
     };
 
     Reading reading(const Operation& operation) const;

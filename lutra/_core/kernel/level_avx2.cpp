@@ -16,7 +16,10 @@ void Avx2::sample(const std::uint8_t* const* lines, const Unit& unit, int tap_bi
 
 const EnsembleKernels<float> avx2_ensemble = ensemble_kernels<Avx2Floats, float>;
 const SumsKernels avx2_sums = sums_kernels<PlainSums<Avx2>>;
-const Kernels avx2_kernels{"avx2", true, run_vector<Avx2>, split_line<Avx2>, join_line<Avx2>, &avx2_ensemble, &avx2_sums,
-                            {Form::words, run_sum_avx2<Avx2>, merge_words<Avx2Bytes, Avx2>, split_bits<Avx2>}};
+const Kernels avx2_kernels{
+    "avx2",           true,
+    run_vector<Avx2>, split_line<Avx2>,
+    join_line<Avx2>,  &avx2_ensemble,
+    &avx2_sums,       {Form::words, run_sum_avx2<Avx2>, merge_words<Avx2Bytes, Avx2>, split_bits<Avx2>}};
 
 }  // namespace lutra

@@ -5,7 +5,7 @@
 #include "sample_vector.hpp"
 #include "sums_avx512.hpp"
 #include "vector.hpp"
-#include "vectors_avx512.hpp"
+#include "vectors_window.hpp"
 
 namespace lutra {
 
@@ -16,7 +16,10 @@ void Avx512::sample(const std::uint8_t* const* lines, const Unit& unit, int tap_
 
 const EnsembleKernels<float> avx512_ensemble = ensemble_kernels<Avx512Floats, float>;
 const SumsKernels avx512_sums = sums_kernels<Avx512Sums>;
-const Kernels avx512_kernels{"avx512", true, run_vector<Avx512>, split_line<Avx512>, join_line<Avx512>, &avx512_ensemble, &avx512_sums,
-                            {Form::digits, run_sum_avx512<Avx512>, merge_words<Avx512Bytes, Avx512>, split_bits<Avx512>}};
+const Kernels avx512_kernels{
+    "avx512",           true,
+    run_vector<Avx512>, split_line<Avx512>,
+    join_line<Avx512>,  &avx512_ensemble,
+    &avx512_sums,       {Form::digits, run_sum_avx512<Avx512>, merge_words<Avx512Bytes, Avx512>, split_bits<Avx512>}};
 
 }  // namespace lutra

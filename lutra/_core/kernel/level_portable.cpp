@@ -18,7 +18,10 @@ struct Portable {
 const EnsembleKernels<float> portable_ensemble = ensemble_kernels<Portable, float>;
 const EnsembleKernels<double> portable_ensemble_double = ensemble_kernels<Portable, double>;
 const SumsKernels portable_sums = sums_kernels<PlainSums<Portable>>;
-const Kernels portable_kernels{"portable", false, run_plain<Portable>, split_line<Portable>, join_line<Portable>, &portable_ensemble, &portable_sums,
-                            {Form::plain, run_sum_plain<Portable>, merge_plain<Portable>, split_bits<Portable>}};
+const Kernels portable_kernels{
+    "portable",          false,
+    run_plain<Portable>, split_line<Portable>,
+    join_line<Portable>, &portable_ensemble,
+    &portable_sums,      {Form::plain, run_sum_plain<Portable>, merge_plain<Portable>, split_bits<Portable>}};
 
 }  // namespace lutra

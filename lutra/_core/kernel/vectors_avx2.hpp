@@ -49,7 +49,8 @@ struct Avx2Bytes {
     static void store(void* to, Bytes bytes) { write(to, reinterpret_cast<__m256i>(bytes)); }
     static Index index(const std::uint8_t* pixels) {
         const __m256i value = read(pixels);
-        return {_mm256_and_si256(value, _mm256_set1_epi8(15)), _mm256_slli_epi16(value, 3), _mm256_slli_epi16(value, 2)};
+        return {_mm256_and_si256(value, _mm256_set1_epi8(15)), _mm256_slli_epi16(value, 3),
+                _mm256_slli_epi16(value, 2)};
     }
     static void prepare(const std::uint8_t* pixels, std::uint8_t* indices, int i) {
         const Index made = index(pixels);
@@ -69,7 +70,8 @@ struct Avx2Bytes {
         return reinterpret_cast<Bytes>(_mm256_adds_epi8(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
     }
     static Bytes clip(Bytes bytes, int low, int high) {
-        const __m256i most = _mm256_set1_epi8(static_cast<char>(high)), least = _mm256_set1_epi8(static_cast<char>(low));
+        const __m256i most = _mm256_set1_epi8(static_cast<char>(high)),
+                      least = _mm256_set1_epi8(static_cast<char>(low));
         return reinterpret_cast<Bytes>(_mm256_max_epi8(_mm256_min_epi8(reinterpret_cast<__m256i>(bytes), most), least));
     }
     static Signed clip(Signed words, std::int16_t low, std::int16_t high) {
@@ -81,7 +83,8 @@ struct Avx2Bytes {
 
 template <class Simd>
 void run_sum_avx2(const LayerCall& call) {
-    if (!call.layer && call.operation->saturates && !call.operation->adds_unsigned && call.operation->high <= 127) return add_planes<Avx2Bytes>(call);
+    if (!call.layer && call.operation->saturates && !call.operation->adds_unsigned && call.operation->high <= 127)
+        return add_planes<Avx2Bytes>(call);
     if (!call.layer || call.packed->form == Form::plain) return run_sum_plain<Simd>(call);
     if (call.packed->form == Form::rows) return Rows<Simd>::run(call);
     (call.packed->narrow ? run_words<Avx2Bytes, true> : run_words<Avx2Bytes, false>)(call);

@@ -28,7 +28,9 @@ struct Avx512Bytes {
     static Bytes load(const void* from) { return reinterpret_cast<Bytes>(_mm512_loadu_si512(from)); }
     static void store(void* to, Bytes bytes) { _mm512_storeu_si512(to, reinterpret_cast<__m512i>(bytes)); }
     static Bytes index(const std::uint8_t* pixels) { return load(pixels); }
-    static void prepare(const std::uint8_t* pixels, std::uint8_t* indices, int i) { store(indices + i * 64, load(pixels)); }
+    static void prepare(const std::uint8_t* pixels, std::uint8_t* indices, int i) {
+        store(indices + i * 64, load(pixels));
+    }
     static Bytes prepared(const std::uint8_t* indices, int i) { return load(indices + i * 64); }
 
     static Words words(int value) { return reinterpret_cast<Words>(_mm512_set1_epi16(static_cast<short>(value))); }
@@ -39,7 +41,8 @@ struct Avx512Bytes {
         return reinterpret_cast<Bytes>(_mm512_adds_epi8(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
     }
     static Bytes clip(Bytes bytes, int low, int high) {
-        const __m512i most = _mm512_set1_epi8(static_cast<char>(high)), least = _mm512_set1_epi8(static_cast<char>(low));
+        const __m512i most = _mm512_set1_epi8(static_cast<char>(high)),
+                      least = _mm512_set1_epi8(static_cast<char>(low));
         return reinterpret_cast<Bytes>(_mm512_max_epi8(_mm512_min_epi8(reinterpret_cast<__m512i>(bytes), most), least));
     }
     static Signed clip(Signed words, std::int16_t low, std::int16_t high) {
@@ -71,8 +74,7 @@ struct DigitFinish {
     __m512i rounded(__m512i quotient, __m512i remainder) const {
         if constexpr (odd)
             return _mm512_add_epi8(quotient, _mm512_permutex2var_epi8(quotients[0], remainder, quotients[1]));
-        const __m512i sum =
-            _mm512_add_epi8(quotient, _mm512_and_si512(_mm512_srl_epi16(remainder, shift), whole));
+        const __m512i sum = _mm512_add_epi8(quotient, _mm512_and_si512(_mm512_srl_epi16(remainder, shift), whole));
         const __mmask64 tie = _mm512_testn_epi8_mask(remainder, rest);
         return _mm512_mask_sub_epi8(sum, tie, sum, _mm512_and_si512(sum, ones));
     }
@@ -105,6 +107,19 @@ void gather_indices(const LayerCall& call, int x) {
                 }
                 _mm512_store_si512(indices, index);
             }
+}
+
+// Adds the planes, clips and writes.
+template <int vectors>
+inline __attribute__((always_inline)) void finish_digits(const DigitCall& digits, __m512i* sums, int row, int output,
+                                                         int x) {
+    const LayerCall& call = digits.call;
+    for (int add = output * call.add_count; add < (output + 1) * call.add_count; ++add) {
+        const std::uint8_t* pixels = call.add(row, add) + x;
+        for (int i = 0; i < vectors; ++i) sums[i] = _mm512_adds_epi8(sums[i], _mm512_loadu_si512(pixels + i * 64));
+    }
+    std::uint8_t* out = call.written(row, output) + x;
+    for (int i = 0; i < vectors; ++i) _mm512_storeu_si512(out + i * 64, digits.finish.clipped(sums[i]));
 }
 
 // One output of a span of a row.
@@ -151,22 +166,6 @@ void run_digits(const LayerCall& call) {
             for (int row = 0; row < call.rows; ++row)
                 digits_span<odd, gathered>(digits, row, output, x, std::make_integer_sequence<int, vectors>());
     });
-}
-
-template <class Simd>
-void run_sum_avx512(const LayerCall& call) {
-    if (!call.layer && call.operation->saturates && !call.operation->adds_unsigned && call.operation->high <= 127) return add_planes<Avx512Bytes>(call);
-    if (!call.layer || call.packed->form == Form::plain) return run_sum_plain<Simd>(call);
-    if (call.packed->form == Form::rows) return Rows<Simd>::run(call);
-    if (call.packed->form == Form::words) return run_words<Avx512Bytes, false>(call);
-    const bool odd = call.packed->shift < 1;
-    // Loads that cross cache lines are slow: what all outputs read is copied first.
-    bool gathered = call.packed->combined > 1;
-    for (int i = 0; call.layer->shared && i < call.layer->inputs; ++i) gathered |= call.inputs[i].offset % 64 != 0;
-    if (gathered)
-        (odd ? run_digits<true, true> : run_digits<false, true>)(call);
-    else
-        (odd ? run_digits<true, false> : run_digits<false, false>)(call);
 }
 
 }  // namespace lutra

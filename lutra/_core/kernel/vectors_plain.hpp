@@ -50,7 +50,8 @@ void sum_columns(const LayerCall& call, int row, int output, int x, std::int32_t
 template <class Simd, class Value>
 void add_plane(const std::uint8_t* pixels, bool is_signed, Value* values) {
     if (is_signed)
-        for (int i = 0; i < kChunk; ++i) values[i] = static_cast<Value>(values[i] + static_cast<std::int8_t>(pixels[i]));
+        for (int i = 0; i < kChunk; ++i)
+            values[i] = static_cast<Value>(values[i] + static_cast<std::int8_t>(pixels[i]));
     else
         for (int i = 0; i < kChunk; ++i) values[i] = static_cast<Value>(values[i] + pixels[i]);
 }
@@ -77,8 +78,7 @@ void sum_row(const LayerCall& call, int row) {
     for (int x = 0; x < call.count; x += kChunk) {
         if (width) {
             (call.packed->short_sums ? sum_rows<Simd, std::int16_t> : sum_rows<Simd, std::int32_t>)(call, row, x, sums);
-            for (int i = 0; i < kChunk * width; ++i)
-                quotients[i] = rounded<Simd>(static_cast<float>(sums[i]), divisor);
+            for (int i = 0; i < kChunk * width; ++i) quotients[i] = rounded<Simd>(static_cast<float>(sums[i]), divisor);
         }
         for (int output = 0; output < call.outputs; ++output) {
             if (call.layer && !width) {
@@ -138,8 +138,7 @@ void merge_square(const LayerCall& call, int row, MergePosition position) {
     alignas(64) std::uint8_t result[side][kChunk];
     for (int x = 0; x < call.count; x += kChunk)
         for (int line = 0; line < side; ++line) {
-            for (int column = 0; column < side; ++column)
-                position(call, row, line * side + column, x, result[column]);
+            for (int column = 0; column < side; ++column) position(call, row, line * side + column, x, result[column]);
             std::uint8_t* out = call.written(row, line) + x * side;
             if constexpr (side == 4) {
                 for (int i = 0; i < kChunk; ++i) {

@@ -1,5 +1,5 @@
-// Layers in the form of rows, with AVX2: a row holds 16 outputs of a value in 16 bits, so that a load and an addition are
-// 16 lookups. Sums of 16 pixels are divided, and turned into planes.
+// Layers in the form of rows, with AVX2: a row holds 16 outputs of a value in 16 bits, so that a load and an addition
+// are 16 lookups. Sums of 16 pixels are divided, and turned into planes.
 #pragma once
 
 #include <immintrin.h>
@@ -56,8 +56,8 @@ struct Rows {
         const char* table = reinterpret_cast<const char*>(call.packed->rows.data() + first);
         const int bytes = 2 * kLevels * call.packed->width;
         for (int input = 0; input < call.layer->inputs; ++input, table += bytes, offsets += kChunk)
-            ((sum[i] = _mm256_add_epi16(
-                  sum[i], _mm256_load_si256(reinterpret_cast<const __m256i*>(table + offsets[i])))),
+            ((sum[i] =
+                  _mm256_add_epi16(sum[i], _mm256_load_si256(reinterpret_cast<const __m256i*>(table + offsets[i])))),
              ...);
         ((sums[i] = sum[i]), ...);
     }

@@ -55,7 +55,8 @@ WordSums<Simd, sizeof...(i)> sum_groups(const Groups& groups, const std::uint8_t
     return {{all[i]...}, {odd[i]...}};
 }
 
-// x / divisor rounded half to even, plus `whole`, where x has the fraction `part` / 2^fraction_bits if there are `parts`.
+// x / divisor rounded half to even, plus `whole`, where x has the fraction `part` / 2^fraction_bits if there are
+// `parts`.
 template <class Simd, bool parts>
 struct WordDivision {
     using Words = typename Simd::Words;
@@ -94,7 +95,8 @@ struct WordDivision {
 
 // One output of a span: quotients of even and odd pixels, the planes added, clipped.
 template <class Simd>
-void finish_words(const LayerCall& call, int row, int output, int x, typename Simd::Signed even, typename Simd::Signed odd) {
+void finish_words(const LayerCall& call, int row, int output, int x, typename Simd::Signed even,
+                  typename Simd::Signed odd) {
     using Bytes = typename Simd::Bytes;
     using Words = typename Simd::Words;
     using Signed = typename Simd::Signed;
@@ -106,8 +108,7 @@ void finish_words(const LayerCall& call, int row, int output, int x, typename Si
     std::uint8_t* out = call.written(row, output) + x;
     if (call.packed->fits && operation.saturates) {
         Bytes result = joined(even, odd);
-        for (int add = adds; add < end; ++add)
-            result = Simd::add_saturated(result, Simd::load(call.add(row, add) + x));
+        for (int add = adds; add < end; ++add) result = Simd::add_saturated(result, Simd::load(call.add(row, add) + x));
         Simd::store(out, Simd::clip(result, operation.low, operation.high));
         return;
     }
@@ -129,8 +130,10 @@ void words_span(const LayerCall& call, const WordDivision<Simd, parts>& divide, 
     const Place* inputs = call.inputs + output * packed.terms;
     const std::uint8_t* indices = call.scratch->indices;
     const auto index = [=](int term, int number) __attribute__((always_inline)) {
-        if constexpr (shared) return Simd::prepared(indices, term * vectors + number);
-        else return Simd::index(lines[inputs[term].line] + inputs[term].offset + x + number * Simd::kBytes);
+        if constexpr (shared)
+            return Simd::prepared(indices, term * vectors + number);
+        else
+            return Simd::index(lines[inputs[term].line] + inputs[term].offset + x + number * Simd::kBytes);
     };
     const std::uint8_t* tables = packed.tables.data();
     const auto sums = sum_groups<Simd, narrow, i...>(packed.outputs[output].high, tables, index);
@@ -147,7 +150,8 @@ void run_words(const LayerCall& call) {
         in_spans<Simd>(call.count, [&](auto vectors, int x) {
             for (int term = 0; shared && term < call.packed->terms; ++term)
                 for (int i = 0; i < vectors; ++i)
-                    Simd::prepare(call.input(row, term) + x + i * Simd::kBytes, call.scratch->indices, term * vectors + i);
+                    Simd::prepare(call.input(row, term) + x + i * Simd::kBytes, call.scratch->indices,
+                                  term * vectors + i);
             for (int output = 0; output < call.outputs; ++output) {
                 const WordDivision<Simd, parts> divide(*call.layer, *call.packed, call.packed->outputs[output]);
                 words_span<Simd, narrow, shared>(call, divide, row, output, x,
@@ -158,7 +162,8 @@ void run_words(const LayerCall& call) {
 
 template <class Simd, bool narrow, bool shared>
 void run_words(const LayerCall& call) {
-    (call.layer->denominator > 1 ? run_words<Simd, narrow, shared, true> : run_words<Simd, narrow, shared, false>)(call);
+    (call.layer->denominator > 1 ? run_words<Simd, narrow, shared, true>
+                                 : run_words<Simd, narrow, shared, false>)(call);
 }
 
 template <class Simd, bool narrow>
