@@ -45,14 +45,6 @@ ENGINE_ONLY = (
     *("engine.cpp", "engine.hpp", "module.cpp", "region.cpp", "region.hpp"),
     *("residuals.cpp", "residuals.hpp", "bind_residuals.cpp", "bind_residuals.hpp"),
     *("layers.cpp", "layers_pack.cpp", "layers_region.cpp", "layers_region.hpp", "bind_layers.cpp", "bind_layers.hpp"),
-    *(
-        "vectors_avx2.hpp",
-        "vectors_avx512.hpp",
-        "vectors_plain.hpp",
-        "vectors_rows.hpp",
-        "vectors_window.hpp",
-        "vectors_words.hpp",
-    ),
 )
 """Files of the core that nothing but `lutra.engine` runs, so that training does not depend on them."""
 
