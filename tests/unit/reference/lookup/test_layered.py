@@ -89,9 +89,7 @@ def test_threads_and_levels_change_nothing() -> None:
             torch.set_num_threads(threads)
             results.append(restored(model, images, "compiled"))
         for level in engine.levels():
-            built = layered._build(
-                steps, core.Sums(reflect=model.description.padding == "reflect", level=level)
-            )
+            built = layered._build(steps, core.Sums(reflect=model.description.padding == "reflect", level=level))
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(layered, "_built", lambda *_, built=built: built)
                 results.append(restored(model, images, "compiled"))
