@@ -108,9 +108,12 @@ class Params(Section):
                 known = reading.one_of(block.task, list(self.tasks))
                 raise ValueError(f"experiments.{name}.task: found {block.task!r}, expected {known}")
             try:
-                describe(block.family, self.tasks[block.task].protocol().scale, block.model.model_dump())
+                described = describe(block.family, self.tasks[block.task].protocol().scale, block.model.model_dump())
             except ValueError as error:
                 raise ValueError(f"experiments.{name}.model: {error}") from None
+            if block.train.init == "least_squares" and not described.has_units:
+                found = f"found least_squares, which fits tables of four pixels: {block.family} has none"
+                raise ValueError(f"experiments.{name}.train.init: {found}, expected interpolation")
         return self
 
     def experiment(self, name: str) -> Experiment:

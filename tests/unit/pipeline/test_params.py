@@ -80,6 +80,10 @@ def test_defaults_are_filled_in_and_frozen() -> None:
         ("train: {}, fine", "train: {batch: 6, num_processes: 4}, fine", ["num_processes: found 4", "batch of 6"]),
         ("train: {}, fine", "train: {num_processes: 0}, fine", ["train.num_processes", "found 0"]),
         ("train: {}, fine", "train: {final_learning_rate: 0.5}, fine", ["final_learning_rate", "at most"]),
+        ("validate: 1", "validate: 1, shrink: 1.5", ["data.shrink", "1.5"]),
+        ("scale: 4", "scale: 4, shrink: 0", ["tasks.x4.shrink"]),
+        ("table: {}", "table: {depthwise: 3}", ["experiments.one.table.depthwise", "found 3"]),
+        ("model: {}", "model: {blocks: 2}", ["experiments.one.model", "no option 'blocks'"]),
         ("  one:", "  One:", ["One"]),
         ("data: {", "date: {", ["date", "'data'"]),
         ("task: x4", "task: x4, task: x4", ["once"]),
@@ -93,6 +97,13 @@ def test_a_mistake_is_one_line_that_names_it(old: str, new: str, parts: list[str
     message = str(caught.value)
     assert message.startswith("params.yaml: ") and "\n" not in message
     assert all(part in message for part in parts), message
+
+
+def test_least_squares_is_for_tables_of_four_pixels() -> None:
+    text = TEXT.replace("family: srlut", "family: shiftlut", 1)
+    parse(text)
+    with pytest.raises(ParamsError, match=r"one.train.init: found least_squares, .* shiftlut has none"):
+        parse(text.replace("train: {}, fine", "train: {init: least_squares}, fine", 1))
 
 
 def test_a_task_knows_its_options_as_they_are_written() -> None:
