@@ -111,11 +111,10 @@ def test_extreme_sums_of_fractions_stay_exact(channels: int, step: int) -> None:
     levels = len(samples) // (channels * 4)
     samples.reshape(channels, 4, levels)[..., -1] = 127  # of all at once
     samples.reshape(channels, 4, levels)[..., 0] = -128
-    functions = {**model.functions, "layer": layout}
-    tensors = {**model.tensors, "layer.vectors": samples.astype(np.int8)}
-    tensors["inputs.vectors"][:] = np.resize([-128, 127, 0, 3], len(tensors["inputs.vectors"]))
-    tensors["inputs.vectors"].reshape(channels, -1)[:, ::5] = 127
-    tensors["inputs.vectors"].reshape(channels, -1)[:, 1::5] = -128
+    firsts = np.random.default_rng(channels).integers(-128, 128, (channels, 64)).astype(np.int8)
+    firsts[:, ::5], firsts[:, 1::5] = 127, -128  # all channels at an end of their bounds
+    functions = {"inputs": VectorLayout(), "layer": layout}
+    tensors = {"inputs.vectors": firsts.ravel(), "layer.vectors": samples.astype(np.int8)}
     assert_equal(replace(model, functions=functions, tensors=tensors), random_image(16, 64, seed=channels))
 
 
