@@ -103,8 +103,10 @@ def stored(model: LutModel, depthwise: int, pointwise: int) -> LutModel:
     for _, layer in model.description.layers():
         function = result.layer(layer.name)
         wanted = depthwise if layer.kind == "depthwise" else pointwise
-        if isinstance(function, Vectors) and function.form.levels > _few(model.description):
-            layout = VectorLayout(wanted)
+        layout = VectorLayout(wanted)
+        if not isinstance(function, Vectors) or function.layout == layout:
+            continue
+        if function.form.levels > _few(model.description):
             result.replace_function(layer.name, Vectors(layout, function.form, _sampled(function.values(), wanted)))
     return result
 

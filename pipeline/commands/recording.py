@@ -61,9 +61,10 @@ def bench_training(
     from pipeline.params.reading import one_of
     from pipeline.tools import bench_sharing, bench_training
 
+    known = [*bench_training.FAMILIES, *([] if busy else bench_training.BLOCKS)]
     for name in family or ():
-        if name not in bench_training.FAMILIES:
-            raise ValueError(f"--family {name}: expected {one_of(name, list(bench_training.FAMILIES))}")
+        if name not in known:
+            raise ValueError(f"--family {name}: expected {one_of(name, known)}")
 
     def report(text: str) -> None:
         print(text, file=sys.stderr)
@@ -77,6 +78,7 @@ def bench_training(
     else:
         found = bench_training.run(family, report)
         bench_training.steps_table(found).show()
+        bench_training.layers_table(found).show()
         content = {"command": command, **found} | {name: kept[name] for name in ("sharing",) if name in kept}
     if json_file is not None:
         write_whole(json_file, json.dumps(content, indent=2) + "\n")

@@ -45,6 +45,7 @@ def run(job: Job) -> None:
         experiment=job.name,
         root=job.root,
         **logged.settings(job.params, job.name),
+        live=False,
     ) as log:
         log.note(f"Protocol: {protocol.text}.")
         packed.check(data, *(folder.name for folder in _folders(data)))

@@ -24,6 +24,7 @@ def run(job: Job) -> None:
         experiment=job.name,
         root=job.root,
         **logged.settings(job.params, job.name),
+        live=False,
     ) as log:
         trained = artifact.load(job.inputs["network"])
         tables = replace(_exported(trained, job.block.table), provenance=origin)

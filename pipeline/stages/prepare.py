@@ -55,6 +55,7 @@ def run(job: Job) -> Path:
         root=job.root,
         params=names | block.options,
         settings=settings,
+        live=False,
     ) as log:
         sets = image_sources(params, task, job.root / CACHE)
         with whole_folder(out) as folder:

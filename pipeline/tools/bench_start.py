@@ -16,7 +16,7 @@ from pipeline import PROJECT
 from pipeline.declaration import STAGES
 
 PARTS = ("interpreter", "command line", "parameters", "checks", "torch", "stage", "MLflow")
-"""In their order. MLflow is imported by a thread while the stage works."""
+"""In their order. A thread of the stage imports MLflow later, or another process."""
 TRAINS = ("train", "finetune")
 
 _PROGRAM = """
@@ -73,9 +73,8 @@ def run(params: Path, rounds: int = 3, report: Callable[[str], None] = print) ->
 
 def start_table(record: dict[str, Any]) -> Table:
     """Return the record as a table for people."""
-    caption = (
-        f"seconds; the total leaves out MLflow, which a thread imports meanwhile; {record['machine']['processor']}"
-    )
+    machine = record["machine"]["processor"]
+    caption = f"seconds; the total leaves out MLflow, which a thread or another process imports; {machine}"
     shown = Table("", caption=caption)
     for heading in (*PARTS[:-1], "total", PARTS[-1]):
         shown.add_column(heading, justify="right")

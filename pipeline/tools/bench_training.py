@@ -16,15 +16,18 @@ from lutra.evaluation import bench
 from lutra.evaluation.timing import least_seconds
 from lutra.imaging.resize import imresize
 from lutra.model import families
+from lutra.model.description import NetworkSpec
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
+from lutra.model.steps import Shift
 from lutra.reference import lookup
 from lutra.reference.build import build
 from lutra.reference.interpreter import LutModel
 from lutra.terminal import Table
 from lutra.training import multigrid
-from lutra.training.tabulate import through_tables, to_tables
+from lutra.training.tabulate import started, through_tables, to_tables
 from pipeline.data.sets import resolve
 from pipeline.running.provenance import PACKAGES
+from pipeline.tools.shiftlut_network import ShiftNetwork
 
 BATCH, PATCH, SCALE = 32, 48, 4
 PARTS = 4
@@ -52,29 +55,38 @@ FAMILIES = {
     "spf-light-dfc": Family("autolut", {"base": "spflut", "kernel": 5}, DiagonalLayout()),
 }
 
+BLOCKS = {"shiftlut-s": 1, "shiftlut-l": 8}
+"""ShiftLUT's forms by their blocks: they train as vectors, and once as the networks of the paper."""
+LAYERED_PARTS = 16
+
 
 def run(names: list[str] | None = None, report: Callable[[str], None] = print) -> dict[str, Any]:
     """Measure steps of batch 32 of 48x48, with the optimiser.
 
     Args:
-        names: keys of `FAMILIES`; None for all.
+        names: keys of `FAMILIES` and `BLOCKS`; None for all.
         report: told what is being measured.
 
     Returns:
         "families": by name, `finetune_speedup` (torch reference / compiled), `train_speedup` (network / table method of
         DFC layout, both of the published width), and the seconds behind each and of a finetuning step with two coarser
-        grids; "machine" and "versions".
+        grids; "layers": by name, `speedup` (network / vectors) and the seconds behind it; "machine" and "versions".
     """
     lr, hr = _patches()
-    found = {}
-    for name in names or FAMILIES:
+    found: dict[str, dict[str, float]] = {}
+    layers: dict[str, dict[str, float]] = {}
+    for name in names or [*FAMILIES, *BLOCKS]:
         report(f"{name}: a network's step takes seconds")
-        found[name] = _measured(FAMILIES[name], lr, hr)
+        if name in BLOCKS:
+            layers[name] = _layers_measured(BLOCKS[name], lr, hr)
+        else:
+            found[name] = _measured(FAMILIES[name], lr, hr)
     return {
         "batch": BATCH,
         "patch": PATCH,
         "threads": torch.get_num_threads(),
         "families": found,
+        "layers": layers,
         "machine": bench.machine(),
         "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
     }
@@ -118,9 +130,36 @@ def _measured(family: Family, lr: Tensor, hr: Tensor) -> dict[str, float]:
         "finetune_speedup": seconds["finetune_reference"] / seconds["finetune_compiled"],
         "train_speedup": seconds["train_network"] / seconds["train_table"],
     }
-    return {key: round(value, 5) for key, value in result.items()} | {
-        f"{key}_seconds": round(value, 5) for key, value in seconds.items()
+    return {key: round(value, 5) for key, value in (result | _named(seconds)).items()}
+
+
+def layers_table(record: Mapping[str, Any]) -> Table:
+    """Return the record's models of layers as a table for people."""
+    shown = Table("", caption=f"seconds a step of batch {record['batch']} of {record['patch']}x{record['patch']}")
+    for heading in ("networks of the paper", "vectors", "ratio"):
+        shown.add_column(heading, justify="right")
+    for name, row in record["layers"].items():
+        numbers = f"{row['network_seconds']:.2f}", f"{row['vectors_seconds']:.4f}", f"{row['speedup']:.1f}"
+        shown.add_row(name, *numbers)
+    return shown
+
+
+def _layers_measured(blocks: int, lr: Tensor, hr: Tensor) -> dict[str, float]:
+    torch.manual_seed(0)
+    description = families.describe("shiftlut", SCALE, {"blocks": blocks})
+    offsets = [step.offsets for step in description.steps if isinstance(step, Shift)]
+    vectors = multigrid.with_grids(started(build(description, NetworkSpec())), (4, 5, 6, 7))
+    steps = {
+        "network": _step(ShiftNetwork(offsets, SCALE), lr, hr, "compiled", parts=LAYERED_PARTS),
+        "vectors": _step(vectors, lr, hr, "compiled"),
     }
+    seconds = least_seconds(steps, ROUNDS, in_a_row=1, budget=BUDGET)
+    ratio = {"speedup": seconds["network"] / seconds["vectors"]}
+    return {key: round(value, 5) for key, value in (ratio | _named(seconds)).items()}
+
+
+def _named(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {f"{key}_seconds": value for key, value in seconds.items()}
 
 
 def finetuning_step(name: str) -> Step:
@@ -137,7 +176,7 @@ def _network(family: Family) -> LutModel:
 
 
 def _step(
-    model: LutModel,
+    model: LutModel | ShiftNetwork,
     lr: Tensor,
     hr: Tensor,
     implementation: lookup.Implementation,

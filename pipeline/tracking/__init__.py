@@ -1,9 +1,9 @@
 """Logging to MLflow; the only package that imports it.
 
 Every run carries the tags `experiment`, `stage`, `root` and `latest`: of the runs that agree in the first three, the
-newest finished one has `latest = "true"`. A stage records what it logs in a file (`journal`), and a thread sends it to
-MLflow (`run`, `sending`). Tracking is a convenience: when it fails, a stage reports that once on stderr, and continues.
-The next stage, or `sync`, sends from the records whatever MLflow has not taken.
+newest finished one has `latest = "true"`. A stage records what it logs in a file (`journal`). A thread sends it to
+MLflow (`run`, `sending`), or after a short stage another process (`detached`). Tracking is a convenience: when it
+fails, a stage reports that once on stderr, and continues. The next stage, or `sync`, sends what MLflow has not taken.
 """
 
 import contextlib
@@ -32,6 +32,7 @@ def stage_run(
     root: Path,
     params: Mapping[str, Any],
     settings: Mapping[str, Any] | None = None,
+    live: bool = True,
 ) -> Iterator[Run]:
     """Log one stage: its parameters, what the body hands to the run, and how the body ended.
 
@@ -45,14 +46,14 @@ def stage_run(
         root: folder where the stage writes.
         params: the parameters by which runs are compared.
         settings: all parameters, nested, kept as the file params.json.
+        live: send while the body works, and wait at its end; otherwise a process sends what a short stage leaves.
     """
     if not tracking.enabled:
         yield Run()
         return
     tags = {"stage": stage, "experiment": experiment, "root": _relative(root)}
-    run, status = Tracked(tracking_uri(tracking), f"{Path(experiment).name}-{stage}"), "FAILED"
+    run, status = Tracked(tracking, tags, params, settings, live), "FAILED"
     try:
-        run.begin(tracking.experiment, tags, params, settings)
         yield run
         status = "FINISHED"
     except KeyboardInterrupt:
@@ -68,13 +69,15 @@ def sync(tracking: "TrackingParams") -> tuple[int, int]:
     Raises OSError when MLflow does not answer; Stuck, a ValueError, after the others were sent, for a record that is
     damaged or whose run MLflow refuses.
     """
-    from pipeline.tracking.sending import Sender
+    from pipeline.tracking.detached import show_messages
+    from pipeline.tracking.sending import BUSY_SECONDS, Sender
 
     uri = tracking_uri(tracking)
+    show_messages(uri)
     try:
         sender = Sender(uri)
         sender.experiment(tracking.experiment)  # follows a folder that was moved
-        sent = sender.send_waiting([store.pending(uri), store.logged(uri)])
+        sent = sender.send_waiting([store.pending(uri), store.logged(uri)], BUSY_SECONDS)
     except journal.Stuck:
         raise
     except Exception as error:

@@ -14,17 +14,15 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 COMPARED = ("stage", "experiment", "root")
 """Tags of a run; of the runs that agree in them, the newest counts."""
 _PROGRESS = ("run", "tried")
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """Something to tell MLflow (a method of `sending.Sender`), or what came of that: "run", its id, and "tried"."""
 
     kind: str
@@ -88,13 +86,14 @@ class Record:
                     stack.enter_context(_lock(self.path))
                     self._lock = stack.pop_all()
             with self.path.open("ab", buffering=0) as file:  # one write, also if another thread appends
-                file.write(json.dumps(asdict(event)).encode() + b"\n")
+                file.write(json.dumps(event._asdict()).encode() + b"\n")
         except (OSError, NotImplementedError) as error:  # the latter on a file system without locks
             self.fault = f"{self.path}: {_reason(error)}"
 
     def close(self) -> None:
         """Move or remove the file if MLflow has everything; otherwise leave it to whoever can send it."""
-        if self._lock is None:
+        held, self._lock = self._lock, None
+        if held is None:
             return
         if self.ended and not self.todo:
             if self.latest:
@@ -103,7 +102,7 @@ class Record:
             elif self.path != self._logged:
                 self.path.unlink(missing_ok=True)
             _lock_path(self.path).unlink(missing_ok=True)
-        self._lock.close()
+        held.close()
 
     @property
     def _logged(self) -> Path:
@@ -132,17 +131,21 @@ def unsent(folder: Path) -> int:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Record | None]:
+def opened(path: Path, seconds: float = 0.0) -> Iterator[Record | None]:
     """Open a record for this process alone; None while another process has it, or when it is gone.
 
     A run whose process died ended as KILLED, when the file was last changed. Raises Stuck.
+
+    Args:
+        path: the record's file.
+        seconds: how long to wait while another process sends the record of a stage that has ended.
     """
     from filelock import Timeout
 
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(_lock(path))
-        except Timeout:
+            stack.enter_context(_lock(path, seconds if seconds and _read(path).ended else 0.0))
+        except (Timeout, FileNotFoundError):
             yield None
             return
         except (OSError, NotImplementedError) as error:
@@ -185,10 +188,10 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _lock(path: Path) -> "contextlib.AbstractContextManager[object]":
+def _lock(path: Path, timeout: float = 0.0) -> "contextlib.AbstractContextManager[object]":
     from filelock import FileLock
 
-    return FileLock(_lock_path(path), timeout=0)
+    return FileLock(_lock_path(path), timeout=timeout)
 
 
 def _lock_path(path: Path) -> Path:

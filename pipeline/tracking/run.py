@@ -1,7 +1,7 @@
-"""A run of a stage: recorded as the stage works, and sent to MLflow by a thread.
+"""A run of a stage: recorded as the stage works, and sent to MLflow by a thread, or afterwards by another process.
 
-Before its end a stage neither waits for MLflow nor imports it: the thread does, and the record has everything. At its
-end the stage waits while something gets through, and leaves the rest to the next stage.
+A stage itself neither waits for MLflow nor imports it, and the record has everything. At its end, a stage with a thread
+waits while something gets through, and leaves the rest to the next stage; a short stage leaves all to a process.
 """
 
 import contextlib
@@ -11,13 +11,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lutra.files import sha256_of
 from pipeline.running import provenance
 from pipeline.tracking import journal as recording
 from pipeline.tracking import store
 from pipeline.tracking.journal import Stuck
+
+if TYPE_CHECKING:
+    from pipeline.params import TrackingParams
 
 FLUSH_SECONDS = 5.0  # between two requests of a running stage
 RETRY_SECONDS = 60.0  # after a failure
@@ -63,44 +66,45 @@ class Run:
 
 
 class Tracked(Run):
-    """A run that is recorded, and sent from a thread."""
+    """A run that is recorded, and sent: from a thread while the stage works if `live`, otherwise after its end."""
 
-    def __init__(self, uri: str, name: str) -> None:
-        self._uri, self._reported = uri, False
-        self._record = recording.new(store.pending(uri), name)
+    def __init__(
+        self,
+        tracking: "TrackingParams",
+        tags: Mapping[str, str],
+        params: Mapping[str, Any],
+        settings: Mapping[str, Any] | None,
+        live: bool,
+    ) -> None:
+        """Record the run and its parameters; begin to send them if it is live. `tags` are `journal.COMPARED`."""
+        self._uri, self._live, self._reported = store.tracking_uri(tracking), live, False
+        self._record = recording.new(store.pending(self._uri), f"{Path(tags['experiment']).name}-{tags['stage']}")
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._send, name="tracking", daemon=True)
-
-    def begin(
-        self, project: str, tags: Mapping[str, str], params: Mapping[str, Any], settings: Mapping[str, Any] | None
-    ) -> None:
-        """Record the run and its parameters, and begin to send.
-
-        Args:
-            project: MLflow's experiment.
-            tags: `journal.COMPARED` of the run.
-            params: parameters.
-            settings: content of params.json.
-        """
-        name, own = f"{tags['experiment']}/{tags['stage']}", _system_tags(tags["stage"])
-        begin = {"server": store.shown(self._uri), "project": project, "name": name}
-        self._add("create", **begin, time=recording.now(), tags={**tags, "latest": "false", **own})
+        begin = {"project": tracking.experiment, "name": f"{tags['experiment']}/{tags['stage']}"}
+        own = {"latest": "false", **_system_tags(tags["stage"])}
+        self._add("create", server=store.shown(self._uri), **begin, time=recording.now(), tags={**tags, **own})
         self._add("params", params={key: str(value) for key, value in params.items()})
         if settings is not None:
             self._add("text", file="params.json", text=json.dumps(settings, indent=2) + "\n")
         store.set_environment()
-        self._thread.start()
+        if live:
+            self._thread.start()
 
     def finish(self, status: str) -> None:
-        """Record how the stage ended, and give the thread some time to send what is left."""
-        if not self._record.events:
-            return  # interrupted before it began
+        """Record how the stage ended, and have the rest sent: by another process, or by the thread in some time."""
+        from pipeline.tracking import detached  # a program too, which Python wants to import itself
+
         self._add("end", status=status, time=recording.now())
-        self._over.set()
-        self._wait()
+        if self._live or self._record.fault or not detached.start(self._uri, self._record.begin["project"]):
+            self._over.set()
+            if not self._thread.ident:
+                self._thread.start()
+            self._wait()
         if self._record.fault:
-            self._report(self._record.fault)
+            self._report(f"incomplete: {self._record.fault}")
         self._attempt(self._record.close)
+        self._attempt(lambda: detached.show_messages(self._uri))
 
     def _wait(self) -> None:
         """Wait for the thread as long as something gets through; report that it was left behind."""
@@ -109,23 +113,29 @@ class Tracked(Run):
         while self._thread.is_alive():
             waited = time.monotonic() - begin
             if waited >= TOTAL_SECONDS or left == len(self._record.todo):
-                self._failed(f"no answer within {waited:.0f} s")
+                if self._record.todo:  # otherwise only earlier runs are left
+                    self._failed(f"no answer within {waited:.0f} s")
                 return
             left = len(self._record.todo)
             self._thread.join(min(silent, TOTAL_SECONDS - waited))
 
     def _send(self) -> None:
-        """Send the record every few seconds until the stage is over; after the first time, earlier ones too."""
-        sender, pause, over = None, 0.0, False
+        """Send the record every few seconds until the stage is over; the first and the last time, earlier ones too.
+
+        MLflow is not imported while the stage starts, which has enough to import then.
+        """
+        sender, pause, over = None, FLUSH_SECONDS, False
         while not over:
             over = self._over.wait(pause)
             try:
-                from pipeline.tracking.sending import Sender  # imports MLflow, which takes seconds
+                from pipeline.tracking import sending  # imports MLflow, which takes seconds
 
-                pause, first, sender = FLUSH_SECONDS, sender is None, sender or Sender(self._uri)
+                pause, first, sender = FLUSH_SECONDS, sender is None, sender or sending.Sender(self._uri)
                 sender.send(self._record)
-                if first:
-                    sender.send_waiting([store.pending(self._uri)])
+                if over:
+                    self._attempt(self._record.close)  # two stages that end must not wait for each other's record
+                if first or over:
+                    sender.send_waiting([store.pending(self._uri)], sending.BUSY_SECONDS if over else 0.0)
             except Stuck as error:
                 store.say(str(error))
             except Exception as error:
@@ -133,11 +143,9 @@ class Tracked(Run):
                 pause, over = RETRY_SECONDS, self._over.is_set()
 
     def _failed(self, reason: str) -> None:
-        missing = "what is missing waits for the next stage, or for `python -m pipeline track sync`"
-        if self._record.fault:
-            missing = f"what is missing cannot be kept ({self._record.fault}): "
-            missing += "it is lost unless MLflow answers before the stage ends"
-        self._report(f"MLflow at {store.shown(self._uri)} failed ({reason}); {missing}")
+        fault = self._record.fault
+        lost = f"cannot be kept ({fault}): it is lost unless MLflow answers before the stage ends"
+        self._report(store.failed(self._uri, reason, lost if fault else store.WAITS))
 
     def _add(self, kind: str, **content: Any) -> None:
         self._record.add(kind, **content)
@@ -150,12 +158,12 @@ class Tracked(Run):
         try:
             action()
         except Exception as error:
-            self._report(store.first_line(error))
+            self._report(f"incomplete: {store.first_line(error)}")
 
     def _report(self, reason: str) -> None:
         if not self._reported:
             self._reported = True
-            store.say(f"incomplete: {reason}")
+            store.say(reason)
 
 
 def _system_tags(stage: str) -> dict[str, str]:

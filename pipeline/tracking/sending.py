@@ -15,8 +15,9 @@ from pipeline.tracking.journal import Event, Record, Stuck
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
+BUSY_SECONDS = 60.0  # for a record that another process is sending
 TRIES = 3  # for what a server refuses while it answers
-_METRICS_AT_ONCE, _PARAMS_AT_ONCE, _LONGEST_PARAM = 1000, 100, 6000  # MLflow's limits
+_LONGEST_PARAM = 6000  # MLflow's limit
 # Errors that another attempt does not change: no such function, a deleted run, a name that is not allowed
 _FINAL = (
     "ENDPOINT_NOT_FOUND",
@@ -34,13 +35,15 @@ class Sender:
         self._uri = uri
         self._client = store.connect(uri)
         self._experiments: dict[str, str] = {}
-        self._reported: set[str] = set()
+        self._reported: set[tuple[Path, str]] = set()
+        self._seen: set[Path] = set()
 
     def send(self, record: Record) -> None:
         """Send what is to do. What MLflow refuses while it answers is left out, or to be tried again later.
 
         Raises whatever MLflow raises when it does not answer, or refuses to create the run.
         """
+        self._seen.add(record.path)
         self.experiment(record.begin["project"])
         again = []
         try:
@@ -51,7 +54,7 @@ class Sender:
                     if event.kind == "create" or not self.answers():
                         raise
                     final = getattr(error, "error_code", "") in _FINAL or record.tries + 1 >= TRIES
-                    self._report(event.kind, "left out" if final else "will be tried again", error)
+                    self._report(record.path, event.kind, "left out" if final else "will be tried again", error)
                     again += [] if final else [event]
                 for _ in range(count):
                     record.todo.popleft()
@@ -60,21 +63,21 @@ class Sender:
                 record.add("tried")
                 record.todo.extend(again)
 
-    def send_waiting(self, folders: Sequence[Path]) -> int:
+    def send_waiting(self, folders: Sequence[Path], seconds: float = 0.0) -> int:
         """Send the records in `folders` that are for this server and of no living process; count what went through.
 
-        A record that MLflow once had is sent again if MLflow has lost its run.
+        A record that MLflow once had is sent again if MLflow has lost its run. No record is tried twice.
+        `seconds` is how long to wait for each that another process is sending.
 
         Raises whatever MLflow raises when it does not answer, at once; the first Stuck after the others were sent.
         """
         sent, stuck = 0, []
-        for path in (path for folder in folders for path in recording.files(folder)):
+        for path in (path for folder in folders for path in recording.files(folder) if path not in self._seen):
             try:
-                sent += self._send_file(path)
+                sent += self._send_file(path, seconds)
             except Stuck as error:
+                self._seen.add(path)
                 stuck.append(error)
-        if sent:
-            store.say(f"sent {sent} {'run' if sent == 1 else 'runs'} that had waited")
         if stuck:
             raise stuck[0]
         return sent
@@ -93,9 +96,12 @@ class Sender:
             self._experiments[project] = store.experiment_id(self._client, self._uri, project)
         return self._experiments[project]
 
-    def _send_file(self, path: Path) -> bool:
-        with recording.opened(path) as record:
-            if record is None or record.begin["server"] != store.shown(self._uri):
+    def _send_file(self, path: Path, seconds: float) -> bool:
+        with recording.opened(path, seconds) as record:
+            if record is None:
+                return False
+            self._seen.add(path)
+            if record.begin["server"] != store.shown(self._uri):
                 return False
             try:
                 if path.parent == store.logged(self._uri):
@@ -121,9 +127,9 @@ class Sender:
             return False
         return True
 
-    def _report(self, kind: str, then: str, error: Exception) -> None:
-        if kind not in self._reported:
-            self._reported.add(kind)
+    def _report(self, path: Path, kind: str, then: str, error: Exception) -> None:
+        if (path, kind) not in self._reported:
+            self._reported.add((path, kind))
             store.say(f"{kind} {then}: MLflow says {store.first_line(error)}")
 
     def _create(self, record: Record, time: int, tags: dict[str, str], name: str, **_: Any) -> None:
@@ -140,12 +146,10 @@ class Sender:
         from mlflow.entities import Param
 
         entries = [Param(key, value[:_LONGEST_PARAM]) for key, value in params.items()]
-        for start in range(0, len(entries), _PARAMS_AT_ONCE):
-            self._client.log_batch(record.run_id, params=entries[start : start + _PARAMS_AT_ONCE])
+        self._client.log_batch(record.run_id, params=entries)
 
     def _metrics(self, record: Record, entries: Sequence[Sequence[Any]]) -> None:
-        for start in range(0, len(entries), _METRICS_AT_ONCE):
-            self._client.log_batch(record.run_id, metrics=_metrics(entries[start : start + _METRICS_AT_ONCE]))
+        self._client.log_batch(record.run_id, metrics=_metrics(entries))
 
     def _text(self, record: Record, file: str, text: str) -> None:
         self._client.log_text(record.run_id, text, file)

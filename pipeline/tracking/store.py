@@ -5,7 +5,7 @@ import os
 import re
 import sqlite3
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -30,6 +30,7 @@ def main_project(project: Path) -> Path:
 
 PROJECT = main_project(pipeline.PROJECT)
 SQLITE = "sqlite:///"
+WAITS = "waits for the next stage, or for `python -m pipeline track sync`"
 LOCK_SECONDS = 180.0  # a fresh database takes about two seconds to create, on a busy machine a minute
 
 _ENVIRONMENT = {
@@ -88,11 +89,7 @@ def connect(uri: str) -> "MlflowClient":
 
     if uri.startswith(SQLITE):
         _check_database(uri)
-    for noisy in (
-        "mlflow",
-        "alembic",
-        "urllib3.connectionpool",
-    ):  # stack traces and retries, which we report in one line
+    for noisy in ("mlflow", "alembic", "urllib3.connectionpool"):  # stack traces and retries: we report one line
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     with lock(uri):  # processes that migrate a fresh database at the same time crash
         return MlflowClient(tracking_uri=uri)
@@ -179,6 +176,12 @@ def first_line(error: Exception) -> str:
     return re.sub(r"//[^/\s]*@", "//", (str(error).splitlines() or [type(error).__name__])[0])[:200]
 
 
+def failed(uri: str, reason: str, then: str = WAITS) -> str:
+    """Return that MLflow failed for a reason, and what becomes of the records."""
+    return f"incomplete: MLflow at {shown(uri)} failed ({reason}); what is missing {then}"
+
+
 def say(message: str) -> None:
-    """Print a message about tracking on stderr."""
-    print(f"tracking: {printable(message)}", file=sys.stderr, flush=True)
+    """Print a message about tracking on stderr, if that still exists: a process may outlive its terminal."""
+    with suppress(OSError):
+        print(f"tracking: {printable(message)}", file=sys.stderr, flush=True)

@@ -12,7 +12,7 @@ MODULES = modules()
 CALLERS = ("lutra.cli", "lutra.restore", "lutra.evaluation", "lutra.model", "lutra.imaging", "lutra.engine")
 TORCH = (
     *("lutra.reference", "lutra.training"),
-    *("pipeline.tools.bench_methods", "pipeline.tools.bench_training"),
+    *("pipeline.tools.bench_methods", "pipeline.tools.bench_training", "pipeline.tools.shiftlut_network"),
 )
 """Rooms and modules that import torch when they are imported: the library's two, and the pipeline's training."""
 

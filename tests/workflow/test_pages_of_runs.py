@@ -28,6 +28,7 @@ def evaluated(make_quick: Callable[[bool], Project]) -> Project:
     before, name, block = params(tracking=True, finetune_steps=3).partition("  second:")
     (project.folder / "params.yaml").write_text(before + name + block.replace("interval: 6", "interval: 5", 1))
     project.run("dvc", "repro", *(f"evaluate@{name}" for name in NAMES))
+    project.python("-m", "pipeline", "track", "sync")  # waits for the process that sends what the last stages logged
     return project
 
 

@@ -114,3 +114,15 @@ def test_settings_that_cannot_be_are_refused(wrong: dict[str, float], message: s
 def test_saved_tables_know_their_task(tmp_path: Path) -> None:
     save(tmp_path / "model.safetensors", new_tables("srlut", scale=1), "denoise", {"sigma": 25})
     assert lutra.load(tmp_path / "model.safetensors").scale == 1
+
+
+def test_sums_of_vectors_train_too(photographs: Path, tmp_path: Path) -> None:
+    train, held_out = read_images(photographs, TASK).split(held_out=2)
+    model = new_tables("shiftlut", scale=4)
+    settings = Settings(steps=40, batch=4, patch=16, learning_rate=0.008, validate_every=40, average=0.9)
+    curve = fit(model, train, held_out, settings, score=TASK.rank)
+    assert curve[-1]["val_psnr"] > curve[0]["val_psnr"] + 1
+    save(tmp_path / "sums.safetensors", model)
+    restorer = lutra.load(tmp_path / "sums.safetensors")
+    image = held_out.input(0).transpose(1, 2, 0)
+    assert np.array_equal(restorer.restore(image), model.restore_image(image))

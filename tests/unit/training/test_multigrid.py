@@ -47,3 +47,29 @@ def test_one_step_moves_more_than_was_visited() -> None:
     visited = (table.values.grad != 0).any(dim=1).sum()  # type: ignore[union-attr]
     moved = (table.quantised() != before).any(dim=1).sum()
     assert moved > 4 * visited > 0
+
+
+@pytest.mark.parametrize("name", ["shiftlut-s-x4", "shiftlut-steps-x4", "shiftlut-rounded-x3", "tinylut-x4"])
+def test_grids_of_vectors_change_nothing(name: str) -> None:
+    model = from_artifact(cases.model(name))
+    image = torch.from_numpy(cases.image(9, 7))[None, None]
+    wide = multigrid.with_grids(model, (4, 5, 7))
+    assert torch.equal(wide.restore(image), model.restore(image))
+    again = multigrid.without_grids(wide)
+    assert not any(isinstance(one, multigrid.MultigridVectors) for one in again.layers_by_name().values())
+    assert all(torch.equal(tensor, again.state_dict()[key]) for key, tensor in model.state_dict().items())
+
+
+def test_a_coarse_grid_of_vectors_is_a_line_on_the_fine_one() -> None:
+    model = multigrid.with_grids(from_artifact(cases.model("shiftlut-s-x4")), (7, 6))
+    vectors = model.layer("pw0")
+    assert isinstance(vectors, multigrid.MultigridVectors)
+    assert vectors.coarse.shape == (256, 3 + 5)
+    with torch.no_grad():
+        vectors.samples.zero_()
+        vectors.coarse.zero_()
+        vectors.coarse[7, :3] = torch.tensor([-63.0, 0.0, 126.0])
+    line = torch.cat([torch.linspace(-63, 0, 64)[::2][:32], torch.linspace(0, 126, 64)[1::2]])
+    found = vectors.quantised().reshape(256, 64)
+    assert not found[torch.arange(256) != 7].any()
+    assert torch.allclose(found[7], line, atol=0.6)  # nodes at the ends and in the middle, rounded to levels

@@ -87,6 +87,26 @@ def test_prepared_images_are_the_originals_cropped_and_resized(folder: Path, pre
         assert np.array_equal(packed.input(index).transpose(1, 2, 0), lr)
 
 
+def test_photographs_to_train_on_are_shrunk_and_those_to_score_are_not(folder: Path, tmp_path: Path) -> None:
+    params = settings_for(folder, [str(folder)], mix=["deadleaves"], shrink=0.75, deadleaves={"images": 2, "size": 32})
+    sets = datasets.image_sources(params, "x2")
+    by_name = {source.name: source for source in sets["train"] + sets["validate"]}
+    whole = read_image(folder / "1.png")
+    assert np.array_equal(by_name["1.png"].read(), imresize(whole, 0.75))
+    assert by_name["1.png"].shape() == (36, 48, 3) == (*imresize(whole, 0.75).shape[1::-1], 3)
+    plain = {source.name: source for source in sets[f"evaluate/{set_name(str(folder))}"]}
+    assert np.array_equal(plain["1.png"].read(), whole)
+    assert plain["1.png"].identity() != by_name["1.png"].identity()
+    assert by_name["deadleaves-00001"].read().shape == (32, 32, 3)
+
+
+def test_shrunk_photographs_do_not_go_with_degraded_ones(folder: Path) -> None:
+    params = settings_for(folder, [str(folder)], shrink=0.5)
+    params.tasks["x2"] = params.tasks["x2"].model_copy(update={"pairs": True})
+    with pytest.raises(ValueError, match=r"data.shrink: found 0.5 with .*expected 1"):
+        datasets.image_sources(params, "x2")
+
+
 def test_validation_images_are_held_out(prepared: Path) -> None:
     train, validate = PackedImages(prepared / "train"), PackedImages(prepared / "validate")
     assert len(train) == 3 and len(validate) == 1

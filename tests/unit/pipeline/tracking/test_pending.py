@@ -156,8 +156,9 @@ def test_a_run_that_is_sent_late_does_not_take_latest_from_a_newer_one(
 
 
 def test_a_run_whose_process_died_is_sent_as_killed_and_that_of_a_living_one_is_left(
-    uri: str, tmp_path: Path, down: Callable[[bool], None]
+    uri: str, tmp_path: Path, down: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tracking.run, "FLUSH_SECONDS", 0.01)
     down(True)
     settings = TrackingParams(uri=uri)
     with tracking.stage_run(settings, stage="train", experiment="a", root=tmp_path, params={}) as run:
@@ -213,6 +214,7 @@ def test_a_stage_that_is_interrupted_while_its_run_is_created_does_not_stay_runn
         create(*arguments)
         raise OSError("the answer was lost")
 
+    monkeypatch.setattr(tracking.run, "FLUSH_SECONDS", 0.01)
     monkeypatch.setattr(MlflowClient, "create_run", lose_the_answer)
     settings = TrackingParams(uri=uri)
     with (
@@ -449,6 +451,7 @@ def test_what_fails_while_the_server_answers_is_tried_three_times(
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(sending.Sender, "_artifact", fail)
     log(uri, (tmp_path / "file",))
+    assert tried == [0]  # a stage tries once
     for _ in range(3):
         tracking.sync(TrackingParams(uri=uri))
     assert tried == [0, 1, 2]

@@ -171,8 +171,9 @@ def test_what_cannot_be_kept_does_not_wait(
 
 
 def test_a_database_that_goes_away_loses_no_outputs(
-    uri: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(tracking.run, "FLUSH_SECONDS", 0.01)
     with tracking.stage_run(TrackingParams(uri=uri), stage="train", experiment="a", root=tmp_path, params={}) as run:
         wait_until_sent(run)
         (tmp_path / "tracking" / "mlflow.db").write_bytes(b"")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lutra import engine
-from lutra._core import available
+from lutra._core import available, core
 from lutra.model import families
 from lutra.model.artifact import Artifact
 from lutra.model.vectors import VectorLayout
@@ -89,9 +89,7 @@ def test_threads_and_levels_change_nothing() -> None:
             torch.set_num_threads(threads)
             results.append(restored(model, images, "compiled"))
         for level in engine.levels():
-            built = layered._build(
-                steps, layered.core.Sums(reflect=model.description.padding == "reflect", level=level)
-            )
+            built = layered._build(steps, core.Sums(reflect=model.description.padding == "reflect", level=level))
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(layered, "_built", lambda *_, built=built: built)
                 results.append(restored(model, images, "compiled"))
