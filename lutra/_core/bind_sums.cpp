@@ -67,8 +67,8 @@ class SumsBinding {
             step.outputs = channels;
             step.layer = static_cast<int>(net_.layers.size());
             step.taps = std::move(taps);
-            net_.layers.push_back({step.inputs, channels, read.high - read.low + 1, read.low,
-                                   !pointwise && read.channels > 1});
+            net_.layers.push_back(
+                {step.inputs, channels, read.high - read.low + 1, read.low, !pointwise && read.channels > 1});
             trained = true;
         }
         require(adds.size() <= 8 && (reads >= 0 || !adds.empty()), "sums: planes to add");

@@ -13,7 +13,7 @@
 
 namespace lutra {
 
-inline constexpr int kSumLanes = 16;     // numbers in a row
+inline constexpr int kSumLanes = 16;    // numbers in a row
 inline constexpr int kMostTerms = 256;  // of a layer: sums of so many bytes fit 16 bits
 
 struct SumsPlane {
@@ -35,11 +35,11 @@ enum class SumsKind { split, sum, shift };
 struct SumsStep {
     SumsKind kind = SumsKind::sum;
     int reads = -1, writes = -1;
-    int low_plane = -1, offset = 0, bits = 0;      // of a split
-    std::vector<std::pair<int, int>> taps;         // (row, column): of a layer's window, or of a shift's channels
-    bool pointwise = false;                        // every output sums over all channels
-    int layer = -1;                                // number of its vectors; -1: none
-    int inputs = 0, outputs = 0;                   // of the layer
+    int low_plane = -1, offset = 0, bits = 0;  // of a split
+    std::vector<std::pair<int, int>> taps;     // (row, column): of a layer's window, or of a shift's channels
+    bool pointwise = false;                    // every output sums over all channels
+    int layer = -1;                            // number of its vectors; -1: none
+    int inputs = 0, outputs = 0;               // of the layer
     std::vector<int> adds;
     Quotient quotient;
 };
@@ -88,8 +88,8 @@ class Sums {
     void forward(const SumsBatch& batch, const std::vector<const std::int8_t*>& tables, float* out, int threads);
     // slopes[layer]: what a level more changes, as the tables. gradients[layer] are replaced.
     void backward(const SumsBatch& batch, const std::vector<const std::int8_t*>& tables,
-                  const std::vector<const float*>& slopes, const float* gradient,
-                  const std::vector<float*>& gradients, int threads);
+                  const std::vector<const float*>& slopes, const float* gradient, const std::vector<float*>& gradients,
+                  int threads);
 
   private:
     struct Ready;

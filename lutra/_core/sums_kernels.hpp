@@ -7,11 +7,11 @@
 namespace lutra {
 
 struct SumsForward {
-    const std::int8_t* const* read = nullptr;    // [output][input]
-    const std::uint8_t* tables = nullptr;        // [output][input][64], 128 more than their values
-    const std::int8_t* const* added = nullptr;   // [output][adds]
-    std::int8_t* const* out = nullptr;           // [output]
-    std::uint8_t* const* passed = nullptr;       // [output]: whether the clip changed nothing; or null
+    const std::int8_t* const* read = nullptr;   // [output][input]
+    const std::uint8_t* tables = nullptr;       // [output][input][64], 128 more than their values
+    const std::int8_t* const* added = nullptr;  // [output][adds]
+    std::int8_t* const* out = nullptr;          // [output]
+    std::uint8_t* const* passed = nullptr;      // [output]: whether the clip changed nothing; or null
     int inputs = 0, outputs = 0, adds = 0;
     std::ptrdiff_t count = 0;
     Quotient quotient;
@@ -20,11 +20,11 @@ struct SumsForward {
 
 // A layer in which every output sees every input.
 struct DenseBackward {
-    const std::int8_t* const* read = nullptr;   // [input]
-    const float* const* gradient = nullptr;     // [output]
-    const float* slopes = nullptr;              // [block of 16 outputs][input][64][16]; null: inputs get no gradient
-    float* table_gradient = nullptr;            // the same shape
-    float* const* read_gradient = nullptr;      // [input]
+    const std::int8_t* const* read = nullptr;  // [input]
+    const float* const* gradient = nullptr;    // [output]
+    const float* slopes = nullptr;             // [block of 16 outputs][input][64][16]; null: inputs get no gradient
+    float* table_gradient = nullptr;           // the same shape
+    float* const* read_gradient = nullptr;     // [input]
     int inputs = 0, outputs = 0, blocks = 0;
     float scale = 1;  // of the gradient
     std::ptrdiff_t count = 0;

@@ -22,10 +22,17 @@ struct Turn {
     // height, width: of the turned image.
     Turn(std::ptrdiff_t height, std::ptrdiff_t width, int rotation) {
         switch (rotation) {
-            case 1: first = height - 1, row = -1, column = height; break;
-            case 2: first = height * width - 1, row = -width, column = -1; break;
-            case 3: first = (width - 1) * height, row = 1, column = -height; break;
-            default: first = 0, row = width, column = 1;
+            case 1:
+                first = height - 1, row = -1, column = height;
+                break;
+            case 2:
+                first = height * width - 1, row = -width, column = -1;
+                break;
+            case 3:
+                first = (width - 1) * height, row = 1, column = -height;
+                break;
+            default:
+                first = 0, row = width, column = 1;
         }
     }
     std::ptrdiff_t at(std::ptrdiff_t y, std::ptrdiff_t x) const { return first + y * row + x * column; }
@@ -85,10 +92,7 @@ std::ptrdiff_t kernel_place(const SumsLayer& layer, const Window& window, int in
 }
 
 SumsRun::SumsRun(const SumsNet& net, const SumsKernels& kernels)
-    : net_(net),
-      kernels_(kernels),
-      stacks_(net.planes.size()),
-      held_(net.planes.size(), -1) {}
+    : net_(net), kernels_(kernels), stacks_(net.planes.size()), held_(net.planes.size(), -1) {}
 
 std::int8_t* SumsRun::plane(int number, int channel) {
     const SumsPlane& own = net_.planes[number];

@@ -94,10 +94,11 @@ def image_sources(params: Params, task: str, cache: Path | None = None) -> dict[
 
     def trained(name: str) -> list[Source]:
         drawn_now = isinstance(catalogue().get(name), Synthetic)  # at the size that was asked for
-        return sources(name) if drawn_now else [_shrunk(source, params.data.shrink) for source in sources(name)]
+        return sources(name) if drawn_now else [_shrunk(source, factor) for source in sources(name)]
 
-    if params.data.shrink < 1 and protocol.pairs:
-        raise ValueError(f"data.shrink: found {params.data.shrink:g} with the sets' own degraded images, expected 1")
+    factor = params.shrink(task)
+    if factor < 1 and protocol.pairs:
+        raise ValueError(f"data.shrink: found {factor:g} with the sets' own degraded images, expected 1")
     first, *others = params.train_sets(task)
     images = trained(first)
     held = params.data.validate

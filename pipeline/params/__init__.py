@@ -129,6 +129,10 @@ class Params(Section):
         """Return the image sets that a task trains on; validation images are held out of the first."""
         return (self.tasks[task].train or self.data.train, *self.data.mix)
 
+    def shrink(self, task: str) -> float:
+        """Return the factor by which the photographs that a task trains on are shrunk first."""
+        return self.tasks[task].shrink or self.data.shrink
+
     def evaluate_sets(self, task: str) -> tuple[str, ...]:
         """Return the image sets that a task is evaluated on."""
         return self.tasks[task].evaluate or self.data.evaluate

@@ -10,6 +10,8 @@ from lutra.evaluation import protocols
 from lutra.model.tasks import TASKS, Option, options
 from pipeline.params.section import Count, Range, Scale, Section, Text
 
+Factor = Annotated[float, Field(ge=0.1, le=1)]
+
 
 class DeadLeavesParams(Section):
     """The synthetic image set `deadleaves`: occluding random shapes in the colours of photographs."""
@@ -45,12 +47,7 @@ with warnings.catch_warnings():
             tuple[Text, ...], Strict(False), Field(description="further sets to train on, such as deadleaves")
         ] = ()
         shrink: Annotated[
-            float,
-            Field(
-                ge=0.1,
-                le=1,
-                description="factor by which the photographs to train on are shrunk first, which makes them sharper",
-            ),
+            Factor, Field(description="factor by which photographs to train on are shrunk first: smaller is sharper")
         ] = 1.0
         evaluate: Annotated[
             tuple[Text, ...],
@@ -109,6 +106,7 @@ class TaskParams(_TaskOptions):
     evaluate: Annotated[
         tuple[Text, ...] | None, Strict(False), Field(description="replaces data.evaluate for this task")
     ] = None
+    shrink: Annotated[Factor | None, Field(description="replaces data.shrink for this task")] = None
 
     @model_validator(mode="after")
     def _is_a_task(self) -> Self:
@@ -118,7 +116,7 @@ class TaskParams(_TaskOptions):
     @property
     def options(self) -> dict[str, Any]:
         """The task's options, as `protocols.of` takes them."""
-        given = self.model_dump(exclude={"task", "pairs", "train", "evaluate"}, exclude_none=True)
+        given = self.model_dump(exclude={"task", "pairs", "train", "evaluate", "shrink"}, exclude_none=True)
         return {key: _plain(value) if isinstance(value, tuple) else value for key, value in given.items()}
 
     @property

@@ -126,8 +126,8 @@ void dense_backward(const DenseBackward& call) {
     for (std::ptrdiff_t at = 0; at < call.count; at += kSumLanes) {
         for (int i = 0; i < inputs; ++i)
             for (int x = 0; x < kSumLanes; ++x)
-                row[i][x] = static_cast<std::uint32_t>((i * kLevels + (call.read[i][at + x] & (kLevels - 1))) *
-                                                       kSumLanes);
+                row[i][x] =
+                    static_cast<std::uint32_t>((i * kLevels + (call.read[i][at + x] & (kLevels - 1))) * kSumLanes);
         if (call.slopes) std::memset(slope, 0, sizeof(float) * kSumLanes * kSumLanes * groups);
         for (int block = 0; block < blocks; ++block) {
             const std::ptrdiff_t table = std::ptrdiff_t{block} * call.inputs * kLevels * kSumLanes;

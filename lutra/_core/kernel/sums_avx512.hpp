@@ -76,7 +76,8 @@ struct Avx512Sums {
                 const __m512i q = _mm512_srl_epi16(_mm512_mulhi_epu16(value, all(by.magic)), shift);
                 const __mmask32 exact = _mm512_cmpeq_epi16_mask(value, _mm512_mullo_epi16(q, all(by.divisor)));
                 value = _mm512_sub_epi16(q, all(by.minus));
-                if (by.divisor % 2 == 0) value = _mm512_mask_sub_epi16(value, exact, value, _mm512_and_si512(value, one));
+                if (by.divisor % 2 == 0)
+                    value = _mm512_mask_sub_epi16(value, exact, value, _mm512_and_si512(value, one));
             } else {
                 value = _mm512_sub_epi16(value, all(by.minus));
             }

@@ -102,8 +102,10 @@ def test_photographs_to_train_on_are_shrunk_and_those_to_score_are_not(folder: P
 
 def test_shrunk_photographs_do_not_go_with_degraded_ones(folder: Path) -> None:
     params = settings_for(folder, [str(folder)], shrink=0.5)
-    params.tasks["x2"] = params.tasks["x2"].model_copy(update={"pairs": True})
-    with pytest.raises(ValueError, match=r"data.shrink: found 0.5 with .*expected 1"):
+    assert (params.shrink("x2"), params.shrink("noise")) == (0.5, 0.5)
+    params.tasks["x2"] = params.tasks["x2"].model_copy(update={"pairs": True, "shrink": 0.25})
+    assert (params.shrink("x2"), params.shrink("noise")) == (0.25, 0.5)
+    with pytest.raises(ValueError, match=r"data.shrink: found 0.25 with .*expected 1"):
         datasets.image_sources(params, "x2")
 
 
