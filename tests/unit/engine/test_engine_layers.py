@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from lutra.imaging.images import read_image
 from lutra.model import families
 from lutra.model.description import Description, Layer, Merge, Split, Sum
 from lutra.model.published.tables import read_tables
+from lutra.model.vectors import VectorLayout
 from tests.golden import cases
 from tests.unit.engine.engine_models import random_image
 from tests.unit.engine.layered_models import drawn, filled
@@ -72,6 +74,48 @@ def test_extreme_sums_are_divided_and_rounded(divisor: int, extreme: int) -> Non
     model = filled(Description("own", 1, (split, inputs, layer, merge)), np.random.default_rng(divisor))
     model.tensors["layer.vectors"][model.tensors["layer.vectors"] > 0] = extreme
     assert_equal(model, random_image(16, 64, seed=divisor))
+
+
+def constant(name: str, value: int, adds: tuple[str, ...] = ()) -> tuple[Sum, tuple[str, int]]:
+    """A sum that writes one value, and its vectors."""
+    return Sum(Layer(name, "pointwise", "high"), f"{name}_out", 1, (-128, 127), adds=adds), (f"{name}.vectors", value)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("layer", [True, False])
+def test_a_sum_that_leaves_a_byte_and_returns_is_exact(layer: bool, sign: int) -> None:
+    """100 + 100 - 100: adding with saturation would give 27."""
+    far, far_value = constant("far", 100 * sign)
+    back, back_value = constant("back", -100 * sign)
+    own, own_value = constant("own", 100 * sign, ("far_out", "back_out"))
+    alone = Sum(None, "own_out", 1, (-128, 127), adds=("far_out", "far_out", "back_out"))
+    steps = (Split("input", ("high", "low")), far, back, own if layer else alone, Merge("own_out", 1, rotations=1))
+    model = filled(Description("own", 1, steps), np.random.default_rng(0))
+    for name, value in [far_value, back_value] + [own_value] * layer:
+        model.tensors[name][:] = value
+    assert_equal(model, random_image(3, 70))
+    assert engine.compile(model).restore(random_image(3, 70)).max() == (100 if sign > 0 else 0)
+
+
+@pytest.mark.parametrize("channels", [4, 17, 20, 32])
+@pytest.mark.parametrize("step", [1, 16])
+def test_extreme_sums_of_fractions_stay_exact(channels: int, step: int) -> None:
+    """Means of entries from -128 to 127, of multiples of 1 / step."""
+    split = Split("input", ("high", "low"))
+    inputs = Sum(Layer("inputs", "pointwise", "high"), "many", channels, (-32, 31), 1)
+    layer = Sum(Layer("layer", "pointwise", "many"), "out", 4, (-128, 127), channels)
+    described = Description("own", 2, (split, inputs, layer, Merge("out", 2, offset=128, rotations=1)))
+    model = filled(described, np.random.default_rng(channels))
+    layout = VectorLayout(step, rounded=False)
+    samples = np.where(np.random.default_rng(step).random(layout.samples(described.form(layer))) < 0.5, -128, 127)
+    levels = len(samples) // (channels * 4)
+    samples.reshape(channels, 4, levels)[..., -1] = 127  # of all at once
+    samples.reshape(channels, 4, levels)[..., 0] = -128
+    firsts = np.random.default_rng(channels).integers(-128, 128, (channels, 64)).astype(np.int8)
+    firsts[:, ::5], firsts[:, 1::5] = 127, -128  # all channels at an end of their bounds
+    functions = {"inputs": VectorLayout(), "layer": layout}
+    tensors = {"inputs.vectors": firsts.ravel(), "layer.vectors": samples.astype(np.int8)}
+    assert_equal(replace(model, functions=functions, tensors=tensors), random_image(16, 64, seed=channels))
 
 
 def test_threads_bands_and_buffers_change_nothing() -> None:
