@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from lutra.files import write_whole
+from lutra.model.families import FAMILIES, describe
 from lutra.model.tasks import TASKS
 from pipeline.params import Experiment, Params, ParamsError, parse, reading
 
@@ -45,6 +46,13 @@ _FIT: dict[Preset, dict[str, dict[str, Any]]] = {
     },
 }
 
+_LAYERS: dict[Preset, dict[str, Any]] = {
+    # docs/training.md; there are no networks to train
+    "quick": {"steps": 10_000, "batch": 8, "patch": 32},
+    # ShiftLUT's steps and batch (CVPR 2026, section 4.1)
+    "published": {"steps": 400_000, "batch": 32, "patch": 48},
+}
+_RATES = {"learning_rate": 0.0079, "final_learning_rate": 0.0002, "coarse": [4, 5, 6, 7], "validate_every": 500}
 
 _NO_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 """What some readers of YAML take for a truth value or for nothing: quoted, though "yes" is three patterns."""
@@ -63,7 +71,7 @@ def add_experiment(
     Args:
         path: the file, which must be valid as it is.
         name: of the new experiment: small letters, digits and dashes.
-        family: srlut, mulut, spflut or autolut.
+        family: a key of `lutra.model.families.FAMILIES`, such as srlut.
         preset: quick (some minutes on two cores) or published (the papers' recipe).
         task: a name under `tasks:`; one such as x2, denoise25, deblock10 or deblur is added there when missing.
         overrides: "train.steps=100": keys within the block, with values in YAML.
@@ -97,6 +105,8 @@ def _values(family: str, preset: Preset, task: str, overrides: Sequence[str]) ->
     values |= {section: dict(keys) for section, keys in _FIT[preset].items()}
     if preset == "quick" and family == "srlut":
         values["train"]["init"] = "least_squares"
+    if family in FAMILIES and describe(family, 4).is_layered:
+        values |= {"train": {}, "finetune": _LAYERS[preset] | _RATES, "table": {"depthwise": 2, "pointwise": 2}}
     for override in overrides:
         keys, equals, value = override.partition("=")
         if not equals or not keys:

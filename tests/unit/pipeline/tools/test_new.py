@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from lutra.model.families import FAMILIES, describe
 from pipeline.params import ParamsError, load
 from pipeline.tools.new import add_experiment
 
@@ -18,7 +19,7 @@ def path(tmp_path: Path) -> Path:
     return copy
 
 
-@pytest.mark.parametrize("family", ["srlut", "mulut", "spflut", "autolut"])
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("preset", ["quick", "published"])
 def test_the_block_is_added_and_the_rest_kept(path: Path, family: str, preset: str) -> None:
     before = path.read_text()
@@ -26,7 +27,11 @@ def test_the_block_is_added_and_the_rest_kept(path: Path, family: str, preset: s
     after = path.read_text()
     assert after.startswith(before.rstrip("\n"))
     assert load(path).experiments["mine"] == block
-    assert block.train.steps == (200_000 if preset == "published" else 0)
+    layered = describe(family, 4).is_layered
+    assert block.train.steps == (200_000 if preset == "published" and not layered else 0)
+    if layered:
+        assert block.finetune.steps == (400_000 if preset == "published" else 10_000)
+        assert (block.finetune.learning_rate, block.table.depthwise, block.table.pointwise) == (0.0079, 2, 2)
     added = after[len(before) :].splitlines()
     assert all("#" in line for line in added if line.strip() and not line.strip().startswith("mine:"))
 
