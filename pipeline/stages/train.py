@@ -38,12 +38,12 @@ def run(job: Job) -> None:
             return _least_squares(model, job, log)
         return model
 
-    learn.run(job, block.train, start, _finished)
+    def finish(model: LutModel) -> LutModel:
+        if description.is_layered:
+            return multigrid.without_grids(model)
+        return model if block.train.makes_tables else to_networks(model)
 
-
-def _finished(model: LutModel) -> LutModel:
-    """Return a trained model with the networks behind its tables, and vectors without grids."""
-    return multigrid.without_grids(to_networks(model))
+    learn.run(job, block.train, start, finish)
 
 
 def _least_squares(model: LutModel, job: Job, log: tracking.Run) -> LutModel:
