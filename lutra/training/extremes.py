@@ -7,6 +7,7 @@ a page or a logo shows it at once. The entries that such an area reads are moved
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from lutra.model.tasks import TASKS, Planes
 from lutra.reference.interpreter import LutModel
+from lutra.reference.layers import Vectors
 from lutra.reference.units import LutUnit, Table
 
 ENDS: dict[Planes, tuple[int, int]] = {"each": (0, 255), "luma": (16, 235)}
@@ -30,8 +32,8 @@ def keep_extremes(model: LutModel, task: str) -> LutModel:
     """Return a copy that restores areas of black and of white exactly.
 
     In the last step, the entries that weigh most in a flat area are changed by as few levels as it takes. Where
-    8 bits do not hold the change, the result stays as near as they allow. A model of layers stays as it is: each of
-    its vectors is read everywhere, not in flat areas alone.
+    8 bits do not hold the change, the result stays as near as they allow. In a model of layers, the samples that a
+    flat area reads in the last layer change by the same number for all inputs; direct tables stay as they are.
 
     Args:
         model: of tables; it is not changed.
@@ -39,6 +41,10 @@ def keep_extremes(model: LutModel, task: str) -> LutModel:
     """
     result = copy.deepcopy(model).cpu()
     if not result.description.has_units:
+        for level in ENDS[TASKS[task].planes]:
+            for _ in range(_ROUNDS):
+                if not _move_samples(result, level):
+                    break
         return result
     last = [result.unit(unit.name) for unit in result.description.unit_steps[-1].units]
     if not all(isinstance(unit.function, Table) for unit in last):
@@ -68,6 +74,59 @@ def _move(model: LutModel, units: list[LutUnit], level: int) -> bool:
         table.requires_grad_(trained)
     found = [torch.zeros_like(t) if g is None else g for t, g in zip(tables, gradients, strict=True)]
     return _correct(tables, found, level - float(result.detach()))
+
+
+def _move_samples(model: LutModel, level: int) -> bool:
+    """Move the samples of the last layer that a flat area of one level reads; return whether anything changed.
+
+    The layer divides by its number of inputs: one level more in every sample that is read is one level more in the sum.
+    """
+    last = [(step, layer) for step, layer in model.description.layers() if model.description.steps[-2] == step]
+    function = model.layer(last[0][1].name) if last else None
+    if not isinstance(function, Vectors) or not function.steps_are_one or last[0][0].divisor != function.form.inputs:
+        return False
+    scale, samples = model.description.scale, function.samples
+    kept = samples.requires_grad
+    with torch.enable_grad():
+        samples.requires_grad_(True)
+        found = model(torch.full((1, 1, _SIDE, _SIDE), float(level)))[0, 0, :scale, :scale]
+        wrong = found.detach().clamp(0, 255) != level
+        places = [(int(row), int(column)) for row, column in wrong.nonzero()]
+        gradients = [torch.autograd.grad(found[place], samples, retain_graph=True)[0] for place in places]
+    samples.requires_grad_(kept)
+    weights = (gradient.view(function.form.inputs, function.form.outputs, -1) for gradient in gradients)
+    for (row, column), weight in zip(places, weights, strict=True):
+        output = row * scale + column  # rotations add other outputs: one of them is enough
+        missing = level - float(found[row, column].detach())
+        if _spread(samples.data.view_as(weight)[:, output], weight[:, output], missing):
+            return True
+    return False
+
+
+def _spread(samples: Tensor, weights: Tensor, missing: float) -> bool:
+    """Change the samples of an output that are read, as evenly as it goes; return whether anything changed.
+
+    A value that is interpolated between two samples moves by two levels at a time: one would round a half elsewhere.
+
+    Args:
+        samples: of the vectors of all inputs: (inputs, samples).
+        weights: what a level more in each of them adds to the result.
+        missing: levels that the result has to move.
+    """
+    read = weights > 0
+    whole = read.sum(dim=1) == 1
+    unit, movers = (1, read & whole[:, None]) if whole.any() else (2, read)
+    inputs = movers.any(dim=1).nonzero().flatten()
+    if not len(inputs):
+        return False
+    levels = missing / float(weights.sum())
+    total = len(samples) * (math.ceil(levels) if levels > 0 else math.floor(levels)) // unit
+    each, rest = divmod(abs(total), len(inputs))
+    before = samples.clone()
+    for number, place in enumerate(inputs):
+        by = math.copysign(unit * (each + (number < rest)), total)
+        samples[place][movers[place]] = (_stored(before[place][movers[place]]) + by).clamp(-128, 127)
+    return not torch.equal(before, samples)
 
 
 def _unrounded(model: LutModel, flat: Tensor) -> Tensor:

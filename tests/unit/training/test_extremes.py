@@ -6,11 +6,12 @@ import torch
 from lutra.model import families
 from lutra.model.description import NetworkSpec
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
-from lutra.reference.build import build
+from lutra.reference.build import build, untrained
 from lutra.reference.interpreter import LutModel
+from lutra.reference.layers import Vectors
 from lutra.reference.units import Table
 from lutra.training.extremes import ENDS, keep_extremes
-from lutra.training.tabulate import to_tables
+from lutra.training.tabulate import started, stored, to_tables
 
 DENSE, DIAGONAL = DenseLayout(4), DiagonalLayout(5, 1, 6)
 MODELS = [
@@ -60,3 +61,25 @@ def test_a_model_that_keeps_them_already_is_left_alone() -> None:
     kept = keep_extremes(found, "sr")
     for a, b in zip(entries(found), entries(kept), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(("scale", "task"), [(4, "sr"), (1, "deblock"), (1, "denoise")])
+def test_flat_areas_of_layers_come_out_as_they_went_in(scale: int, task: str) -> None:
+    found = untrained(families.describe("shiftlut", scale, {"blocks": 2}), NetworkSpec())
+    generator = torch.Generator().manual_seed(3)
+    for vectors in found.layers_by_name().values():
+        assert isinstance(vectors, Vectors)
+        vectors.samples.data = torch.randint(-60, 61, vectors.samples.shape, generator=generator).float()
+    found = stored(started(found), 2, 2)
+    if scale > 1:  # the state of a flat area, 31 or less, is added four times: three levels are missing to white
+        assert int(found.restore(torch.full((1, 1, 9, 8), 255, dtype=torch.uint8)).min()) < 255
+    kept = keep_extremes(found, task)
+    moved = 0
+    for level in ENDS["luma" if task == "deblock" else "each"]:
+        flat = torch.full((1, 1, 9, 8), level, dtype=torch.uint8)
+        moved += int((found.restore(flat) != level).any())
+        assert (kept.restore(flat) == level).all()
+    assert moved
+    for layer in found.layers_by_name():
+        before, after = (one.state_dict()[f"functions.{layer}.samples"] for one in (found, kept))
+        assert torch.equal(before, after) == (layer != "up")
