@@ -12,10 +12,11 @@ tools=$build/tools
 tree=$build/$kind  # the package, and the tests next to it: they must not find another core
 engine=tests/unit/engine
 process=$engine/test_process.py
+lookup="tests/unit/reference/lookup/test_compiled.py tests/unit/reference/lookup/test_layered.py"
 case $kind-$length in
-address-full) tests="$engine tests/unit/reference/lookup/test_compiled.py tests/unit/training/test_patches.py" ;;
+address-full) tests="$engine $lookup tests/unit/training/test_patches.py" ;;
 address-short) tests="$engine/test_engine.py tests/unit/training/test_patches.py" ;;
-thread-full) tests="$engine/test_engine.py $engine/test_pool.py $process tests/unit/reference/lookup/test_compiled.py" ;;
+thread-full) tests="$engine/test_engine.py $engine/test_pool.py $process $lookup" ;;
 thread-short) tests="$engine/test_pool.py $process::test_a_process_ends_while_a_daemon_thread_computes
     $engine/test_engine.py::test_one_engine_serves_many_threads" ;;
 *) echo "found '$kind $length', expected address or thread, then short or nothing" >&2 && exit 2 ;;
