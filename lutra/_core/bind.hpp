@@ -49,6 +49,11 @@ class Unlocked {
     PyThreadState* state_;
 };
 
+// Throws nanobind::value_error unless the condition holds.
+inline void require(bool condition, const char* what) {
+    if (!condition) throw nanobind::value_error(what);
+}
+
 void bind_ensemble(nanobind::module_& module);
 void bind_sums(nanobind::module_& module);
 void bind_layers(nanobind::module_& module);

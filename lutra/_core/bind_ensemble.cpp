@@ -18,10 +18,6 @@ using namespace nb::literals;
 namespace lutra {
 namespace {
 
-void require(bool condition, const char* what) {
-    if (!condition) throw nb::value_error(what);
-}
-
 template <class T, int dimensions>
 using In = nb::ndarray<const T, nb::ndim<dimensions>, nb::c_contig, nb::device::cpu>;
 template <class T, int dimensions>

@@ -15,10 +15,6 @@ namespace {
 
 constexpr std::size_t kMostSources = 1 << 16;
 
-void require(bool condition, const char* what) {
-    if (!condition) throw nb::value_error(what);
-}
-
 std::vector<Source> read(const LayerBuilder::Sources& sources) {
     require(sources.shape(0) <= kMostSources, "plan: an operation reads too much");
     std::vector<Source> found;

@@ -9,14 +9,6 @@ namespace nb = nanobind;
 using namespace nb::literals;
 
 namespace lutra {
-namespace {
-
-void require(bool condition, const char* what) {
-    if (!condition) throw nb::value_error(what);
-}
-
-}  // namespace
-
 void ResidualBuilder::step(int upscale, int low_bits) {
     require(plan_.steps.size() < 64 && upscale >= 1 && upscale <= 8 && low_bits >= 1 && low_bits <= 7,
             "plan: too many steps, or an upscale or bits out of range");

@@ -24,10 +24,6 @@ using Out = nb::ndarray<T, nb::ndim<dimensions>, nb::c_contig, nb::device::cpu>;
 
 constexpr std::size_t kMostSide = 1 << 14;
 
-void require(bool condition, const char* what) {
-    if (!condition) throw nb::value_error(what);
-}
-
 class SumsBinding {
   public:
     SumsBinding(const SumsBinding&) = delete;
@@ -97,10 +93,10 @@ class SumsBinding {
         return net_.steps.back().writes;
     }
 
-    void merge(int reads, int upscale, int divisor, int rotations) {
+    void merge(int reads, int upscale, int rotations) {
         require(upscale >= 1 && upscale <= 8 && checked(reads).channels == upscale * upscale, "sums: upscale");
-        require(divisor >= 1 && (rotations == 1 || rotations == 4), "sums: divisor or rotations");
-        net_.merge = {reads, upscale, divisor, rotations};
+        require(rotations == 1 || rotations == 4, "sums: 1 or 4 rotations");
+        net_.merge = {reads, upscale, rotations};
         require(net_.planes[reads].trained, "sums: nothing to train");
         sums_ = std::make_unique<Sums>(std::move(net_), level_);
     }
@@ -188,7 +184,7 @@ void bind_sums(nb::module_& module) {
         .def("sum", &SumsBinding::sum, "reads"_a, "taps"_a, "pointwise"_a, "channels"_a, "bounds"_a, "divisor"_a,
              "adds"_a)
         .def("shift", &SumsBinding::shift, "reads"_a, "offsets"_a)
-        .def("merge", &SumsBinding::merge, "reads"_a, "upscale"_a, "divisor"_a, "rotations"_a)
+        .def("merge", &SumsBinding::merge, "reads"_a, "upscale"_a, "rotations"_a)
         .def("forward", &SumsBinding::forward, "images"_a, "tables"_a, "out"_a, "threads"_a)
         .def("backward", &SumsBinding::backward, "images"_a, "tables"_a, "slopes"_a, "gradient"_a, "gradients"_a,
              "threads"_a);

@@ -15,13 +15,6 @@ inline constexpr int kSlack = 2 * kChunk;  // numbers that kernels may read beyo
 // Where part number `part` of `parts` begins.
 inline std::int64_t part_begin(std::int64_t size, int parts, int part) { return size * part / parts; }
 
-// Memory that grows and is kept; what it holds is not.
-template <class T>
-T* room(AlignedArray<T>& memory, std::size_t size) {
-    if (memory.size() < size) memory = AlignedArray<T>(size);
-    return memory.data();
-}
-
 template <class T>
 struct Ensemble<T>::Ready {
     std::mutex mutex;  // held during a call

@@ -18,6 +18,7 @@
 
 namespace nb = nanobind;
 using namespace nb::literals;
+using lutra::require;
 
 namespace {
 
@@ -25,10 +26,6 @@ using Table = nb::ndarray<const std::int8_t, nb::ndim<2>, nb::c_contig, nb::devi
 using Weights = nb::ndarray<const std::int16_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Input = nb::ndarray<const std::uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
 using Output = nb::ndarray<std::uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
-
-void require(bool condition, const char* what) {
-    if (!condition) throw nb::value_error(what);
-}
 
 // A plan under construction.
 class Builder {

@@ -55,6 +55,13 @@ class AlignedArray {
     std::size_t size_ = 0;
 };
 
+// Memory that grows and is kept; what it holds is not.
+template <class T>
+T* room(AlignedArray<T>& memory, std::size_t size) {
+    if (memory.size() < size) memory = AlignedArray<T>(size);
+    return memory.data();
+}
+
 // How a table is stored in a model file: every node of the grid, or a diagonal part and a coarse grid (DFC).
 struct Layout {
     int interval = 4;

@@ -16,12 +16,6 @@ namespace {
 
 constexpr int kSlots = 16;  // groups of images, each with sums of its own, whatever the threads
 
-template <class T>
-T* room(AlignedArray<T>& memory, std::ptrdiff_t size) {
-    if (memory.size() < static_cast<std::size_t>(size)) memory = AlignedArray<T>(static_cast<std::size_t>(size));
-    return memory.data();
-}
-
 bool divides(const Quotient& by, int most) {
     for (int y = 0; y <= most; ++y)
         if (((y * static_cast<std::int64_t>(by.magic) >> 16) >> by.shift) != y / by.divisor) return false;

@@ -45,13 +45,12 @@ struct SumsStep {
 };
 
 struct SumsMerge {
-    int reads = -1, upscale = 1, divisor = 1, rotations = 4;
+    int reads = -1, upscale = 1, rotations = 4;
 };
 
 struct SumsLayer {
     int inputs = 0, outputs = 0, levels = kLevels, low = 0;
     bool own = false;  // depthwise over several channels: an output sees its own channel alone
-    std::int64_t size() const { return std::int64_t{inputs} * outputs * levels; }
 };
 
 // A plane with borders, flat: pixel (y, x) is at origin + y * stride + x.

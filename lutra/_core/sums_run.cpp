@@ -10,12 +10,6 @@ namespace {
 
 constexpr std::ptrdiff_t kSlack = 2 * kChunk;  // kernels work on whole chunks
 
-template <class T>
-T* room(AlignedArray<T>& memory, std::ptrdiff_t size) {
-    if (memory.size() < static_cast<std::size_t>(size)) memory = AlignedArray<T>(static_cast<std::size_t>(size));
-    return memory.data();
-}
-
 // Where the pixels of a turned image lie in the image that is not turned.
 struct Turn {
     std::ptrdiff_t first, row, column;  // of pixel (0, 0), and from a pixel to the one below and to the right
@@ -216,7 +210,6 @@ void SumsRun::merge(int rotation, float* out) {
 
 void SumsRun::merge_back(int rotation, const float* gradient_out) {
     const int scale = net_.merge.upscale;
-    const float by = 1.0f / static_cast<float>(net_.merge.divisor);
     const Turn turn{extent_.height * scale, extent_.width * scale, rotation};
     float* to = gradient(net_.merge.reads);
     for (int p = 0; p < scale; ++p)
@@ -224,7 +217,7 @@ void SumsRun::merge_back(int rotation, const float* gradient_out) {
             for (int y = 0; y < extent_.height; ++y) {
                 const float* from = gradient_out + turn.at(y * scale + p, q);
                 for (int x = 0; x < extent_.width; ++x, from += scale * turn.column)
-                    to[y * extent_.stride + x] = by * *from;
+                    to[y * extent_.stride + x] = *from;
             }
 }
 

@@ -42,9 +42,10 @@ class _Restored(torch.autograd.Function):
     def forward(ctx: Any, image: Tensor, description: Description, *values: Tensor) -> Tensor:
         pixels = image[:, 0].to(torch.uint8).contiguous()
         ctx.built, ctx.values, ctx.pixels = _built(description.steps, description.padding), values, pixels
+        ctx.tables = _bytes(values)
         n, height, width = pixels.shape
         total = torch.empty(n, height * description.scale, width * description.scale)
-        ctx.built.forward(pixels.numpy(), _bytes(values), total.numpy(), torch.get_num_threads())
+        ctx.built.forward(pixels.numpy(), ctx.tables, total.numpy(), torch.get_num_threads())
         return total[:, None].to(image.dtype)
 
     @staticmethod
@@ -52,7 +53,7 @@ class _Restored(torch.autograd.Function):
         wanted = [torch.empty(value.shape) for value in ctx.values]
         ctx.built.backward(
             ctx.pixels.numpy(),
-            _bytes(ctx.values),
+            ctx.tables,
             [slopes(value).float().contiguous().numpy() for value in ctx.values],
             gradients[0][:, 0].float().contiguous().numpy(),
             [gradient.numpy() for gradient in wanted],
@@ -103,5 +104,5 @@ def _build(steps: tuple[AnyStep, ...], built: Any) -> Any:
             planes[step.writes] = built.sum(*read, step.channels, step.bounds, step.divisor, adds)
         else:
             assert isinstance(step, Merge)
-            built.merge(planes[step.reads], step.upscale, 1, step.rotations)
+            built.merge(planes[step.reads], step.upscale, step.rotations)
     return built
