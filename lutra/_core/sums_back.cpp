@@ -58,11 +58,10 @@ void SumsRun::dense_back(const SumsStep& step, const SumsTables& tables, const f
 }
 
 void SumsRun::own_back(const SumsStep& step, const SumsTables& tables, const float* from, float* to) {
-    const Window window = Window::of(step.taps);
     float* wanted = gradient(step.reads);
     const std::ptrdiff_t edge = extent_.pad * extent_.stride + extent_.pad;
     const float* slopes = tables.slopes.data();
-    for (const Window::Group& group : window.groups)
+    for (const Window::Group& group : windows_[step.layer].groups)
         for (int o = 0; o < step.outputs; ++o, slopes += kLevels * kSumLanes, to += kLevels * kSumLanes) {
             OwnBackward call;
             call.read = plane(step.reads, o) - edge;

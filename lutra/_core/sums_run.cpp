@@ -86,7 +86,11 @@ std::ptrdiff_t kernel_place(const SumsLayer& layer, const Window& window, int in
 }
 
 SumsRun::SumsRun(const SumsNet& net, const SumsKernels& kernels)
-    : net_(net), kernels_(kernels), stacks_(net.planes.size()), held_(net.planes.size(), -1) {}
+    : net_(net), kernels_(kernels), stacks_(net.planes.size()), held_(net.planes.size(), -1) {
+    windows_.resize(net.layers.size());
+    for (const SumsStep& step : net.steps)
+        if (step.layer >= 0 && net.layers[step.layer].own) windows_[step.layer] = Window::of(step.taps);
+}
 
 std::int8_t* SumsRun::plane(int number, int channel) {
     const SumsPlane& own = net_.planes[number];
@@ -216,8 +220,7 @@ void SumsRun::merge_back(int rotation, const float* gradient_out) {
         for (int q = 0; q < scale; ++q, to += extent_.size)
             for (int y = 0; y < extent_.height; ++y) {
                 const float* from = gradient_out + turn.at(y * scale + p, q);
-                for (int x = 0; x < extent_.width; ++x, from += scale * turn.column)
-                    to[y * extent_.stride + x] = *from;
+                for (int x = 0; x < extent_.width; ++x, from += scale * turn.column) to[y * extent_.stride + x] = *from;
             }
 }
 

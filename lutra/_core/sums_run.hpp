@@ -66,8 +66,9 @@ class SumsRun {
     const SumsNet& net_;
     const SumsKernels& kernels_;
     SumsExtent extent_;
-    std::vector<Stack> stacks_;  // by plane
-    std::vector<int> held_;      // the gradient buffer of a plane; -1: none
+    std::vector<Window> windows_;  // by layer; of depthwise ones over several channels
+    std::vector<Stack> stacks_;    // by plane
+    std::vector<int> held_;        // the gradient buffer of a plane; -1: none
     std::vector<std::unique_ptr<AlignedArray<float>>> buffers_;
     std::vector<int> free_;
     AlignedArray<std::uint8_t> image_;
