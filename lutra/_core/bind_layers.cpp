@@ -26,10 +26,10 @@ std::vector<Source> read(const LayerBuilder::Sources& sources) {
 
 }  // namespace
 
-LayerBuilder::LayerBuilder(int scale, bool reflect) {
+LayerBuilder::LayerBuilder(int scale, bool reflect, int colours) {
     plan_.scale = scale;
     plan_.reflect = reflect;
-    plan_.planes.emplace_back();
+    plan_.planes.emplace_back().channels = colours;
 }
 
 int LayerBuilder::plane(int channels, int low, int high) {
@@ -100,7 +100,7 @@ LayerPlan LayerBuilder::take() {
 
 void bind_layers(nb::module_& module) {
     nb::class_<LayerBuilder>(module, "LayerBuilder")
-        .def(nb::init<int, bool>(), "scale"_a, "reflect"_a)
+        .def(nb::init<int, bool, int>(), "scale"_a, "reflect"_a, "colours"_a = 1)
         .def("plane", &LayerBuilder::plane, "channels"_a, "low"_a, "high"_a)
         .def("layer", &LayerBuilder::layer, "low"_a, "denominator"_a, "divisor"_a, "shared"_a, "entries"_a)
         .def("chain", &LayerBuilder::chain)

@@ -16,7 +16,7 @@ class LayerBuilder {
         nanobind::ndarray<const std::int32_t, nanobind::shape<-1, 4>, nanobind::c_contig, nanobind::device::cpu>;
 
     LayerBuilder(const LayerBuilder&) = delete;
-    LayerBuilder(int scale, bool reflect);
+    LayerBuilder(int scale, bool reflect, int colours);
 
     int plane(int channels, int low, int high);
     int layer(int low, int denominator, int divisor, bool shared, const Entries& entries);

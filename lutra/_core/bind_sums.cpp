@@ -27,9 +27,10 @@ constexpr std::size_t kMostSide = 1 << 14;
 class SumsBinding {
   public:
     SumsBinding(const SumsBinding&) = delete;
-    SumsBinding(bool reflect, std::string level) : level_(std::move(level)) {
+    SumsBinding(bool reflect, int colours, std::string level) : level_(std::move(level)) {
+        require(colours >= 1 && colours <= 4, "sums: colours out of range");
         net_.reflect = reflect;
-        net_.planes.push_back({});
+        net_.planes.push_back({colours});
     }
 
     // Returns the numbers of the planes of high and low bits.
@@ -37,15 +38,15 @@ class SumsBinding {
         require(bits >= 1 && bits <= 7 && offset >= -255 && offset <= 0, "sums: bits or offset out of range");
         SumsStep step;
         step.kind = SumsKind::split;
-        step.writes = plane(1, offset >> bits, (255 + offset) >> bits, false);
-        step.low_plane = plane(1, 0, (1 << bits) - 1, false);
+        step.writes = plane(net_.colours(), offset >> bits, (255 + offset) >> bits, false);
+        step.low_plane = plane(net_.colours(), 0, (1 << bits) - 1, false);
         step.offset = offset;
         step.bits = bits;
         net_.steps.push_back(step);
         return {step.writes, step.low_plane};
     }
 
-    int sum(int reads, Taps taps, bool pointwise, int channels, std::pair<int, int> bounds, int divisor,
+    int sum(int reads, Taps taps, bool dense, int channels, std::pair<int, int> bounds, int divisor,
             std::vector<int> adds) {
         require(channels >= 1 && channels <= kMostTerms, "sums: channels out of range");
         require(bounds.first >= -128 && bounds.second <= 127 && bounds.first < bounds.second, "sums: bounds");
@@ -54,17 +55,18 @@ class SumsBinding {
         if (reads >= 0) {
             const SumsPlane read = checked(reads);
             require(read.high - read.low < kLevels, "sums: a layer reads a plane of more than 64 levels");
-            require(!taps.empty() && taps.size() <= kMostTerms && (!pointwise || taps.size() == 1), "sums: taps");
-            require(pointwise || read.channels == 1 || read.channels == channels, "sums: depthwise over channels");
+            const std::size_t inputs = taps.size() * (dense ? static_cast<std::size_t>(read.channels) : 1);
+            require(!taps.empty() && inputs <= kMostTerms, "sums: taps");
+            require(dense || read.channels == 1 || read.channels == channels, "sums: depthwise over channels");
             see(taps, reads);
             step.reads = reads;
-            step.pointwise = pointwise;
-            step.inputs = pointwise ? read.channels : static_cast<int>(taps.size());
+            step.dense = dense;
+            step.inputs = static_cast<int>(inputs);
             step.outputs = channels;
             step.layer = static_cast<int>(net_.layers.size());
             step.taps = std::move(taps);
             net_.layers.push_back(
-                {step.inputs, channels, read.high - read.low + 1, read.low, !pointwise && read.channels > 1});
+                {step.inputs, channels, read.high - read.low + 1, read.low, !dense && read.channels > 1});
             trained = true;
         }
         require(adds.size() <= 8 && (reads >= 0 || !adds.empty()), "sums: planes to add");
@@ -80,39 +82,43 @@ class SumsBinding {
         return net_.steps.back().writes;
     }
 
-    int shift(int reads, Taps offsets) {
+    int shift(int reads, Taps offsets, std::vector<int> sources) {
         const SumsPlane read = checked(reads);
-        require(static_cast<int>(offsets.size()) == read.channels, "sums: an offset for every channel");
+        require(!offsets.empty() && offsets.size() <= kMostTerms && offsets.size() == sources.size(),
+                "sums: an offset for every channel");
+        for (const int channel : sources) require(channel >= 0 && channel < read.channels, "sums: no such channel");
         see(offsets, reads);
         SumsStep step;
         step.kind = SumsKind::shift;
         step.reads = reads;
+        step.writes = plane(static_cast<int>(offsets.size()), read.low, read.high, read.trained);
         step.taps = std::move(offsets);
-        step.writes = plane(read.channels, read.low, read.high, read.trained);
+        step.sources = std::move(sources);
         net_.steps.push_back(std::move(step));
         return net_.steps.back().writes;
     }
 
     void merge(int reads, int upscale, int rotations) {
-        require(upscale >= 1 && upscale <= 8 && checked(reads).channels == upscale * upscale, "sums: upscale");
+        require(upscale >= 1 && upscale <= 8 && checked(reads).channels == net_.colours() * upscale * upscale,
+                "sums: upscale");
         require(rotations == 1 || rotations == 4, "sums: 1 or 4 rotations");
         net_.merge = {reads, upscale, rotations};
         require(net_.planes[reads].trained, "sums: nothing to train");
         sums_ = std::make_unique<Sums>(std::move(net_), level_);
     }
 
-    void forward(const In<std::uint8_t, 3>& images, const std::vector<In<std::int8_t, 3>>& tables,
-                 const Out<float, 3>& out, int threads) {
-        const SumsBatch batch = checked(images, out.shape(0), out.shape(1), out.shape(2), threads);
+    void forward(const In<std::uint8_t, 4>& images, const std::vector<In<std::int8_t, 3>>& tables,
+                 const Out<float, 4>& out, int threads) {
+        const SumsBatch batch = checked(images, out, threads);
         const auto from = pointers<const std::int8_t>(tables);
         const Unlocked unlocked;
         sums_->forward(batch, from, out.data(), threads);
     }
 
-    void backward(const In<std::uint8_t, 3>& images, const std::vector<In<std::int8_t, 3>>& tables,
-                  const std::vector<In<float, 3>>& slopes, const In<float, 3>& gradient,
+    void backward(const In<std::uint8_t, 4>& images, const std::vector<In<std::int8_t, 3>>& tables,
+                  const std::vector<In<float, 3>>& slopes, const In<float, 4>& gradient,
                   const std::vector<Out<float, 3>>& gradients, int threads) {
-        const SumsBatch batch = checked(images, gradient.shape(0), gradient.shape(1), gradient.shape(2), threads);
+        const SumsBatch batch = checked(images, gradient, threads);
         const auto from = pointers<const std::int8_t>(tables);
         const auto steep = pointers<const float>(slopes);
         const auto to = pointers<float>(gradients);
@@ -141,18 +147,20 @@ class SumsBinding {
         }
     }
 
-    SumsBatch checked(const In<std::uint8_t, 3>& images, std::size_t count, std::size_t height, std::size_t width,
-                      int threads) const {
+    template <class Array>
+    SumsBatch checked(const In<std::uint8_t, 4>& images, const Array& outputs, int threads) const {
         require(sums_ != nullptr, "sums: it has no merge yet");
         const auto scale = static_cast<std::size_t>(sums_->net().merge.upscale);
         require(threads >= 1 && threads <= 1024, "threads out of range");
-        require(images.shape(0) >= 1 && images.shape(1) >= 1 && images.shape(2) >= 1 &&
-                    std::max({images.shape(0), images.shape(1), images.shape(2)}) <= kMostSide,
+        require(images.shape(1) == static_cast<std::size_t>(sums_->net().colours()), "sums: other colours");
+        require(images.shape(0) >= 1 && images.shape(2) >= 1 && images.shape(3) >= 1 &&
+                    std::max({images.shape(0), images.shape(2), images.shape(3)}) <= kMostSide,
                 "sums: images of no or too many pixels");
-        require(count == images.shape(0) && height == images.shape(1) * scale && width == images.shape(2) * scale,
+        require(outputs.shape(0) == images.shape(0) && outputs.shape(1) == images.shape(1) &&
+                    outputs.shape(2) == images.shape(2) * scale && outputs.shape(3) == images.shape(3) * scale,
                 "sums: outputs do not fit the images");
-        return {images.data(), static_cast<int>(images.shape(0)), static_cast<int>(images.shape(1)),
-                static_cast<int>(images.shape(2))};
+        return {images.data(), static_cast<int>(images.shape(0)), static_cast<int>(images.shape(2)),
+                static_cast<int>(images.shape(3))};
     }
 
     template <class T, class Array>
@@ -179,11 +187,10 @@ class SumsBinding {
 
 void bind_sums(nb::module_& module) {
     nb::class_<SumsBinding>(module, "Sums")
-        .def(nb::init<bool, std::string>(), "reflect"_a, "level"_a = "")
+        .def(nb::init<bool, int, std::string>(), "reflect"_a, "colours"_a = 1, "level"_a = "")
         .def("split", &SumsBinding::split, "offset"_a, "bits"_a)
-        .def("sum", &SumsBinding::sum, "reads"_a, "taps"_a, "pointwise"_a, "channels"_a, "bounds"_a, "divisor"_a,
-             "adds"_a)
-        .def("shift", &SumsBinding::shift, "reads"_a, "offsets"_a)
+        .def("sum", &SumsBinding::sum, "reads"_a, "taps"_a, "dense"_a, "channels"_a, "bounds"_a, "divisor"_a, "adds"_a)
+        .def("shift", &SumsBinding::shift, "reads"_a, "offsets"_a, "sources"_a)
         .def("merge", &SumsBinding::merge, "reads"_a, "upscale"_a, "rotations"_a)
         .def("forward", &SumsBinding::forward, "images"_a, "tables"_a, "out"_a, "threads"_a)
         .def("backward", &SumsBinding::backward, "images"_a, "tables"_a, "slopes"_a, "gradient"_a, "gradients"_a,

@@ -17,6 +17,7 @@ class Engine {
     ~Engine() { idle_.destroy(); }
     const char* level() const { return kernels_->name; }
     int scale() const { return program_->scale(); }
+    int colours() const { return program_->colours(); }
     // output: scale * height x scale * width; incomplete if `watch` ends it. Several threads may call it at once.
     void restore(const Image& input, const Image& output, int threads, Watch& watch);
 

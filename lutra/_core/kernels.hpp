@@ -61,7 +61,7 @@ struct LayerCall {
     const Operation* operation;
     const Layer* layer;  // none: the operation only adds planes
     const Packed* packed;
-    const Place *inputs, *adds;        // as those of the operation
+    const Place *inputs, *adds;        // as those of the operation; of a merge, those of a colour
     const int* window;                 // none, or the inputs of an output in 3x3 taps: [column][row]
     const std::uint8_t* const* lines;  // [row][line]: the first pixel
     std::uint8_t* const* out;          // [row]: the first pixel of the first output, or row of the image

@@ -80,11 +80,13 @@ class Finisher {
 
     void check_split(const Operation& operation) const {
         require(operation.bits >= 0 && operation.bits <= 7 && operation.writes.size() == 2 &&
-                    operation.inputs.size() == 1 && std::abs(operation.offset) <= 1 << 12,
+                    std::abs(operation.offset) <= 1 << 12,
                 "a split out of range");
+        const auto channels = static_cast<int>(operation.inputs.size());
         for (int plane : operation.writes)
-            require(plane < 1 || plane >= static_cast<int>(plan_.planes.size()) || plan_.planes[plane].channels == 1,
-                    "a split into several channels");
+            require(
+                plane >= 1 && plane < static_cast<int>(plan_.planes.size()) && plan_.planes[plane].channels == channels,
+                "a split into another number of channels");
     }
 
     void check_sum(Operation& operation) const {
@@ -128,11 +130,13 @@ class Finisher {
         require(&operation == &plan_.operations.back(), "only the last operation merges");
         require(operation.writes.empty() && operation.upscale == plan_.scale, "a merge that does not write the output");
         require(operation.rotations == 1 || operation.rotations == 4, "1 or 4 rotations");
-        require(operation.inputs.size() == static_cast<std::size_t>(operation.rotations * plan_.scale * plan_.scale),
+        const auto colours = static_cast<std::size_t>(plan_.planes[0].channels);
+        require(operation.inputs.size() == colours * operation.rotations * plan_.scale * plan_.scale,
                 "a merge of another number of channels");
         require(operation.divisor >= 1 && operation.divisor <= 1 << 12 && std::abs(operation.offset) <= 1 << 12,
                 "divisor or offset out of range");
-        require(operation.adds.size() <= 4, "a merge's added planes out of range");
+        require(operation.adds.size() <= 4 * colours && operation.adds.size() % colours == 0,
+                "a merge's added planes out of range");
         for (const Source& source : operation.adds)
             require(source.plane == 0 && source.row == 0 && source.column == 0, "a merge adds the input alone");
     }
@@ -163,6 +167,7 @@ class Finisher {
 
 void LayerPlan::finish() {
     require(scale >= 1 && scale <= 8, "scale out of range");
+    require(!planes.empty() && planes[0].channels <= 4, "too many colours");
     require(!operations.empty() && operations.back().kind == Operation::Kind::merge, "the last operation must merge");
     for (const Layer& layer : layers) check_layer(layer);
     for (const LayerPlane& plane : planes)

@@ -77,7 +77,7 @@ struct Source {
     bool is_signed = false;  // what the plane holds
 };
 
-// - split: of its only input plus `offset`, all but the low `bits` bits go to one plane, those to another one.
+// - split: of each input plus `offset`, all but the low `bits` bits go to a channel of one plane, those to another one.
 // - sum: a layer's outputs (if there is one) plus `adds`, clipped to low..high, one for every channel written.
 // - merge: the sum over rotations, divided, rounded half to even, plus `offset` and `adds`, clipped to 0..255: output.
 struct Operation {
@@ -85,8 +85,8 @@ struct Operation {
 
     Kind kind = Kind::sum;
     int layer = -1;
-    std::vector<Source> inputs;  // sum: [output, unless shared][input]; merge: [rotation][position in the square]
-    std::vector<Source> adds;    // sum: [output][add]; merge: of plane 0
+    std::vector<Source> inputs;  // sum: [output, unless shared][input]; merge: [colour][rotation][place in the square]
+    std::vector<Source> adds;    // sum: [output][add]; merge: [colour][add] of plane 0
     std::vector<int> writes;     // split: high, low; sum: one
     int low = 0, high = 0;
     int divisor = 1, offset = 0, bits = 0, rotations = 1, upscale = 1;
@@ -110,7 +110,7 @@ struct LayerPlane {
 struct LayerPlan {
     int scale = 1;
     bool reflect = false;
-    std::vector<LayerPlane> planes;  // plane 0 is the input
+    std::vector<LayerPlane> planes;  // plane 0 is the input; its channels, and those of the output, are colours
     std::vector<Layer> layers;
     std::vector<Packed> packed;         // of every layer, for the kernels in use
     std::vector<Operation> operations;  // the last one merges

@@ -39,6 +39,8 @@ std::ptrdiff_t row_stride(int size) { return ((size + 63) / 64 | 1) * 64; }
 LayerWorkspace::LayerWorkspace(const LayerPlan& plan, int channels, int width)
     : plan_(plan),
       channels_(channels),
+      colours_(plan.planes[0].channels),
+      apart_(channels / colours_),
       width_(width),
       margin_((plan.planes[0].margin + kMaxReach + 64) / 64 * 64),
       stride_(row_stride(width + 2 * margin_ + kSlack)),
@@ -46,7 +48,7 @@ LayerWorkspace::LayerWorkspace(const LayerPlan& plan, int channels, int width)
       out_(static_cast<std::size_t>(out_stride_ * plan.scale * 4 * kBlockRows)),
       scratch_(new LayerScratch()) {
     for (const LayerPlane& plane : plan.planes)
-        planes_.emplace_back(static_cast<std::size_t>(stride_ * channels * plane.channels * plane.rows));
+        planes_.emplace_back(static_cast<std::size_t>(stride_ * apart_ * plane.channels * plane.rows));
     for (const Operation& operation : plan.operations) readings_.push_back(reading(operation));
 }
 
@@ -73,7 +75,7 @@ LayerWorkspace::Columns LayerWorkspace::columns(int margin) const {
 
 std::uint8_t* LayerWorkspace::line(int plane, int row, int channel) const {
     const LayerPlane& kept = plan_.planes[plane];
-    const int slot = row % kept.rows * channels_ + channel;
+    const int slot = row % kept.rows * apart_ + channel;
     return planes_[plane].data() + static_cast<std::ptrdiff_t>(slot) * kept.channels * stride_ + margin_;
 }
 
@@ -94,10 +96,10 @@ void LayerWorkspace::read_row(int row) {
     const Columns range = columns(plan_.planes[0].margin);
     std::uint8_t* rows[4] = {};
     for (int channel = 0; channel < channels_; ++channel)
-        rows[channel] = line(0, row, channel) + (range.begin - wanted_.left);
+        rows[channel] = line(0, row, channel / colours_) + channel % colours_ * stride_ + (range.begin - wanted_.left);
     const std::ptrdiff_t first = static_cast<std::ptrdiff_t>(row) * input_.width + range.begin;
     kernels_->split_line(input_.data + first * channels_, channels_, range.end - range.begin, rows);
-    for (int channel = 0; channel < channels_; ++channel) extend(0, row, channel, range);
+    for (int channel = 0; channel < apart_; ++channel) extend(0, row, channel, range);
 }
 
 void LayerWorkspace::run(std::size_t number, int row, int rows, int channel) {
@@ -128,12 +130,21 @@ void LayerWorkspace::run(std::size_t number, int row, int rows, int channel) {
                                           : line(operation.writes[0], row + i, channel) + first;
     if (operation.kind == Operation::Kind::merge) {
         call.stride = 4 * out_stride_;
-        return kernels.merge(call);
+        call.add_count = static_cast<int>(reading.adds.size()) / colours_;
+        for (int colour = 0; colour < colours_; ++colour) {
+            kernels.merge(call);
+            call.inputs += reading.inputs.size() / colours_;
+            call.adds += call.add_count;
+            for (int i = 0; i < rows; ++i) out[i] += out_stride_;
+        }
+        return;
     }
     if (operation.kind == Operation::Kind::split) {
-        for (int i = 0; i < rows; ++i)
-            kernels.split(operation, call.input(i, 0), count, out[i],
-                          line(operation.writes[1], row + i, channel) + first);
+        for (int i = 0; i < rows; ++i) {
+            std::uint8_t* low = line(operation.writes[1], row + i, channel) + first;
+            for (int from = 0; from < static_cast<int>(reading.inputs.size()); ++from)
+                kernels.split(operation, call.input(i, from), count, out[i] + from * stride_, low + from * stride_);
+        }
     } else {
         call.outputs = plan_.planes[operation.writes[0]].channels;
         call.add_count = static_cast<int>(reading.adds.size()) / call.outputs;
@@ -189,7 +200,7 @@ void LayerWorkspace::restore(const Kernels& kernels, const Image& input, const I
     for (int row = std::max(0, wanted.top - plan_.planes[0].margin); row < wanted.bottom + lag; row += kBlockRows) {
         const auto [read, reads] = needed(row, kBlockRows, plan_.planes[0].margin);
         for (int i = 0; i < reads; ++i) read_row(read + i);
-        for (int channel = 0; channel < channels_; ++channel)
+        for (int channel = 0; channel < apart_; ++channel)
             for (std::size_t number = 0; number < readings_.size();) {
                 if (watch.over()) return;
                 number = run_chain(number, row, channel);

@@ -31,6 +31,7 @@ class LayerWorkspace final : public Worker {
 
     Reading reading(const Operation& operation) const;
     Columns columns(int margin) const;
+    // `channel`: of the image; of images of colours that are restored together, always 0.
     std::uint8_t* line(int plane, int row, int channel) const;  // at the wanted rectangle's first column
     void read_row(int row);
     // Runs the rows of a block, from `row` on, of an operation and those of its chain that follow; returns the next.
@@ -43,7 +44,7 @@ class LayerWorkspace final : public Worker {
     std::uint8_t* output_line(int row, int channel) const;
 
     const LayerPlan& plan_;
-    int channels_, width_, margin_;
+    int channels_, colours_, apart_, width_, margin_;  // apart: channels that are restored on their own
     std::ptrdiff_t stride_, out_stride_;
     std::vector<AlignedArray<std::uint8_t>> planes_;
     AlignedArray<std::uint8_t> out_;
@@ -60,6 +61,7 @@ class LayerProgram final : public Program {
   public:
     explicit LayerProgram(LayerPlan plan) : plan_(std::move(plan)) {}
     int scale() const override { return plan_.scale; }
+    int colours() const override { return plan_.planes[0].channels; }
     int margin() const override { return plan_.planes[0].margin; }
     void prepare(const Kernels& kernels) override { plan_.pack_layers(kernels.layers.best); }
     std::unique_ptr<Worker> worker(int channels, int width) const override {

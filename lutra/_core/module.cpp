@@ -133,7 +133,8 @@ void restore(lutra::Engine& engine, const Input& input, const Output& output, in
     const std::size_t height = input.shape(0), width = input.shape(1), channels = input.shape(2);
     const auto scale = static_cast<std::size_t>(engine.scale());
     require(height >= 1 && width >= 1 && height <= most && width <= most, "image: a side out of range");
-    require(channels >= 1 && channels <= 4, "image: expected 1 to 4 channels");
+    require(channels >= 1 && channels <= 4 && channels % static_cast<std::size_t>(engine.colours()) == 0,
+            "image: expected 1 to 4 channels, and all of a pixel's colours");
     require(output.shape(0) == height * scale && output.shape(1) == width * scale && output.shape(2) == channels,
             "output: its shape does not fit the image");
     require(threads >= 1 && threads <= 1024, "threads out of range");
@@ -184,6 +185,7 @@ NB_MODULE(_lutra, module) {
             "builder"_a, "level"_a = "")
         .def_prop_ro("level", &lutra::Engine::level)
         .def_prop_ro("scale", &lutra::Engine::scale)
+        .def_prop_ro("colours", &lutra::Engine::colours)
         .def("restore", &restore, "input"_a.noconvert(), "output"_a.noconvert(), "threads"_a);
     module.def("levels", &lutra::levels);
     lutra::bind_ensemble(module);

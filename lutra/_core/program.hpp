@@ -34,7 +34,8 @@ class Program {
   public:
     virtual ~Program() = default;
     virtual int scale() const = 0;
-    virtual int margin() const = 0;  // how far around a pixel its result reads the input
+    virtual int colours() const { return 1; }  // channels that are restored together
+    virtual int margin() const = 0;            // how far around a pixel its result reads the input
     // Lay tables out as the kernels read them.
     virtual void prepare(const Kernels& kernels) = 0;
     // For rectangles of at most that width; it must not outlive the program.

@@ -81,7 +81,7 @@ void Sums::forward(const SumsBatch& batch, const std::vector<const std::int8_t*>
     const std::lock_guard lock(ready.mutex);
     prepare(tables, threads, ready);
     const int scale = net_.merge.upscale;
-    const std::ptrdiff_t size = std::ptrdiff_t{batch.height} * batch.width;
+    const std::ptrdiff_t size = std::ptrdiff_t{net_.colours()} * batch.height * batch.width;
     run_parallel(batch.count, threads, [&](int image, int worker) {
         const std::uint8_t* from = batch.images + image * size;
         float* to = out + image * size * scale * scale;
@@ -140,7 +140,7 @@ void Sums::backward(const SumsBatch& batch, const std::vector<const std::int8_t*
     const int slots = std::min(kSlots, batch.count);
     prepare_slopes(slopes, slots, ready);
     const int scale = net_.merge.upscale;
-    const std::ptrdiff_t size = std::ptrdiff_t{batch.height} * batch.width;
+    const std::ptrdiff_t size = std::ptrdiff_t{net_.colours()} * batch.height * batch.width;
     run_parallel(slots, threads, [&](int slot, int worker) {
         std::vector<float*> to;
         for (auto& sums : ready.sums[slot]) to.push_back(sums.data());

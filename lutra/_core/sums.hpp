@@ -37,7 +37,8 @@ struct SumsStep {
     int reads = -1, writes = -1;
     int low_plane = -1, offset = 0, bits = 0;  // of a split
     std::vector<std::pair<int, int>> taps;     // (row, column): of a layer's window, or of a shift's channels
-    bool pointwise = false;                    // every output sums over all channels
+    std::vector<int> sources;                  // of a shift: the channel that each of its channels takes
+    bool dense = false;                        // every output sums over all channels of every tap
     int layer = -1;                            // number of its vectors; -1: none
     int inputs = 0, outputs = 0;               // of the layer
     std::vector<int> adds;
@@ -60,6 +61,7 @@ struct SumsExtent {
     static SumsExtent of(int height, int width, int pad);
 };
 
+// images: (count, colours, height, width).
 struct SumsBatch {
     const std::uint8_t* images = nullptr;
     int count = 0, height = 0, width = 0;
@@ -68,10 +70,12 @@ struct SumsBatch {
 struct SumsNet {
     bool reflect = false;
     int pad = 0;
-    std::vector<SumsPlane> planes;  // plane 0 is the input image
+    std::vector<SumsPlane> planes;  // plane 0 is the input image, a channel for each colour
     std::vector<SumsStep> steps;
     std::vector<SumsLayer> layers;
     SumsMerge merge;
+
+    int colours() const { return planes[0].channels; }
 };
 
 struct SumsKernels;
@@ -82,8 +86,8 @@ class Sums {
     ~Sums();
     const SumsNet& net() const { return net_; }
 
-    // tables[layer]: (inputs, outputs, levels) int8. out: (count, scale * height, scale * width), without the last
-    // clip. Nothing depends on `threads`.
+    // tables[layer]: (inputs, outputs, levels) int8. out: (count, colours, scale * height, scale * width), without the
+    // last clip. Nothing depends on `threads`.
     void forward(const SumsBatch& batch, const std::vector<const std::int8_t*>& tables, float* out, int threads);
     // slopes[layer]: what a level more changes, as the tables. gradients[layer] are replaced.
     void backward(const SumsBatch& batch, const std::vector<const std::int8_t*>& tables,

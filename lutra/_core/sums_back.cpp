@@ -36,11 +36,8 @@ void SumsRun::dense_back(const SumsStep& step, const SumsTables& tables, const f
     const bool trained = net_.planes[step.reads].trained;
     float* slopes = trained ? gradient(step.reads) : nullptr;
     for (int i = 0; i < step.inputs; ++i) {
-        const auto [row, column] = step.taps[step.pointwise ? 0 : i];
-        const int channel = step.pointwise ? i : 0;
-        const std::ptrdiff_t there = row * extent_.stride + column;
-        read.push_back(plane(step.reads, channel) + there);
-        if (trained) wanted.push_back(slopes + channel * extent_.size + there);
+        read.push_back(this->read(step, i, 0));
+        if (trained) wanted.push_back(slopes + (read[i] - plane(step.reads, 0)));
     }
     for (int o = 0; o < step.outputs; ++o) gradients.push_back(from + o * extent_.size);
     DenseBackward call;
@@ -113,7 +110,7 @@ void SumsRun::shift_back(const SumsStep& step) {
     const std::ptrdiff_t count = (extent_.height - 1) * extent_.stride + extent_.width;
     for (int channel = 0; channel < net_.planes[step.writes].channels; ++channel) {
         const auto [row, column] = step.taps[channel];
-        float* line = to + channel * extent_.size + row * extent_.stride + column;
+        float* line = to + step.sources[channel] * extent_.size + row * extent_.stride + column;
         const float* own = from + channel * extent_.size;
         for (std::ptrdiff_t i = 0; i < count; ++i) line[i] += own[i];
     }

@@ -118,10 +118,19 @@ void SumsRun::release(int number) {
 }
 
 void SumsRun::turned_image(const std::uint8_t* image, int rotation) {
-    std::uint8_t* to = room(image_, std::ptrdiff_t{extent_.height} * extent_.width);
+    const std::ptrdiff_t size = std::ptrdiff_t{extent_.height} * extent_.width;
+    std::uint8_t* to = room(image_, net_.colours() * size);
     const Turn turn{extent_.height, extent_.width, rotation};
-    for (int y = 0; y < extent_.height; ++y)
-        for (int x = 0; x < extent_.width; ++x) *to++ = image[turn.at(y, x)];
+    for (int colour = 0; colour < net_.colours(); ++colour, image += size)
+        for (int y = 0; y < extent_.height; ++y)
+            for (int x = 0; x < extent_.width; ++x) *to++ = image[turn.at(y, x)];
+}
+
+const std::int8_t* SumsRun::read(const SumsStep& step, int input, int output) {
+    const int channels = net_.planes[step.reads].channels;
+    const auto [row, column] = step.taps[step.dense ? input / channels : input];
+    const int channel = step.dense ? input % channels : channels > 1 ? output : 0;
+    return plane(step.reads, channel) + row * extent_.stride + column;
 }
 
 void SumsRun::extend(int number) {
@@ -146,14 +155,16 @@ void SumsRun::extend(int number) {
 }
 
 void SumsRun::split(const SumsStep& step) {
-    std::int8_t *high = plane(step.writes, 0), *low = plane(step.low_plane, 0);
     const std::uint8_t* from = image_.data();
-    for (int y = 0; y < extent_.height; ++y)
-        for (int x = 0; x < extent_.width; ++x) {
-            const int value = *from++ + step.offset, at = static_cast<int>(y * extent_.stride + x);
-            high[at] = static_cast<std::int8_t>(value >> step.bits);
-            low[at] = static_cast<std::int8_t>(value & ((1 << step.bits) - 1));
-        }
+    for (int colour = 0; colour < net_.colours(); ++colour) {
+        std::int8_t *high = plane(step.writes, colour), *low = plane(step.low_plane, colour);
+        for (int y = 0; y < extent_.height; ++y)
+            for (int x = 0; x < extent_.width; ++x) {
+                const int value = *from++ + step.offset, at = static_cast<int>(y * extent_.stride + x);
+                high[at] = static_cast<std::int8_t>(value >> step.bits);
+                low[at] = static_cast<std::int8_t>(value & ((1 << step.bits) - 1));
+            }
+    }
     extend(step.writes);
     extend(step.low_plane);
 }
@@ -167,11 +178,7 @@ void SumsRun::sum(const SumsStep& step, const std::vector<SumsTables>& tables, b
         out_.push_back(plane(step.writes, o));
         if (keeps) passed_.push_back(stacks_[step.writes].passed.data() + o * extent_.size + extent_.origin);
         for (const int add : step.adds) added_.push_back(plane(add, net_.planes[add].channels > 1 ? o : 0));
-        for (int i = 0; i < step.inputs; ++i) {
-            const auto [row, column] = step.taps[step.pointwise ? 0 : i];
-            const int channel = step.pointwise ? i : net_.planes[step.reads].channels > 1 ? o : 0;
-            read_.push_back(plane(step.reads, channel) + row * extent_.stride + column);
-        }
+        for (int i = 0; i < step.inputs; ++i) read_.push_back(read(step, i, o));
     }
     SumsForward call;
     call.read = read_.data();
@@ -193,7 +200,8 @@ void SumsRun::sum(const SumsStep& step, const std::vector<SumsTables>& tables, b
 void SumsRun::shift(const SumsStep& step) {
     for (int channel = 0; channel < net_.planes[step.writes].channels; ++channel) {
         const auto [row, column] = step.taps[channel];
-        std::memcpy(plane(step.writes, channel), plane(step.reads, channel) + row * extent_.stride + column,
+        std::memcpy(plane(step.writes, channel),
+                    plane(step.reads, step.sources[channel]) + row * extent_.stride + column,
                     static_cast<std::size_t>((extent_.height - 1) * extent_.stride + extent_.width));
     }
     extend(step.writes);
@@ -202,26 +210,32 @@ void SumsRun::shift(const SumsStep& step) {
 void SumsRun::merge(int rotation, float* out) {
     const int scale = net_.merge.upscale;
     const Turn turn{extent_.height * scale, extent_.width * scale, rotation};
-    for (int p = 0; p < scale; ++p)
-        for (int q = 0; q < scale; ++q) {
-            const std::int8_t* from = plane(net_.merge.reads, p * scale + q);
-            for (int y = 0; y < extent_.height; ++y, from += extent_.stride) {
-                float* to = out + turn.at(y * scale + p, q);
-                for (int x = 0; x < extent_.width; ++x, to += scale * turn.column) *to += from[x];
-            }
+    for (int channel = 0; channel < net_.planes[net_.merge.reads].channels; ++channel) {
+        const int colour = channel / (scale * scale), p = channel / scale % scale, q = channel % scale;
+        const std::int8_t* from = plane(net_.merge.reads, channel);
+        for (int y = 0; y < extent_.height; ++y, from += extent_.stride) {
+            float* to = out + colour * out_size() + turn.at(y * scale + p, q);
+            for (int x = 0; x < extent_.width; ++x, to += scale * turn.column) *to += from[x];
         }
+    }
+}
+
+std::ptrdiff_t SumsRun::out_size() const {
+    const int scale = net_.merge.upscale;
+    return std::ptrdiff_t{extent_.height} * extent_.width * scale * scale;
 }
 
 void SumsRun::merge_back(int rotation, const float* gradient_out) {
     const int scale = net_.merge.upscale;
     const Turn turn{extent_.height * scale, extent_.width * scale, rotation};
     float* to = gradient(net_.merge.reads);
-    for (int p = 0; p < scale; ++p)
-        for (int q = 0; q < scale; ++q, to += extent_.size)
-            for (int y = 0; y < extent_.height; ++y) {
-                const float* from = gradient_out + turn.at(y * scale + p, q);
-                for (int x = 0; x < extent_.width; ++x, from += scale * turn.column) to[y * extent_.stride + x] = *from;
-            }
+    for (int channel = 0; channel < net_.planes[net_.merge.reads].channels; ++channel, to += extent_.size) {
+        const int colour = channel / (scale * scale), p = channel / scale % scale, q = channel % scale;
+        for (int y = 0; y < extent_.height; ++y) {
+            const float* from = gradient_out + colour * out_size() + turn.at(y * scale + p, q);
+            for (int x = 0; x < extent_.width; ++x, from += scale * turn.column) to[y * extent_.stride + x] = *from;
+        }
+    }
 }
 
 void SumsRun::forward(const std::uint8_t* image, int height, int width, int rotation,

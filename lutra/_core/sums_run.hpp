@@ -34,7 +34,7 @@ class SumsRun {
   public:
     SumsRun(const SumsNet& net, const SumsKernels& kernels);
 
-    // Adds the outputs of one rotation to out, (scale * height, scale * width).
+    // Adds the outputs of one rotation to out, (colours, scale * height, scale * width).
     void forward(const std::uint8_t* image, int height, int width, int rotation, const std::vector<SumsTables>& tables,
                  float* out, bool keeps);
     // After forward with `keeps`: adds to the layers' gradients, in the kernels' order.
@@ -48,6 +48,7 @@ class SumsRun {
     };
 
     std::int8_t* plane(int number, int channel);
+    const std::int8_t* read(const SumsStep& step, int input, int output);  // what a layer's output sums up
     float* gradient(int number);  // of a plane's first channel; zero when it is new
     void release(int number);
     void turned_image(const std::uint8_t* image, int rotation);
@@ -56,6 +57,7 @@ class SumsRun {
     void shift(const SumsStep& step);
     void extend(int number);
     void merge(int rotation, float* out);
+    std::ptrdiff_t out_size() const;  // of a colour
     void merge_back(int rotation, const float* out);
     void fold(int number);
     void sum_back(const SumsStep& step, const std::vector<SumsTables>& tables, const std::vector<float*>& to);

@@ -60,6 +60,11 @@ class Engine:
         return int(self._core.scale)
 
     @property
+    def colours(self) -> int:
+        """The number of channels that are restored together."""
+        return int(self._core.colours)
+
+    @property
     def level(self) -> str:
         """The level of vector instructions in use."""
         return str(self._core.level)
@@ -67,10 +72,10 @@ class Engine:
     def restore(
         self, image: NDArray[np.uint8], *, threads: int | None = None, out: NDArray[np.uint8] | None = None
     ) -> NDArray[np.uint8]:
-        """Restore an image, each channel on its own.
+        """Restore an image, each channel on its own, or red, green and blue together if the model reads them so.
 
         Args:
-            image: (H, W) or (H, W, C) uint8, C = 1..4.
+            image: (H, W) or (H, W, C) uint8, C = 1..4, or 3 for a model of three colours.
             threads: the number of threads; None for one per processor that this process may use.
             out: a C-contiguous uint8 array of the result's shape that shares no memory with `image`, or None for a
                 new one.
@@ -88,6 +93,9 @@ class Engine:
             raise ValueError(f"image is {image.dtype} of shape {image.shape}, expected uint8 (H, W) or (H, W, C)")
         if image.ndim == 3 and image.shape[2] > 4:
             raise ValueError(f"image has {image.shape[2]} channels, expected 1 to 4")
+        channels = image.shape[2] if image.ndim == 3 else 1
+        if channels % self.colours:
+            raise ValueError(f"image has {channels} channels, expected {self.colours}")
         check_threads(threads)
         height, width = image.shape[:2]
         shape = (height * self.scale, width * self.scale, *image.shape[2:])
@@ -95,7 +103,6 @@ class Engine:
             out = np.empty(shape, np.uint8)
         else:
             check_out(out, image, self.scale)
-        channels = image.shape[2] if image.ndim == 3 else 1
         planar = np.ascontiguousarray(image).reshape(height, width, channels)
         result = out.reshape(*shape[:2], channels)
         self._core.restore(planar, result, min(threads or limits.processors(), 1024))

@@ -37,17 +37,18 @@ def turned_square(side: int, rotation: int) -> list[int]:
 
 @dataclass(frozen=True)
 class View:
-    """A plane of the core, each of its channels moved by an offset."""
+    """Channels of a plane of the core, each moved by an offset."""
 
     plane: int
     offsets: tuple[Offset, ...]
     bounds: Bounds
+    channels: tuple[int, ...]
 
     def source(self, channel: int, tap: Offset = (0, 0)) -> Source:
         """Return a channel at a tap; channel 0 is every channel of a plane that has one."""
         channel = channel if len(self.offsets) > 1 else 0
         row, column = self.offsets[channel]
-        return self.plane, channel, row + tap[0], column + tap[1]
+        return self.plane, self.channels[channel], row + tap[0], column + tap[1]
 
     @cached_property
     def is_still(self) -> bool:
@@ -65,11 +66,11 @@ class _Planner:
     def __init__(self, artifact: Artifact, plan: LayerBuilder, rotations: int) -> None:
         self.artifact, self.plan = artifact, plan
         self.chains: list[list[Callable[[], None]]] = [[] for _ in range(rotations)]
-        self.views = {INPUT: [View(0, ((0, 0),), (0, 255))] * rotations}
+        self.views = {INPUT: [_whole(0, artifact.description.colours, (0, 255))] * rotations}
 
     def new(self, channels: int, bounds: Bounds) -> View:
         """Return a new plane of the core."""
-        return View(self.plan.plane(channels, *bounds), ((0, 0),) * channels, bounds)
+        return _whole(self.plan.plane(channels, *bounds), channels, bounds)
 
     def write(self, rotation: int, operation: Callable[..., None], *arguments: object) -> None:
         """Keep an operation for the chain of a rotation, the first that needs it."""
@@ -97,16 +98,22 @@ class _Planner:
         high, low = (self.artifact.description.planes[name].bounds for name in step.writes)
         for rotation, view in enumerate(self.views[step.reads]):
             if view not in made:
-                made[view] = self.new(1, high), self.new(1, low)
-                writes = [written.plane for written in made[view]]
-                self.write(rotation, self.plan.split, writes, step.offset, step.bits, _array([view.source(0)]))
+                channels = len(view.offsets)
+                made[view] = self.new(channels, high), self.new(channels, low)
+                writes, read = [written.plane for written in made[view]], _array(map(view.source, range(channels)))
+                self.write(rotation, self.plan.split, writes, step.offset, step.bits, read)
         for number, name in enumerate(step.writes):
             self.views[name] = [made[view][number] for view in self.views[step.reads]]
 
     def shift(self, step: Shift) -> None:
         """Move views: a shift takes no operation."""
         self.views[step.writes] = [
-            View(view.plane, tuple(turned(offset, rotation) for offset in step.offsets), view.bounds)
+            View(
+                view.plane,
+                tuple(turned(offset, rotation) for offset in step.offsets),
+                view.bounds,
+                tuple(view.channels[source] for source in step.sources),
+            )
             for rotation, view in enumerate(self.still(step.reads))
         ]
 
@@ -138,17 +145,16 @@ class _Planner:
 
     def shares_inputs(self, layer: Layer) -> bool:
         """Tell whether all outputs of a layer read the same pixels."""
-        return layer.kind == "pointwise" or len(self.views[layer.reads][0].offsets) == 1
+        return layer.kind != "depthwise" or len(self.views[layer.reads][0].offsets) == 1
 
     def inputs(self, layer: Layer, outputs: int, rotation: int) -> list[Source]:
         """Return what a layer reads: once for all outputs, or for each."""
-        if layer.kind == "pointwise":
-            view = self.views[layer.reads][rotation]
-            return [view.source(channel) for channel in range(len(view.offsets))]
-        views = self.still(layer.reads) if any(map(any, layer.taps)) else self.views[layer.reads]
+        view = (self.still(layer.reads) if any(map(any, layer.taps)) else self.views[layer.reads])[rotation]
         taps = [turned(tap, rotation) for tap in layer.taps]
+        if layer.kind != "depthwise":
+            return [view.source(channel, tap) for tap in taps for channel in range(len(view.offsets))]
         channels = range(1 if self.shares_inputs(layer) else outputs)
-        return [views[rotation].source(channel, tap) for channel in channels for tap in taps]
+        return [view.source(channel, tap) for channel in channels for tap in taps]
 
     def merge(self, step: Merge) -> None:
         """Write the chains of all rotations, and the merge."""
@@ -156,12 +162,14 @@ class _Planner:
             for write in chain:
                 write()
             self.plan.chain()
+        colours, square = range(self.artifact.description.colours), step.upscale**2
         inputs = [
-            view.source(channel)
+            view.source(colour * square + place)
+            for colour in colours
             for rotation, view in enumerate(self.views[step.reads])
-            for channel in turned_square(step.upscale, rotation)
+            for place in turned_square(step.upscale, rotation)
         ]
-        adds = [self.views[name][0].source(0) for name in step.adds]
+        adds = [self.views[name][0].source(colour) for colour in colours for name in step.adds]
         self.plan.merge(step.rotations, step.divisor, step.offset, _array(inputs), _array(adds))
 
 
@@ -172,7 +180,7 @@ def build_layers(artifact: Artifact, builder: type[LayerBuilder]) -> LayerBuilde
         ValueError: a number is beyond what the engine supports.
     """
     description = artifact.description
-    plan = builder(scale=description.scale, reflect=description.padding == "reflect")
+    plan = builder(description.scale, description.padding == "reflect", description.colours)
     merge = description.steps[-1]
     assert isinstance(merge, Merge)
     planner = _Planner(artifact, plan, merge.rotations)
@@ -185,6 +193,10 @@ def build_layers(artifact: Artifact, builder: type[LayerBuilder]) -> LayerBuilde
             planner.sum(step)
     planner.merge(merge)
     return plan
+
+
+def _whole(plane: int, channels: int, bounds: Bounds) -> View:
+    return View(plane, ((0, 0),) * channels, bounds, tuple(range(channels)))
 
 
 def _array(sources: Iterable[Source]) -> NDArray[np.int32]:

@@ -14,6 +14,7 @@ from lutra.model.steps import (
     MOST_CHANNELS,
     MOST_DIVISOR,
     MOST_ENTRIES,
+    MOST_INPUTS,
     MOST_LEVELS,
     MOST_PLANES,
     MOST_REACH,
@@ -43,8 +44,13 @@ _NAME = re.compile(r"[\w-]{1,64}")
 _SIGNED: Bounds = (-128, 127)
 
 
-def checked_planes(scale: int, steps: Sequence[AnyStep]) -> dict[str, Plane]:
+def checked_planes(scale: int, steps: Sequence[AnyStep], colours: int = 1) -> dict[str, Plane]:
     """Check the steps of a model, and return what each of its planes holds, the input's first.
+
+    Args:
+        scale: of the model.
+        steps: of the model.
+        colours: channels of the input and of the output.
 
     Raises:
         ValueError: a step, a unit or a layer is out of bounds, or reads what nothing wrote; the message names it.
@@ -53,7 +59,9 @@ def checked_planes(scale: int, steps: Sequence[AnyStep]) -> dict[str, Plane]:
         raise ValueError(f"model description: scale is {shown(scale)}, expected 1..8")
     if not 1 <= len(steps) <= MOST_STEPS:
         raise ValueError(f"model description: found {len(steps)} steps, expected 1..{MOST_STEPS}")
-    planes = {INPUT: Plane()}
+    if colours not in ((1, 3) if isinstance(steps[-1], Merge) else (1,)):
+        raise ValueError(f"model description: colours is {shown(colours)}, expected 1, or 3 in a model of layers")
+    planes = {INPUT: Plane(colours)}
     names: set[str] = set()
     kind = _kind(steps[-1])
     for number, step in enumerate(steps, 1):
@@ -173,17 +181,27 @@ def _layers_planes(step: LayerStep, where: str, scale: int, planes: dict[str, Pl
     if isinstance(step, Split):
         return _split(step, where, read)
     if isinstance(step, Shift):
-        if len(step.offsets) != read.channels:
-            raise ValueError(f"{where}: shifts by {len(step.offsets)} offsets, expected one for each channel")
-        _check_offsets(step.offsets, where)
-        return {step.writes: read}
+        return {step.writes: _shifted(step, where, read)}
     _check_divisor(step, where)
-    if step.upscale != scale or read.channels != scale**2 or step.rotations not in (1, 4):
+    colours = planes[INPUT].channels
+    if step.upscale != scale or read.channels != colours * scale**2 or step.rotations not in (1, 4):
         found = f"upscales {read.channels} channels by {shown(step.upscale)} in {shown(step.rotations)} rotations"
-        raise ValueError(f"{where}: {found}, expected {scale**2} channels by {scale} in 1 or 4")
+        raise ValueError(f"{where}: {found}, expected {colours * scale**2} channels by {scale} in 1 or 4")
     if step.adds not in ((), (INPUT,)) or (step.adds and scale != 1):
         raise ValueError(f"{where}: adds {shown(step.adds)}, expected nothing, or the input where sizes stay")
-    return {OUTPUT: Plane()}
+    return {OUTPUT: Plane(colours)}
+
+
+def _shifted(step: Shift, where: str, read: Plane) -> Plane:
+    """Check a shift, and return the plane that it writes."""
+    if not 1 <= len(step.offsets) <= MOST_CHANNELS or len(step.sources) != len(step.offsets):
+        raise ValueError(f"{where}: shifts by {len(step.offsets)} offsets, expected one for each channel")
+    if not step.channels and len(step.offsets) != read.channels:
+        raise ValueError(f"{where}: shifts by {len(step.offsets)} offsets, expected one for each channel")
+    if not all(0 <= channel < read.channels for channel in step.sources):
+        raise ValueError(f"{where}: takes channels {shown(step.channels)}, expected those of 0..{read.channels - 1}")
+    _check_offsets(step.offsets, where)
+    return Plane(len(step.offsets), read.bounds)
 
 
 def _read(name: str, where: str, planes: dict[str, Plane]) -> Plane:
@@ -193,14 +211,15 @@ def _read(name: str, where: str, planes: dict[str, Plane]) -> Plane:
 
 
 def _split(step: Split, where: str, read: Plane) -> dict[str, Plane]:
-    if read.channels != 1 or not 1 <= step.bits <= 7 or abs(step.offset) > MOST_DIVISOR:
-        found = f"{read.channels} channels, {shown(step.bits)} low bits and offset {shown(step.offset)}"
-        raise ValueError(f"{where}: splits {found}, expected 1 channel, 1..7 bits and -{MOST_DIVISOR}..{MOST_DIVISOR}")
+    if not 1 <= step.bits <= 7 or abs(step.offset) > MOST_DIVISOR:
+        found = f"{shown(step.bits)} low bits and offset {shown(step.offset)}"
+        raise ValueError(f"{where}: splits {found}, expected 1..7 bits and -{MOST_DIVISOR}..{MOST_DIVISOR}")
     low, high = ((bound + step.offset) >> step.bits for bound in read.bounds)
     _check_bounds((low, high), where)
     if step.writes[0] == step.writes[1]:
         raise ValueError(f"{where}: writes plane {shown(step.writes[0])} twice, expected two names")
-    return {step.writes[0]: Plane(1, (low, high)), step.writes[1]: Plane(1, (0, (1 << step.bits) - 1))}
+    ones = read.channels
+    return {step.writes[0]: Plane(ones, (low, high)), step.writes[1]: Plane(ones, (0, (1 << step.bits) - 1))}
 
 
 def _summed(step: Sum, where: str, planes: dict[str, Plane]) -> Plane:
@@ -231,6 +250,9 @@ def _check_layer(layer: Layer, channels: int, where: str, planes: dict[str, Plan
     if not 1 <= len(layer.taps) <= MOST_TAPS or (layer.kind == "pointwise" and layer.taps != ((0, 0),)):
         wanted = f"1..{MOST_TAPS}, and the pixel alone where it is pointwise"
         raise ValueError(f"{where}: layer '{layer.name}' has {len(layer.taps)} taps, expected {wanted}")
+    if layer.kind == "window" and len(layer.taps) * read.channels > MOST_INPUTS:
+        found = f"{len(layer.taps)} taps of {read.channels} channels"
+        raise ValueError(f"{where}: layer '{layer.name}' has {found}, expected at most {MOST_INPUTS} in all")
     _check_offsets(layer.taps, where)
 
 

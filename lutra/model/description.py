@@ -135,6 +135,8 @@ class Description:
     round_units: whether a network unit's output is rounded to a level in training, as its table will be.
     tap_bits: fractional bits of sampled taps in fixed point; None while they are real numbers, as published.
     options: the options that the family built it from.
+    colours: 3 for a model of layers that reads red, green and blue together and writes all three; 1 for one that
+        restores planes one by one.
     """
 
     family: str
@@ -146,6 +148,7 @@ class Description:
     round_units: bool = True
     tap_bits: int | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    colours: int = 1
 
     def __post_init__(self) -> None:
         """Check that the steps fit together; raises ValueError."""
@@ -154,7 +157,7 @@ class Description:
     @cached_property
     def planes(self) -> Mapping[str, Plane]:
         """What each plane holds, by its name; those of models of units hold one channel of 8 bits."""
-        return checked_planes(self.scale, self.steps)
+        return checked_planes(self.scale, self.steps, self.colours)
 
     @property
     def is_layered(self) -> bool:
@@ -187,8 +190,12 @@ class Description:
         """Return the size of a step's layer."""
         assert step.layer is not None
         read = self.planes[step.layer.reads]
-        inputs = len(step.layer.taps) if step.layer.kind == "depthwise" else read.channels
-        return LayerForm(inputs, step.channels, read.bounds)
+        inputs = {
+            "depthwise": len(step.layer.taps),
+            "pointwise": read.channels,
+            "window": read.channels * len(step.layer.taps),
+        }
+        return LayerForm(inputs[step.layer.kind], step.channels, read.bounds)
 
     @property
     def radius(self) -> int:
@@ -217,7 +224,13 @@ class Description:
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready data, which `lutra.model.parsing.description_from_json` reads."""
-        return asdict(self)
+        data = asdict(self)
+        for step in data["steps"]:
+            if step.get("channels") == ():
+                del step["channels"]
+        if self.colours == 1:
+            del data["colours"]
+        return data
 
 
 def furthest(offsets: Iterable[Offset]) -> int:

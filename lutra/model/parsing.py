@@ -48,6 +48,7 @@ def description_from_json(data: Any) -> Description:
             round_units=_typed(data, "round_units", bool),
             tap_bits=None if data.get("tap_bits") is None else _choice(data, "tap_bits", tuple(range(9))),
             options=_typed(data, "options", dict),
+            colours=_choice(data, "colours", (1, 3)) if "colours" in data else 1,
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"model description: {error}") from None
@@ -111,7 +112,7 @@ def _step_from_json(data: Any) -> AnyStep:
         writes, bounds = _typed(data, "writes", str), _bounds(data, "bounds")
         return Sum(layer, writes, bounds=bounds, adds=_names(data, "adds"), **numbers)
     if "offsets" in fields:
-        return Shift(_typed(data, "reads", str), _typed(data, "writes", str), _offsets(data, "offsets"))
+        return _shift_from_json(data)
     if "adds" in fields:
         numbers = {key: _typed(data, key, int) for key in ("upscale", "divisor", "offset", "rotations")}
         return Merge(_typed(data, "reads", str), adds=_names(data, "adds"), **numbers)
@@ -120,6 +121,13 @@ def _step_from_json(data: Any) -> AnyStep:
         numbers = {key: _typed(data, key, int) for key in ("upscale", "low_bits")}
         return Residual(tables, _typed(data, "reads", str), _typed(data, "writes", str), **numbers)
     return _units_from_json(data)
+
+
+def _shift_from_json(data: Any) -> Shift:
+    channels = tuple(_typed(data, "channels", list)) if "channels" in data else ()
+    if not all(type(channel) is int for channel in channels):
+        raise ValueError(f"model description: 'channels' holds {shown(channels)}, expected whole numbers")
+    return Shift(_typed(data, "reads", str), _typed(data, "writes", str), _offsets(data, "offsets"), channels)
 
 
 def _table_from_json(data: Any) -> DirectTable:

@@ -34,8 +34,9 @@ MOST_STEPS, MOST_UNITS, MOST_PLANES, MOST_DIVISOR = 64, 64, 256, 1 << 12
 MOST_ENTRIES = 1 << 16
 """Limit of a table without interpolation."""
 
-MOST_CHANNELS, MOST_LEVELS, MOST_TAPS, MOST_REACH = 64, 64, 64, 15
-"""Limits of a layer: channels, values of the plane that it reads, taps, and pixels to a tap or a shift's source."""
+MOST_CHANNELS, MOST_LEVELS, MOST_TAPS, MOST_INPUTS, MOST_REACH = 64, 64, 64, 256, 15
+"""Limits of a layer: channels, values of the plane that it reads, taps, vectors that an output sums, and pixels to a
+tap or a shift's source."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Plane:
 
 @dataclass(frozen=True)
 class Split:
-    """Takes a plane of one channel apart: high = floor(x / 2^bits), low = x mod 2^bits, where x = value + offset.
+    """Takes every channel of a plane apart: high = floor(x / 2^bits), low = x mod 2^bits, where x = value + offset.
 
     writes: the planes of the high and of the low bits.
     """
@@ -148,7 +149,7 @@ class Split:
     bits: int = 2
 
 
-LayerKind = Literal["depthwise", "pointwise"]
+LayerKind = Literal["depthwise", "pointwise", "window"]
 LAYER_KINDS: tuple[str, ...] = get_args(LayerKind)
 
 
@@ -157,7 +158,8 @@ class Layer:
     """Vectors that are summed: each is a function of one value of the plane `reads`.
 
     kind: "depthwise": output o sums a vector of each tap, of channel o there (or of the plane's only channel);
-        "pointwise": output o sums a vector of each channel of the pixel, and the taps are ((0, 0),).
+        "pointwise": output o sums a vector of each channel of the pixel, and the taps are ((0, 0),);
+        "window": output o sums a vector of each channel of each tap, those of a tap one after the other.
     taps: offsets (row, column) from the current pixel, each in -15..15.
     """
 
@@ -169,7 +171,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class LayerForm:
-    """The size of a layer: its inputs (taps or channels), its outputs (channels), and the bounds of what it reads."""
+    """The size of a layer: its inputs (taps, channels or both), its outputs (channels), the bounds of what it reads."""
 
     inputs: int
     outputs: int
@@ -199,23 +201,30 @@ class Sum:
 
 @dataclass(frozen=True)
 class Shift:
-    """Moves channels: channel c of what it writes is channel c of what it reads at (y + dy, x + dx).
+    """Moves channels: channel c of what it writes is channel `channels[c]` of what it reads at (y + dy, x + dx).
 
-    offsets: (dy, dx) of each channel, each in -15..15.
+    offsets: (dy, dx) of each channel that it writes, each in -15..15.
+    channels: the channel that each takes; () for its own.
     """
 
     reads: str
     writes: str
     offsets: tuple[Offset, ...]
+    channels: tuple[int, ...] = ()
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """The channel that each channel of what it writes takes."""
+        return self.channels or tuple(range(len(self.offsets)))
 
 
 @dataclass(frozen=True)
 class Merge:
-    """Makes the output from a plane of upscale * upscale channels, the last step of a model of layers.
+    """Makes the output from a plane of upscale * upscale channels for each colour, the last step of a model of layers.
 
     All steps before it run once for each rotation of the image. The channels of a pixel become its block (pixel
-    shuffle), the result is turned back, and the output is clip(round(sum of rotations / divisor) + offset + added
-    planes, 0, 255), halves rounded to even.
+    shuffle), colour by colour, the result is turned back, and the output is clip(round(sum of rotations / divisor) +
+    offset + added planes, 0, 255), halves rounded to even.
 
     adds: nothing, or the input, where sizes stay.
     rotations: 4 for the rotation ensemble, or 1.

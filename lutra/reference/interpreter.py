@@ -41,10 +41,11 @@ class LutModel(nn.Module):
         """Restore planes, without the last clip, for losses that need the overshoot.
 
         Args:
-            image: (N, 1, H, W) float, integers 0..255. Colour images are restored plane by plane.
+            image: (N, colours, H, W) float, integers 0..255. Where the description has one colour, images are
+                restored plane by plane.
 
         Returns:
-            (N, 1, scale * H, scale * W) float; rounded to integers in every model but SR-LUT's network.
+            (N, colours, scale * H, scale * W) float; rounded to integers in every model but SR-LUT's network.
         """
         if self.description.is_layered:
             return layers.restored(image, self.description, self.layers_by_name())
@@ -61,7 +62,7 @@ class LutModel(nn.Module):
 
     @torch.no_grad()
     def restore(self, image: Tensor) -> Tensor:
-        """Restore planes (N, 1, H, W) uint8 to planes (N, 1, scale * H, scale * W) uint8.
+        """Restore planes (N, colours, H, W) uint8 to planes (N, colours, scale * H, scale * W) uint8.
 
         Large images are restored in bands of rows that overlap by the model's radius; the result is the same.
         """
@@ -100,10 +101,17 @@ class LutModel(nn.Module):
         return 8 + MIX_BITS + tap_bits <= 24
 
     def restore_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Restore an image (H, W) or (H, W, C) uint8, each channel on its own, on the device of the model."""
+        """Restore an image (H, W) or (H, W, C) uint8 on the device of the model.
+
+        Each channel is restored on its own, or all three together where the description has three colours: then
+        another number of channels raises ValueError.
+        """
         device = next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
-        planes = torch.from_numpy(np.atleast_3d(image).transpose(2, 0, 1).copy()).unsqueeze(1)
-        restored = self.restore(planes.to(device))[:, 0].cpu().numpy()
+        planes = torch.from_numpy(np.atleast_3d(image).transpose(2, 0, 1).copy())
+        if len(planes) % self.description.colours:
+            raise ValueError(f"image has {len(planes)} channels, expected {self.description.colours}")
+        together = planes.reshape(-1, self.description.colours, *planes.shape[1:])
+        restored = self.restore(together.to(device)).flatten(0, 1).cpu().numpy()
         return restored[0] if image.ndim == 2 else np.ascontiguousarray(restored.transpose(1, 2, 0))
 
     def _run(self, number: int, planes: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -90,10 +90,10 @@ LayerFunction = Vectors | Scales
 
 
 def restored(image: Tensor, description: Description, functions: Mapping[str, LayerFunction]) -> Tensor:
-    """Return what a model of layers makes of planes, before the last clip: (N, 1, scale * H, scale * W).
+    """Return what a model of layers makes of images, before the last clip: (N, colours, scale * H, scale * W).
 
     Args:
-        image: (N, 1, H, W) float, integers 0..255.
+        image: (N, colours, H, W) float, integers 0..255.
         description: the model.
         functions: the function of each layer, by its name.
     """
@@ -132,7 +132,7 @@ def _written(
         return {step.writes[0]: high, step.writes[1]: low}
     if isinstance(step, Shift):
         moved = _around(planes[step.reads], step.offsets, description)
-        channels = [moved(offset)[:, [channel]] for channel, offset in enumerate(step.offsets)]
+        channels = [moved(offset)[:, [channel]] for channel, offset in zip(step.sources, step.offsets, strict=True)]
         return {step.writes: torch.cat(channels, dim=1)}
     assert isinstance(step, Sum)
     total: Tensor | float = 0.0
@@ -150,13 +150,14 @@ def _written(
 def _summed(layer: Layer, plane: Tensor, description: Description, look: Callable[[int, Tensor], Tensor]) -> Tensor:
     """Return the sum of a layer's vectors: (N, outputs, H, W)."""
     total: Tensor | float = 0.0
-    if layer.kind == "pointwise":
-        for channel in range(plane.shape[1]):
-            total = total + look(channel, plane[:, channel, :, :, None])
-    else:
-        at = _around(plane, layer.taps, description)
-        for number, tap in enumerate(layer.taps):
-            total = total + look(number, at(tap).movedim(1, -1))
+    at, channels = _around(plane, layer.taps, description), plane.shape[1]
+    for number, tap in enumerate(layer.taps):
+        seen = at(tap).movedim(1, -1)
+        if layer.kind == "depthwise":
+            total = total + look(number, seen)
+            continue
+        for channel in range(channels):
+            total = total + look(number * channels + channel, seen[..., channel, None])
     assert isinstance(total, Tensor)
     return total.movedim(-1, 1)
 

@@ -92,8 +92,9 @@ class Restorer:
     ) -> Pixels | Image.Image:
         """Restore a picture in the planes that the model was trained on.
 
-        Most models restore red, green and blue separately. Those that were trained on luma restore the luma and keep
-        the chroma. Alpha is not restored: it is enlarged by bicubic interpolation, and hidden colours are filled
+        Most models restore red, green and blue separately, some together: these take gray as three equal colours and
+        return the mean of what they become. Models that were trained on luma restore the luma and keep the chroma.
+        Alpha is not restored: it is enlarged by bicubic interpolation, and hidden colours are filled
         from the visible ones near them.
 
         Args:
@@ -140,7 +141,18 @@ class Restorer:
         if image.dtype != np.uint8 or not (image.ndim == 2 or image.shape[2:] == (3,)) or image.size == 0:
             found = f"{image.dtype} of shape {image.shape}"
             raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 3), not empty")
-        return self._run(image, threads, None)
+        return self._restore_planes(image, threads, None)
+
+    def _restore_planes(self, image: Pixels, threads: int | None, out: Pixels | None) -> Pixels:
+        """Restore (H, W) or (H, W, 3); a gray image as three equal colours, where the model needs three."""
+        if image.ndim == 3 or self.artifact.description.colours == 1:
+            return self._run(image, threads, out)
+        restored = self._run(np.repeat(image[:, :, None], 3, axis=2), threads, None)
+        mean: Pixels = ((restored.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
+        if out is None:
+            return mean
+        out[...] = mean
+        return out
 
     def _restore(self, pixels: Pixels, threads: int | None, out: Pixels | None) -> Pixels:
         known = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (2, 3, 4))
@@ -164,7 +176,7 @@ class Restorer:
     def _restore_colour(self, colour: Pixels, threads: int | None, out: Pixels | None) -> Pixels:
         """Restore (H, W) or (H, W, 3): each of its planes, or its luma."""
         if self.artifact.trained_planes == "each":
-            return self._run(colour, threads, out)
+            return self._restore_planes(colour, threads, out)
         luma = _luma(colour)
         stored = np.rint(luma).astype(np.uint8)
         restored = self._run(stored, threads, None)

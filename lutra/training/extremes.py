@@ -85,20 +85,19 @@ def _move_samples(model: LutModel, level: int) -> bool:
     function = model.layer(last[0][1].name) if last else None
     if not isinstance(function, Vectors) or not function.steps_are_one or last[0][0].divisor != function.form.inputs:
         return False
-    scale, samples = model.description.scale, function.samples
+    scale, colours, samples = model.description.scale, model.description.colours, function.samples
     kept = samples.requires_grad
     with torch.enable_grad():
         samples.requires_grad_(True)
-        found = model(torch.full((1, 1, _SIDE, _SIDE), float(level)))[0, 0, :scale, :scale]
+        found = model(torch.full((1, colours, _SIDE, _SIDE), float(level)))[0, :, :scale, :scale].flatten()
         wrong = found.detach().clamp(0, 255) != level
-        places = [(int(row), int(column)) for row, column in wrong.nonzero()]
+        places = [int(place) for place in wrong.nonzero()]
         gradients = [torch.autograd.grad(found[place], samples, retain_graph=True)[0] for place in places]
     samples.requires_grad_(kept)
     weights = (gradient.view(function.form.inputs, function.form.outputs, -1) for gradient in gradients)
-    for (row, column), weight in zip(places, weights, strict=True):
-        output = row * scale + column  # rotations add other outputs: one of them is enough
-        missing = level - float(found[row, column].detach())
-        if _spread(samples.data.view_as(weight)[:, output], weight[:, output], missing):
+    for place, weight in zip(places, weights, strict=True):  # rotations add other outputs: one of them is enough
+        missing = level - float(found[place].detach())
+        if _spread(samples.data.view_as(weight)[:, place], weight[:, place], missing):
             return True
     return False
 

@@ -121,7 +121,8 @@ def fit(
         The curve: one row per validation.
 
     Raises:
-        ValueError: an image is smaller than a patch, or the processes cannot share the batch.
+        ValueError: an image is smaller than a patch or is not in colour where the model needs it, or the processes
+            cannot share the batch.
         KeyboardInterrupt: the watcher asked to stop; a checkpoint is kept.
     """
     watcher = watcher or Watcher()
@@ -169,7 +170,8 @@ class _Run:
         self.accelerator = Accelerator(mixed_precision="bf16" if settings.precision == "bf16" else "no")
         threads = torch.get_num_threads()
         if settings.steps:
-            self.sampler = PatchSampler(train, settings.patch, settings.batch, settings.seed, threads)
+            colours = model.description.colours
+            self.sampler = PatchSampler(train, settings.patch, settings.batch, settings.seed, threads, colours)
         optimizer = torch.optim.Adam(_groups(model, settings.learning_rate), fused=True)
         self.rates = [group["lr"] for group in optimizer.param_groups]
         self.prepared, self.optimizer = self.accelerator.prepare(model, optimizer)

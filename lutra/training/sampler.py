@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lutra.imaging.degrade import generator_of
 from lutra.training import patches
-from lutra.training.pairs import Image, Images
+from lutra.training.pairs import Image, Images, interleaved, planes_of
 
 Integers = NDArray[np.int64]
 
@@ -31,13 +31,13 @@ def check_sizes(images: Images, patch: int) -> None:
 
 
 class PatchSampler:
-    """Random patches of one colour plane, flipped and rotated at random.
+    """Random patches of one colour plane, or of several together, flipped and rotated at random.
 
     A batch is a function of the seed and the step alone: a resumed run, and any number of processes, see the same
     global batches.
     """
 
-    def __init__(self, images: Images, patch: int, batch: int, seed: int, threads: int = 1) -> None:
+    def __init__(self, images: Images, patch: int, batch: int, seed: int, threads: int = 1, colours: int = 1) -> None:
         """Prepare to draw patches.
 
         Args:
@@ -46,20 +46,26 @@ class PatchSampler:
             batch: patches in a step, over all processes.
             seed: of everything random.
             threads: how many copy patches.
+            colours: planes that lie together in a patch: 1, or 3 for red, green and blue.
 
         Raises:
-            ValueError: an image is smaller than a patch.
+            ValueError: an image is smaller than a patch, or has no such planes.
         """
         check_sizes(images, patch)
         self.images, self.patch, self.batch, self.seed, self.threads = images, patch, batch, seed, threads
-        positions = images.shapes[:, 0] * (images.shapes[:, 1] - patch + 1) * (images.shapes[:, 2] - patch + 1)
-        self._ends = np.cumsum(positions)
+        self.colours = colours
+        channels, heights, widths = images.shapes.T
+        if (channels % colours).any():
+            first = int(np.argmax(channels % colours > 0))
+            raise ValueError(f"{images.names[first]}: found {channels[first]} channels, expected {colours}")
+        self._ends = np.cumsum(channels // colours * (heights - patch + 1) * (widths - patch + 1))
 
     def batch_at(self, step: int, rank: int = 0, world: int = 1) -> tuple[Image, Image]:
         """Return the patches of one process at one step.
 
         Returns:
-            input (batch / world, 1, patch, patch), target (batch / world, 1, patch * scale, patch * scale), uint8.
+            input (batch / world, colours, patch, patch) and target (batch / world, colours, patch * scale,
+            patch * scale), uint8.
 
         Raises:
             ValueError: the batch cannot be shared out equally.
@@ -79,8 +85,9 @@ class PatchSampler:
             degraded = self._gather(self.images.input_data, 1, turn[mine], located)
         else:  # streams from 1: the places are drawn from stream 0
             numbered = enumerate(target, 1 + first)
-            degraded = np.stack([per_patch.apply(patch, step, self.seed, stream) for stream, patch in numbered])
-        return degraded[:, None], target[:, None]
+            drawn = (per_patch.apply(interleaved(patch), step, self.seed, stream) for stream, patch in numbered)
+            degraded = np.stack([planes_of(patch) for patch in drawn])
+        return degraded, target
 
     def _locate(self, place: Integers) -> _Places:
         """Return the places of positions counted over all images and planes: every one is as likely."""
@@ -94,7 +101,10 @@ class PatchSampler:
 
     def _gather(self, data: Image, scale: int, turn: Integers, at: _Places) -> Image:
         _, heights, widths = self.images.shapes[at.image].T * scale
-        row = (at.channel * heights + at.row * scale) * widths
-        starts = self.images.offsets[at.image] * scale**2 + row + at.column * scale
+        channel = at.channel[:, None] * self.colours + np.arange(self.colours)
+        row = (channel * heights[:, None] + at.row[:, None] * scale) * widths[:, None]
+        starts = self.images.offsets[at.image, None] * scale**2 + row + at.column[:, None] * scale
+        side, strides, turns = self.patch * scale, widths.repeat(self.colours), turn.repeat(self.colours)
         flat = np.asarray(data)  # a memmap's own slicing is slow
-        return patches.cut(flat, starts, widths, turn, self.patch * scale, self.threads)
+        cut = patches.cut(flat, starts.ravel(), strides, turns, side, self.threads)
+        return cut.reshape(-1, self.colours, side, side)

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from lutra.model.description import NetworkSpec
 from lutra.model.families import FAMILIES, describe, network_spec
+from lutra.model.tasks import TASKS
 from pipeline import PROJECT
 from pipeline.params import reading
 from pipeline.params.imagesets import DataParams, DeadLeavesParams, TaskParams
@@ -111,6 +112,8 @@ class Params(Section):
                 described = describe(block.family, self.tasks[block.task].protocol().scale, block.model.model_dump())
             except ValueError as error:
                 raise ValueError(f"experiments.{name}.model: {error}") from None
+            if described.colours > 1 and TASKS[self.tasks[block.task].task].planes == "luma":
+                raise ValueError(f"experiments.{name}.model.colours: found {described.colours}, expected 1 for luma")
             if block.train.init == "least_squares" and not described.has_units:
                 found = f"found least_squares, which fits tables of four pixels: {block.family} has none"
                 raise ValueError(f"experiments.{name}.train.init: {found}, expected interpolation")

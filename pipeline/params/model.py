@@ -23,6 +23,9 @@ class ModelParams(Section):
     kernel: Annotated[Count | None, Field(description="autolut: side of the sampling window, pixels")] = None
     blocks: Annotated[Count | None, Field(description="shiftlut: blocks in series")] = None
     channels: Annotated[Count | None, Field(description="shiftlut: feature planes of each layer")] = None
+    colours: Annotated[
+        Literal[1, 3] | None, Field(description="shiftlut: 3: reads red, green and blue together; 1: one by one")
+    ] = None
     offsets: Annotated[
         tuple[tuple[tuple[int, int], ...], ...] | None,
         Strict(False),

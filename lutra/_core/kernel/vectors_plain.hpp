@@ -124,8 +124,7 @@ void plain_position(const LayerCall& call, int row, int position, int x, std::ui
     if (operation.divisor > 1)
         for (int i = 0; i < kChunk; ++i)
             sums[i] = rounded<Simd>(static_cast<float>(sums[i]), static_cast<float>(operation.divisor));
-    for (int i = 0; i < static_cast<int>(operation.adds.size()); ++i)
-        add_plane<Simd>(call.add(row, i) + x, false, sums);
+    for (int i = 0; i < call.add_count; ++i) add_plane<Simd>(call.add(row, i) + x, false, sums);
     const auto offset = static_cast<std::int16_t>(operation.offset);
     for (int i = 0; i < kChunk; ++i) {
         const auto value = static_cast<std::int16_t>(sums[i] + offset);

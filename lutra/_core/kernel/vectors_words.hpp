@@ -199,7 +199,7 @@ void merge_position(const LayerCall& call, int row, int position, int x, std::ui
             even += reinterpret_cast<Signed>(pixels << 8) >> 8;
             odd += reinterpret_cast<Signed>(pixels) >> 8;
         }
-        for (int add = 0; add < static_cast<int>(operation.adds.size()); ++add) {
+        for (int add = 0; add < call.add_count; ++add) {
             const auto pixels = reinterpret_cast<Words>(Simd::load(call.add(row, add) + x + i));
             even += reinterpret_cast<Signed>(pixels & 255);
             odd += reinterpret_cast<Signed>(pixels >> 8);

@@ -45,6 +45,8 @@ def describe(family: str, scale: int, options: Mapping[str, Any] | None = None) 
         most = _MOST.get(key)
         if most is not None and not (type(value) is int and 1 <= value <= most):
             raise ValueError(f"option '{key}' is {value!r}, expected an integer in 1..{most}")
+        if key == "colours" and (type(value) is not int or value not in (1, 3)):
+            raise ValueError(f"option 'colours' is {value!r}, expected 1 or 3")
         if key in ("pattern", "patterns"):
             _check_patterns(key, value)
     description: Description = module.describe(scale, **given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lutra.model.description import INPUT, Description, Layer, Merge, Offset, Shift, Split, Sum
-from lutra.model.steps import MOST_REACH, AnyStep, Bounds
+from lutra.model.steps import MOST_REACH, AnyStep, Bounds, LayerKind
 
 NETWORK = None
 SIX_BITS: Bounds = (-32, 31)
@@ -18,7 +18,12 @@ WINDOW = tuple((row, column) for row in (-1, 0, 1) for column in (-1, 0, 1))
 
 
 def describe(
-    scale: int, *, blocks: int = 1, channels: int = 16, offsets: Sequence[Sequence[Sequence[int]]] | None = None
+    scale: int,
+    *,
+    blocks: int = 1,
+    channels: int = 16,
+    offsets: Sequence[Sequence[Sequence[int]]] | None = None,
+    colours: int = 1,
 ) -> Description:
     """Describe blocks in series over the high bits; the low bits add to the first (section 3).
 
@@ -28,33 +33,39 @@ def describe(
         channels: feature planes of every layer.
         offsets: (dy, dx) of every channel of every block: blocks x channels x 2, each -15..15; None for a fixed
             spread of -1..2 (one block) or -1..1 (more), most of them (0, 0).
+        colours: 3 to read red, green and blue together and write all three; 1, as in the paper, for each by itself.
     """
     options: dict[str, object] = {"blocks": blocks, "channels": channels}
     shifts = _spread(blocks, channels)
     if offsets is not None:
         shifts = _checked(offsets, blocks, channels)
         options["offsets"] = [[list(pair) for pair in block] for block in shifts]
-    steps: list[AnyStep] = [
-        Split(INPUT, ("high", "low")),
-        Sum(Layer("dw0_low", "depthwise", "low", WINDOW), "low0", channels, (0, 3), 9, ("low",)),
-    ]
-    state = "high"
-    adds: tuple[str, ...] = ("high", "low0")
+    steps: list[AnyStep] = [Split(INPUT, ("high", "low"))]
+    state, low = "high", "low"
+    first: LayerKind = "depthwise"
+    adds: tuple[str, ...] = (state, "low0")
+    if colours > 1:  # every channel starts from a colour, and sees all of them
+        options["colours"] = colours
+        own = tuple(channel % colours for channel in range(channels))
+        steps += [Shift(name, f"{name}s", ((0, 0),) * channels, own) for name in (state, low)]
+        low, first, adds = "lows", "window", ("highs", "low0")
+    steps.append(Sum(Layer("dw0_low", first, "low", WINDOW), "low0", channels, (0, 3), 9, (low,)))
     for block, shift in enumerate(shifts):
         seen, moved, after = f"depthwise{block}", f"shifted{block}", f"pointwise{block}"
-        depthwise = Layer(f"dw{block}", "depthwise", state, WINDOW)
+        window = Layer(f"dw{block}", "depthwise" if block else first, state, WINDOW)
         steps += [
-            Sum(depthwise, seen, channels, SIX_BITS, 9, adds),
+            Sum(window, seen, channels, SIX_BITS, 9, adds),
             Shift(seen, moved, shift),
             Sum(Layer(f"pw{block}", "pointwise", moved), after, channels, SIX_BITS, channels, (moved,)),
         ]
         state, adds = after, (after,)
-    residual = (state,) if 1 < scale**2 == channels else ()
+    outputs = colours * scale**2
+    residual = (state,) if colours == 1 < outputs == channels else ()
     steps += [
-        Sum(Layer("up", "pointwise", state), "up", scale**2, EIGHT_BITS, channels, residual),
+        Sum(Layer("up", "pointwise", state), "up", outputs, EIGHT_BITS, channels, residual),
         Merge("up", scale, offset=128) if scale > 1 else Merge("up", scale, adds=(INPUT,)),
     ]
-    return Description("shiftlut", scale, tuple(steps), options=options)
+    return Description("shiftlut", scale, tuple(steps), options=options, colours=colours)
 
 
 def _spread(blocks: int, channels: int) -> list[tuple[Offset, ...]]:

@@ -19,16 +19,16 @@ from lutra.model.steps import AnyStep, Padding
 
 def suits(image: Tensor, description: Description, values: Mapping[str, Tensor]) -> bool:
     """Tell whether the core runs a model on an image: whole levels in bytes, and steps that it has."""
-    if image.requires_grad or _built(description.steps, description.padding) is None:
+    if image.requires_grad or _built_for(description) is None:
         return False
     return all(_is_whole(value) for value in values.values())
 
 
 def restored(image: Tensor, description: Description, values: Mapping[str, Tensor]) -> Tensor:
-    """Return the sum over the rotations of a model of layers: (N, 1, scale * H, scale * W), in whole numbers.
+    """Return the sum over the rotations of a model of layers: (N, colours, scale * H, scale * W), in whole numbers.
 
     Args:
-        image: (N, 1, H, W), integers 0..255.
+        image: (N, colours, H, W), integers 0..255.
         description: a model of layers.
         values: the values of each layer, (inputs, outputs, levels), by its name.
     """
@@ -40,13 +40,13 @@ def restored(image: Tensor, description: Description, values: Mapping[str, Tenso
 class _Restored(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, image: Tensor, description: Description, *values: Tensor) -> Tensor:
-        pixels = image[:, 0].to(torch.uint8).contiguous()
-        ctx.built, ctx.values, ctx.pixels = _built(description.steps, description.padding), values, pixels
+        pixels = image.to(torch.uint8).contiguous()
+        ctx.built, ctx.values, ctx.pixels = _built_for(description), values, pixels
         ctx.tables = _bytes(values)
-        n, height, width = pixels.shape
-        total = torch.empty(n, height * description.scale, width * description.scale)
+        n, colours, height, width = pixels.shape
+        total = torch.empty(n, colours, height * description.scale, width * description.scale)
         ctx.built.forward(pixels.numpy(), ctx.tables, total.numpy(), torch.get_num_threads())
-        return total[:, None].to(image.dtype)
+        return total.to(image.dtype)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -55,7 +55,7 @@ class _Restored(torch.autograd.Function):
             ctx.pixels.numpy(),
             ctx.tables,
             [slopes(value).float().contiguous().numpy() for value in ctx.values],
-            gradients[0][:, 0].float().contiguous().numpy(),
+            gradients[0].float().contiguous().numpy(),
             [gradient.numpy() for gradient in wanted],
             torch.get_num_threads(),
         )
@@ -79,11 +79,15 @@ def _is_whole(values: Tensor) -> bool:
     return bool((found == found.to(torch.int8)).all())
 
 
+def _built_for(description: Description) -> Any:
+    return _built(description.steps, description.padding, description.colours)
+
+
 @lru_cache(maxsize=64)
-def _built(steps: tuple[AnyStep, ...], padding: Padding) -> Any:
+def _built(steps: tuple[AnyStep, ...], padding: Padding, colours: int) -> Any:
     """Return the core's object for the steps of a model of layers; None if they are beyond the core."""
     try:
-        return _build(steps, core.Sums(reflect=padding == "reflect"))
+        return _build(steps, core.Sums(reflect=padding == "reflect", colours=colours))
     except (ValueError, KeyError):
         return None
 
@@ -96,10 +100,10 @@ def _build(steps: tuple[AnyStep, ...], built: Any) -> Any:
                 raise ValueError(f"splits plane '{step.reads}'")
             planes |= zip(step.writes, built.split(step.offset, step.bits), strict=True)
         elif isinstance(step, Shift):
-            planes[step.writes] = built.shift(planes[step.reads], list(step.offsets))
+            planes[step.writes] = built.shift(planes[step.reads], list(step.offsets), list(step.sources))
         elif isinstance(step, Sum):
             layer = step.layer
-            read = (planes[layer.reads], list(layer.taps), layer.kind == "pointwise") if layer else (-1, [], False)
+            read = (planes[layer.reads], list(layer.taps), layer.kind != "depthwise") if layer else (-1, [], False)
             adds = [planes[name] for name in step.adds]
             planes[step.writes] = built.sum(*read, step.channels, step.bounds, step.divisor, adds)
         else:

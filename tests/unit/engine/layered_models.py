@@ -21,7 +21,7 @@ class Drawing:
     generator: np.random.Generator
     most_channels: int = 32
     steps: list[AnyStep] = field(default_factory=list)
-    planes: dict[str, Plane] = field(default_factory=lambda: {INPUT: Plane()})
+    planes: dict[str, Plane] = field(default_factory=dict)
 
     def number(self, least: int, most: int) -> int:
         return int(self.generator.integers(least, most + 1))
@@ -45,29 +45,35 @@ class Drawing:
         return least, least + levels - 1
 
     def split(self) -> None:
-        whole = [name for name, plane in self.planes.items() if plane.channels == 1]
-        read = INPUT if len(self.planes) == 1 else self.any_of(whole)
+        read = INPUT if len(self.planes) == 1 else self.any_of(list(self.planes))
         names, bits = (f"{self.name()}high", f"{self.name()}low"), self.number(2, 5)
         low, high = ((bound - 128) >> bits for bound in self.planes[read].bounds)
         self.steps.append(Split(read, names, -128, bits))
-        self.planes |= {names[0]: Plane(1, (low, high)), names[1]: Plane(1, (0, (1 << bits) - 1))}
+        channels = self.planes[read].channels
+        self.planes |= {names[0]: Plane(channels, (low, high)), names[1]: Plane(channels, (0, (1 << bits) - 1))}
 
     def shift(self) -> None:
         read = self.any_of(list(self.planes))
-        offsets = tuple(self.offset(3) for _ in range(self.planes[read].channels))
-        written = self.name()
-        self.steps.append(Shift(read, written, offsets))
-        self.planes[written] = self.planes[read]
+        plane, written = self.planes[read], self.name()
+        channels: tuple[int, ...] = ()
+        if self.chance(0.3):
+            channels = tuple(self.number(0, plane.channels - 1) for _ in range(self.number(1, self.most_channels)))
+        offsets = tuple(self.offset(3) for _ in range(len(channels) or plane.channels))
+        self.steps.append(Shift(read, written, offsets, channels))
+        self.planes[written] = Plane(len(offsets), plane.bounds)
 
     def adds(self, channels: int) -> tuple[str, ...]:
         fitting = [name for name, plane in self.planes.items() if plane.channels in (1, channels)]
-        return tuple(self.any_of(fitting) for _ in range((0, 1, 1, 2, 3)[self.number(0, 4)]))
+        return tuple(self.any_of(fitting) for _ in range((0, 1, 1, 2, 3)[self.number(0, 4)] if fitting else 0))
 
     def layer(self, channels: int) -> tuple[Layer, int]:
         """A layer of that many outputs, and its number of inputs."""
         name = f"{'scale' if self.chance(0.1) else 'layer'}{len(self.steps)}"
         read = self.any_of([name for name, plane in self.planes.items() if plane.levels <= 64])
         own = self.planes[read].channels
+        if self.chance(0.2):
+            taps = tuple(self.offset((0, 1, 4)[self.number(0, 2)]) for _ in range(self.number(1, 3)))
+            return Layer(name.replace("scale", "layer"), "window", read, taps), own * len(taps)
         if own not in (1, channels) or (self.chance(0.5) and not name.startswith("scale")):
             return Layer(name.replace("scale", "layer"), "pointwise", read), own
         count = 1 if name.startswith("scale") else (1, 2, 5, 9)[self.number(0, 3)]
@@ -90,21 +96,22 @@ class Drawing:
         return written
 
 
-def drawn(seed: int, scale: int, *, most_channels: int = 32, steps: int = 4) -> Artifact:
+def drawn(seed: int, scale: int, colours: int = 1, *, most_channels: int = 32, steps: int = 4) -> Artifact:
     """A random model of layers with random functions."""
-    drawing = Drawing(np.random.default_rng(seed), most_channels)
+    drawing = Drawing(np.random.default_rng(seed), most_channels, planes={INPUT: Plane(colours)})
     drawing.split()
     for _ in range(drawing.number(0, steps)):
         (drawing.shift, drawing.split, drawing.sum, drawing.sum, drawing.sum)[drawing.number(0, 4)]()
-    last = drawing.sum(scale**2, (-128, 127))
+    channels = colours * scale**2
+    last = drawing.sum(channels, (-128, 127))
     if drawing.chance(0.2):
-        drawing.steps.append(Shift(last, "moved", tuple(drawing.offset(3) for _ in range(scale**2))))
+        drawing.steps.append(Shift(last, "moved", tuple(drawing.offset(3) for _ in range(channels))))
         last = "moved"
     divisor, rotations = (1, 1, 4, 3)[drawing.number(0, 3)], 1 if drawing.chance(0.3) else 4
     adds = (INPUT,) if scale == 1 and drawing.chance(0.5) else ()
     merge = Merge(last, scale, divisor, drawing.number(-50, 200), adds, rotations)
     padding = "reflect" if drawing.chance(0.3) else "replicate"
-    description = Description("drawn", scale, (*drawing.steps, merge), padding=padding)  # type: ignore[arg-type]
+    description = Description("drawn", scale, (*drawing.steps, merge), padding, colours=colours)  # type: ignore[arg-type]
     return filled(description, drawing.generator)
 
 

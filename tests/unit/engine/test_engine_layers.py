@@ -51,10 +51,20 @@ def test_awkward_sizes(name: str, size: tuple[int, int]) -> None:
     width=st.one_of(st.integers(1, 12), st.integers(1, 200)),
     channels=st.integers(1, 4),
     threads=st.integers(1, 3),
+    together=st.booleans(),
 )
-def test_random_models(seed: int, scale: int, height: int, width: int, channels: int, threads: int) -> None:
+def test_random_models(
+    seed: int, scale: int, height: int, width: int, channels: int, threads: int, together: bool
+) -> None:
+    channels, colours = (3, 3) if together else (channels, 1)
     image = random_image(height, width, channels, seed=seed, smooth=seed % 2 == 0)
-    assert_equal(drawn(seed, scale), image, threads)
+    assert_equal(drawn(seed, scale, colours), image, threads)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_colours_that_are_restored_together_are_red_green_and_blue(channels: int) -> None:
+    with pytest.raises(ValueError, match=f"has {channels} channels, expected 3"):
+        engine.compile(drawn(3, 2, 3)).restore(random_image(4, 5, channels))
 
 
 @pytest.mark.parametrize("blocks", [1, 3])

@@ -31,6 +31,7 @@ from tests.golden import cases
 SIX: tuple[int, int] = (-32, 31)
 SPLIT = Split("input", ("high", "low"))
 MERGE = Merge("high", 1)
+MANY = Shift("high", "many", ((0, 0),) * 5, (0,) * 5)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,7 @@ MERGE = Merge("high", 1)
         ("shiftlut", {}),
         ("shiftlut", {"blocks": 8}),
         ("shiftlut", {"channels": 2, "offsets": [[[0, 1], [-3, 2]]]}),
+        ("shiftlut", {"blocks": 2, "channels": 5, "colours": 3}),
         ("tinylut", {}),
         ("hklut", {}),
     ],
@@ -84,6 +86,18 @@ def test_layers_know_their_size() -> None:
     }
 
 
+def test_colours_are_read_together() -> None:
+    described = families.describe("shiftlut", 2, {"channels": 5, "colours": 3})
+    assert (described.planes["input"], described.planes["output"]) == (Plane(3), Plane(3))
+    assert (described.planes["high"], described.planes["highs"]) == (Plane(3, SIX), Plane(5, SIX))
+    forms = {layer.name: described.form(step) for step, layer in described.layers()}
+    assert (forms["dw0_low"], forms["dw0"]) == (LayerForm(27, 5, (0, 3)), LayerForm(27, 5, SIX))
+    assert forms["up"] == LayerForm(5, 12, SIX)
+    assert "colours" not in families.describe("shiftlut", 2).to_json()
+    with pytest.raises(ValueError, match=r"colours is 3, expected 1, or 3 in a model of layers"):
+        replace(families.describe("mulut", 2), colours=3)
+
+
 def test_default_offsets_look_a_little_around() -> None:
     (one,) = (step.offsets for step in families.describe("shiftlut", 4).steps if isinstance(step, Shift))
     assert one.count((0, 0)) == 5
@@ -108,7 +122,8 @@ def test_default_offsets_look_a_little_around() -> None:
         ({"offsets": [[[0, 0]] * 15 + [[0, 16]]]}, "in -15..15"),
         ({"offsets": [[[0, 0]] * 15 + [[0, 0.5]]]}, "expected 1 blocks"),
         ({"offsets": 7}, "option 'offsets' is '7'"),
-        ({"pattern": "s"}, "has no option 'pattern'; it has blocks, channels, offsets"),
+        ({"colours": 2}, "option 'colours' is 2, expected 1 or 3"),
+        ({"pattern": "s"}, "has no option 'pattern'; it has blocks, channels, offsets, colours"),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
@@ -130,7 +145,7 @@ def layer(**changes: Any) -> Sum:
         ([Step((), ("plane",), 1), MERGE], "step 1: expected steps of units alone"),
         ([MERGE], "reads plane 'high', which nothing wrote"),
         ([replace(SPLIT, reads="low"), MERGE], "reads plane 'low', which nothing wrote"),
-        ([replace(SPLIT, bits=0), MERGE], "splits 1 channels, 0 low bits"),
+        ([replace(SPLIT, bits=0), MERGE], "splits 0 low bits"),
         ([replace(SPLIT, bits=1, offset=300), MERGE], "writes values in 150..277, expected bounds within -128..127"),
         ([replace(SPLIT, writes=("high", "high")), MERGE], "'high' twice"),
         ([replace(SPLIT, writes=("input", "low")), MERGE], "writes plane 'input', expected new names"),
@@ -150,6 +165,12 @@ def layer(**changes: Any) -> Sum:
         ([SPLIT, layer(), replace(layer(), writes="again"), MERGE], "two layers are called 'one'"),
         ([SPLIT, Shift("high", "moved", ((0, 0),) * 2), MERGE], "shifts by 2 offsets, expected one for each channel"),
         ([SPLIT, Shift("high", "moved", ((16, 0),)), MERGE], "found an offset of (16, 0)"),
+        (
+            [SPLIT, Shift("high", "moved", ((0, 0),) * 2, (0, 1)), MERGE],
+            "takes channels (0, 1), expected those of 0..0",
+        ),
+        ([SPLIT, Shift("high", "moved", ((0, 0),), (0, 0)), MERGE], "shifts by 1 offsets, expected one for each"),
+        ([SPLIT, MANY, layer(kind="window", reads="many", taps=((0, 0),) * 52), MERGE], "has 52 taps of 5 channels"),
         ([SPLIT, replace(MERGE, upscale=2)], "upscales 1 channels by 2 in 4 rotations, expected 1 channels by 1"),
         ([SPLIT, replace(MERGE, rotations=2)], "in 2 rotations"),
         ([SPLIT, replace(MERGE, adds=("high",))], "adds ('high',), expected nothing, or the input"),

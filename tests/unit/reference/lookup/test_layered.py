@@ -22,9 +22,9 @@ from tests.unit.engine.layered_models import drawn
 pytestmark = pytest.mark.skipif(not available(), reason="the compiled core was not built")
 
 
-def random_images(seed: int, count: int, height: int, width: int) -> torch.Tensor:
+def random_images(seed: int, count: int, height: int, width: int, colours: int = 1) -> torch.Tensor:
     generator = np.random.default_rng(seed)
-    wide = generator.integers(0, 256, (count, 1, -(-height // 3), width)).repeat(3, axis=2)[:, :, :height]
+    wide = generator.integers(0, 256, (count, colours, -(-height // 3), width)).repeat(3, axis=2)[:, :, :height]
     return torch.from_numpy(wide).to(torch.float32)
 
 
@@ -54,15 +54,22 @@ def assert_same(model: LutModel, images: torch.Tensor) -> None:
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 3), st.integers(1, 12), st.integers(1, 70))
-def test_any_model_of_layers(seed: int, scale: int, count: int, height: int, width: int) -> None:
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    scale=st.integers(1, 4),
+    count=st.integers(1, 3),
+    height=st.integers(1, 12),
+    width=st.integers(1, 70),
+    colours=st.sampled_from([1, 3]),
+)
+def test_any_model_of_layers(seed: int, scale: int, count: int, height: int, width: int, colours: int) -> None:
     """Those that the core does not run go through the reference, and are as equal."""
-    artifact = drawn(seed, scale, most_channels=24)
+    artifact = drawn(seed, scale, colours, most_channels=24)
     whole = {
         name: replace(function, rounded=True) if isinstance(function, VectorLayout) else function
         for name, function in artifact.functions.items()
     }
-    assert_same(from_artifact(replace(artifact, functions=whole)), random_images(seed, count, height, width))
+    assert_same(from_artifact(replace(artifact, functions=whole)), random_images(seed, count, height, width, colours))
 
 
 @pytest.mark.parametrize("blocks", [1, 3])
