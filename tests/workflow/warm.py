@@ -31,6 +31,7 @@ IMPORTED = (
     *("accelerate.commands.launch", "filelock", "jinja2", "psutil", "pydantic", "rich.progress", "ruamel.yaml"),
     *("matplotlib.backends.backend_agg", "matplotlib.pyplot", "PIL.ImageFont", "PIL.ImageOps", "PIL.TiffImagePlugin"),
     *("mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store", "mlflow.tracking", "safetensors.numpy", "torch"),
+    *("torch._dynamo", "torch.distributed.run", "torch.distributed.tensor"),  # the processes of a training need them
     *("dvc.cli.parser", "dvc.render.match", "dvc.repo.index", "dvc.repo.plots", "dvc.repo.reproduce", "dvc.repo.stage"),
     *("dvc.repo.experiments.queue.celery", "dvc.repo.experiments.show", "dvc.utils.strictyaml", "dvc_data.index"),
     *("dulwich.worktree", "networkx", "platformdirs.unix", "typer.main"),
@@ -175,8 +176,8 @@ def _answer(client: socket.socket) -> None:
 
 def _run(order: Mapping[str, Any]) -> int:
     """Do what `python -m MODULE ARGUMENTS` does, without the modules of this checkout unless it runs there."""
-    option, module, *rest = order["arguments"]
-    assert option == "-m"
+    *options, _, module = order["arguments"][: order["arguments"].index("-m") + 2]
+    assert set(options) <= {"-u"}, order["arguments"]
     os.chdir(order["folder"])
     os.environ.clear()
     os.environ.update(order["environment"])
@@ -186,7 +187,7 @@ def _run(order: Mapping[str, Any]) -> int:
         resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_limit"],) * 2)
     sys.executable = order["program"]
     sys.path[:] = [order["folder"], *(place for place in sys.path if place not in ("", str(SOURCE)))]
-    sys.argv = [module, *rest]
+    sys.argv = [module, *order["arguments"][len(options) + 2 :]]
     status: object = 0
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
