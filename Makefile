@@ -23,7 +23,8 @@ $(READY): pyproject.toml constraints.txt CMakeLists.txt $(shell find lutra/_core
 		|| { echo "lutra needs Python >= 3.11; choose one with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	@echo "Installing into $(VENV): a few minutes the first time"
 	@$(PYTHON) -m venv $(VENV)
-	@LUTRA_REQUIRE_ENGINE=1 $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt \
+	@# --no-compile: Python compiles a module when it is first imported; all of them would take a minute
+	@LUTRA_REQUIRE_ENGINE=1 $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints.txt \
 		-e '.[train,pipeline,cluster,dev]'
 	@touch $@
 

@@ -1,6 +1,7 @@
 """Fixtures of all tests: where the published tables, images and data sets lie, if they do."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from lutra.limits import wait_passively
 
 wait_passively()  # before a test imports torch, and for the processes that tests start
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a script's background jobs ignore it, and hand that down
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -172,9 +173,10 @@ class _Run:
         if settings.steps:
             colours = model.description.colours
             self.sampler = PatchSampler(train, settings.patch, settings.batch, settings.seed, threads, colours)
-        optimizer = torch.optim.Adam(_groups(model, settings.learning_rate), fused=True)
+        optimizer = Adam(_groups(model, settings.learning_rate), fused=True)
         self.rates = [group["lr"] for group in optimizer.param_groups]
-        self.prepared, self.optimizer = self.accelerator.prepare(model, optimizer)
+        # Asked whether it may move the model, accelerate imports half of torch
+        self.prepared, self.optimizer = self.accelerator.prepare(model, optimizer, device_placement=[True, True])
 
     def first(self, fingerprint: str, measured: Callable[[], float], watcher: Watcher) -> Checkpoint:
         """Return the point of a training that begins, with the first row of its curve."""
@@ -240,6 +242,16 @@ class _Run:
         if self.accelerator.is_main_process:
             point.state, point.optimizer = self.model.state_dict(), self.optimizer.state_dict()
             checkpoint.save(kept.path, point)
+
+
+class Adam(torch.optim.Adam):
+    """torch's Adam without the compiler of models, which its methods import to be left alone by it: two seconds."""
+
+    add_param_group = inspect.unwrap(torch.optim.Adam.add_param_group)
+    load_state_dict = inspect.unwrap(torch.optim.Adam.load_state_dict)
+    state_dict = inspect.unwrap(torch.optim.Adam.state_dict)
+    step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
+    zero_grad = inspect.unwrap(torch.optim.Adam.zero_grad)
 
 
 def validate(model: LutModel, images: Images, score: Score = psnr) -> float:

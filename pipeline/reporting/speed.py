@@ -26,13 +26,16 @@ class Speed:
     text: str
 
 
-def measure(models: Mapping[str, Restorer], scale: int, width: int = WIDTH, height: int = HEIGHT) -> Speed:
+def measure(
+    models: Mapping[str, Restorer], scale: int, width: int = WIDTH, height: int = HEIGHT, rounds: int = ROUNDS
+) -> Speed:
     """Return the least time of each model for a synthetic colour frame that becomes `width` x `height`.
 
     Args:
         models: by name, all of one scale.
         scale: theirs; the frame's sides are the result's, divided by it.
         width, height: of the result, pixels; less where the scale does not divide them.
+        rounds: the turns of each model, of two runs each.
     """
     frame = synthetic_photograph(width // scale, height // scale)
     result = (frame.shape[0] * scale, frame.shape[1] * scale, frame.shape[2])
@@ -41,11 +44,11 @@ def measure(models: Mapping[str, Restorer], scale: int, width: int = WIDTH, heig
         for name, model in models.items()
     }
     # In processor time, which a busy machine does not stretch.
-    found = {name: seconds * 1e3 for name, seconds in least_seconds(calls, ROUNDS, clock=time.process_time).items()}
+    found = {name: seconds * 1e3 for name, seconds in least_seconds(calls, rounds, clock=time.process_time).items()}
     backends = sorted({model.backend for model in models.values()})
     names = {"engine": "the compiled engine", "torch": "torch"}
     text = (
-        f"processor time, the least of up to {2 * ROUNDS} runs, all models in turns on one machine, {THREADS} thread, "
+        f"processor time, the least of up to {2 * rounds} runs, all models in turns on one machine, {THREADS} thread, "
         f"{' or '.join(names[name] for name in backends)}; {frame.shape[1]}x{frame.shape[0]} to "
         f"{result[1]}x{result[0]} colour pixels"
     )

@@ -75,7 +75,7 @@ def run(job: Job) -> None:
             job.inputs["finetuned"],
             logged.registered_name(task),
             logged.version_tags(result, first if first in rows else next(iter(rows))),
-            logged.score_metrics(result) | {"ms_per_1280x720_frame": round(_milliseconds(models["finetuned"]), 2)},
+            logged.score_metrics(result) | (_speed(models["finetuned"]) if job.params.tracking.enabled else {}),
         )
 
 
@@ -83,9 +83,10 @@ def _json(content: object) -> str:
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
-def _milliseconds(restorer: Restorer) -> float:
-    """Return the milliseconds for a frame; logged to MLflow only, because they vary from run to run."""
-    return speed.measure({"it": restorer}, restorer.scale).milliseconds["it"]
+def _speed(restorer: Restorer) -> dict[str, float]:
+    """Return the milliseconds for a frame as a metric; logged to MLflow only, because they vary from run to run."""
+    measured = speed.measure({"it": restorer}, restorer.scale, rounds=2)
+    return {"ms_per_1280x720_frame": round(measured.milliseconds["it"], 2)}
 
 
 def _folders(data: Path) -> list[Path]:

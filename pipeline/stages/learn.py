@@ -22,7 +22,7 @@ from lutra.training.fitting import Row, Settings, Watcher
 from pipeline import tracking
 from pipeline.data import packed
 from pipeline.data.packed import PackedImages
-from pipeline.params import FitParams, TrackingParams
+from pipeline.params import FitParams, TrackingParams, TrainParams
 from pipeline.reporting import logged
 from pipeline.running import progress, provenance
 from pipeline.running.job import Job
@@ -53,6 +53,7 @@ def run(
         experiment=job.name,
         root=job.root,
         **logged.settings(job.params, job.name, processes.num_processes),
+        live=takes_long(settings),
     ) as log:
         if processes.is_main_process:
             packed.check(job.inputs["data"], "train", "validate")
@@ -69,6 +70,11 @@ def run(
         checkpoint.remove(kept)
         log.artifact(path, "model")
         log.artifact(curve_path, "curves")
+
+
+def takes_long(settings: FitParams) -> bool:
+    """Return whether there are steps to make or equations to solve, so that MLflow should show them meanwhile."""
+    return settings.steps > 0 or (isinstance(settings, TrainParams) and settings.init == "least_squares")
 
 
 def joined(settings: FitParams, key: str) -> Accelerator:

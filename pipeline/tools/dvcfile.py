@@ -5,16 +5,21 @@ up a new block without this file being written again. Only folders of images nam
 """
 
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from pipeline import PROJECT
 from pipeline.declaration import STAGES, Stage
 
 ROOT = "runs/dvc"
 HEADER = "# Generated from pipeline/declaration.py by `python -m pipeline dvc-yaml`: change it there.\n\n"
 
+_IGNORED = re.compile(r"__pycache__/|/\.[^/]*$|~$")
+"""What .dvcignore names, in folders of code."""
 _FOREACH = {"task": "${tasks}", "experiment": "${experiments}"}
 _AXES = {
     "curve": {"x": "step", "y": "val_psnr"},
@@ -64,7 +69,22 @@ def _entry(stage: Stage, folders: Sequence[str]) -> dict[str, Any]:
 def _deps(stage: Stage, target: dict[str, str], folders: Sequence[str]) -> list[str]:
     sources = folders if stage.name == "prepare" else ()
     inputs = (_path(path, target) for path in stage.inputs.values())
-    return [*sorted(set(inputs)), *sources, *sorted(set(stage.modules))]
+    return [*sorted(set(inputs)), *sources, *gathered(stage.modules, PROJECT)]
+
+
+def gathered(files: Iterable[str], project: Path) -> list[str]:
+    """Return files of the project, sorted, with a folder in place of its files where it holds nothing else.
+
+    DVC reads and writes a record of every dependency several times a stage, and takes most of its time for that.
+    """
+    found = set(files)
+    folders = {folder for file in found for folder in PurePosixPath(file).parents} - {PurePosixPath()}
+    for folder in sorted(folders):  # the outer ones first
+        names = (path.relative_to(project).as_posix() for path in (project / folder).rglob("*") if path.is_file())
+        inside = {name for name in names if not _IGNORED.search(name)}
+        if len(inside) > 1 and inside <= found:
+            found = found - inside | {str(folder)}
+    return sorted(found)
 
 
 def _path(path: str, target: dict[str, str]) -> str:

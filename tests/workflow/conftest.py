@@ -1,36 +1,38 @@
-"""Projects to build, once per module of tests."""
+"""Projects to build, and programs that start at once."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.workflow import quick, warm
+from tests.workflow import jobs, warm
+from tests.workflow.jobs import Built
 from tests.workflow.project import Project, make_project
-from tests.workflow.warm import Built
-
-
-@pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], Project]:
-    """Makes a project; the argument says whether its runs are tracked."""
-    return lambda tracking: make_project(tmp_path_factory.mktemp("workflow") / "project", tracking)
+from tests.workflow.warm import Warm
 
 
 @pytest.fixture(scope="package")
-def quick_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of a `python` that starts at once."""
-    with quick.python(tmp_path_factory.mktemp("quick") / "bin") as folder:
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def make_quick(tmp_path_factory: pytest.TempPathFactory, quick_python: Path) -> Callable[[bool], Project]:
-    """Makes a project whose stages start at once, for tests of what is run and not of how it starts."""
-    return lambda tracking: make_project(tmp_path_factory.mktemp("workflow") / "project", tracking, quick_python)
+def warm_programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """A `python` and a `dvc` that start at once."""
+    with warm.serving(tmp_path_factory.mktemp("warm") / "bin") as started:
+        yield started
 
 
 @pytest.fixture(scope="package")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
-    """Every stage of `jobs` run to the end once, and a warm process to run more of them."""
-    with warm.built(tmp_path_factory.mktemp("stages")) as made:
-        yield made
+def make(tmp_path_factory: pytest.TempPathFactory, warm_programs: Warm) -> Callable[[bool], Project]:
+    """Makes a project whose stages start at once; the argument says whether its runs are tracked."""
+    return lambda tracking: make_project(
+        tmp_path_factory.mktemp("workflow") / "project", tracking, warm_programs.folder
+    )
+
+
+@pytest.fixture(scope="package")
+def tracked(make: Callable[[bool], Project]) -> tuple[Project, str]:
+    """A project of which DVC has run every stage, and what it printed; tests that use it belong to one xdist_group."""
+    project = make(True)
+    return project, project.run("dvc", "repro")
+
+
+@pytest.fixture(scope="package")
+def built(tmp_path_factory: pytest.TempPathFactory, warm_programs: Warm) -> Built:
+    """Every stage of `jobs` run to the end once."""
+    return jobs.build(tmp_path_factory.mktemp("stages"), warm_programs)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.declaration import STAGES, Stage
 from tests.workflow.project import draw_images
+from tests.workflow.warm import Warm
 
 EXPERIMENTS = {"net": "x2", "solved": "x2", "leaves": "noise"}
 """Each with its task."""
@@ -23,8 +24,8 @@ experiments:
     model: {{}}
     network: {{width: 8}}
     table: {{interval: 5}}
-    train: {{method: network, steps: 200, batch: 2, patch: 16, validate_every: 7, checkpoint_every: 3, seed: 1}}
-    finetune: {{steps: 200, batch: 2, patch: 16, validate_every: 7, checkpoint_every: 3}}
+    train: {{method: network, steps: 40, batch: 2, patch: 16, validate_every: 7, checkpoint_every: 3, seed: 1}}
+    finetune: {{steps: 40, batch: 2, patch: 16, validate_every: 7, checkpoint_every: 3}}
     evaluate: {{sheets: 2}}
   solved:
     family: srlut
@@ -32,8 +33,8 @@ experiments:
     model: {{}}
     network: {{width: 4}}
     table: {{interval: 5}}
-    train: {{init: least_squares, steps: 150, batch: 2, patch: 16, validate_every: 6, checkpoint_every: 4}}
-    finetune: {{steps: 150, batch: 2, patch: 16, average: 0, validate_every: 7, checkpoint_every: 5}}
+    train: {{init: least_squares, steps: 30, batch: 2, patch: 16, validate_every: 6, checkpoint_every: 4}}
+    finetune: {{steps: 30, batch: 2, patch: 16, average: 0, validate_every: 7, checkpoint_every: 5}}
     evaluate: {{sheets: 1}}
   leaves:
     family: autolut
@@ -41,8 +42,8 @@ experiments:
     model: {{base: mulut, branches: 1, kernel: 3}}
     network: {{width: 4}}
     table: {{interval: 6}}
-    train: {{method: table, steps: 100, batch: 2, patch: 16, validate_every: 5, checkpoint_every: 3}}
-    finetune: {{steps: 100, batch: 2, patch: 16, samplers: true, validate_every: 5, checkpoint_every: 3}}
+    train: {{method: table, steps: 30, batch: 2, patch: 16, validate_every: 5, checkpoint_every: 3}}
+    finetune: {{steps: 30, batch: 2, patch: 16, samplers: true, validate_every: 5, checkpoint_every: 3}}
     evaluate: {{sheets: 1}}
 """
 
@@ -86,8 +87,31 @@ def contents(root: Path) -> dict[str, str]:
     return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def make(folder: Path) -> None:
-    """The images and params.yaml of the experiments."""
+@dataclass(frozen=True)
+class Built:
+    """A folder in which every stage ran to the end once."""
+
+    folder: Path
+    warm: Warm
+    durations: dict[str, float]
+    """Seconds that each took, by the job's name."""
+
+    @property
+    def params(self) -> Path:
+        return self.folder / "params.yaml"
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "whole"
+
+
+def build(folder: Path, warm: Warm) -> Built:
+    """The images and params.yaml of the experiments made, every stage run."""
     draw_images(folder / "images" / "train", count=12, seed=1)
     draw_images(folder / "images" / "check", count=4, seed=2)
     (folder / "params.yaml").write_text(PARAMS.format(images=folder / "images"))
+    made = Built(folder, warm, {})
+    for job in every():
+        status, said, made.durations[job.name] = warm.stage(job.arguments(made.root, made.params))
+        assert status == 0, said
+    return made

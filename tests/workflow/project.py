@@ -31,7 +31,7 @@ BLOCK = """
     task: {task}
     model: {{}}
     network: {{width: 4}}
-    table: {{interval: 6}}
+    table: {{interval: {interval}}}
     train: {{steps: 2, batch: 2, patch: 8, validate_every: 1}}
     finetune: {{steps: {finetune_steps}, batch: 2, patch: 8, validate_every: 1}}
     evaluate: {{sheets: 1}}
@@ -44,7 +44,7 @@ class Project:
 
     folder: Path
     first: Path | None = None
-    """A folder of programs that go before the environment's, such as a `python` that starts at once."""
+    """A folder of programs that go before the environment's: a `python` and a `dvc` that start at once."""
 
     def run(self, *command: str) -> str:
         """Run with the environment's interpreter and tools; what was printed, both streams in one."""
@@ -73,7 +73,7 @@ class Project:
         return done.stdout
 
     def python(self, *arguments: str) -> str:
-        return self.run(sys.executable, *arguments)
+        return self.run(str(self.first / "python") if self.first else sys.executable, *arguments)
 
     @contextlib.contextmanager
     def edited(self, path: str, edit: Callable[[str], str]) -> Iterator[None]:
@@ -94,9 +94,14 @@ class Project:
 
 
 def params(tracking: bool, finetune_steps: int = 2) -> str:
+    """Three experiments; the second has larger tables, and finetuning of its own length."""
     steps = dict.fromkeys(EXPERIMENTS, 2) | {"second": finetune_steps}
-    blocks = [BLOCK.format(name=name, task=task, finetune_steps=steps[name]) for name, task in EXPERIMENTS.items()]
+    blocks = [block(name, task, steps[name], 5 if name == "second" else 6) for name, task in EXPERIMENTS.items()]
     return PARAMS.format(tracking=str(tracking).lower()) + "".join(blocks)
+
+
+def block(name: str, task: str, finetune_steps: int = 2, interval: int = 6) -> str:
+    return BLOCK.format(name=name, task=task, finetune_steps=finetune_steps, interval=interval)
 
 
 def draw_images(folder: Path, count: int, seed: int) -> None:
@@ -111,7 +116,7 @@ def draw_images(folder: Path, count: int, seed: int) -> None:
 def make_project(folder: Path, tracking: bool, first: Path | None = None) -> Project:
     folder.mkdir()
     for name in TREES:
-        caches = shutil.ignore_patterns("__pycache__", "cache", "tmp")
+        caches = shutil.ignore_patterns("cache", "tmp")  # what is compiled stays: it need not be compiled again
         shutil.copytree(SOURCE / name, folder / name, ignore=caches)
     for name in FILES:
         shutil.copy2(SOURCE / name, folder / name)

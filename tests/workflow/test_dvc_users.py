@@ -33,8 +33,8 @@ Said = dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def said(make_quick: Callable[[bool], Project]) -> Said:
-    project = make_quick(False)
+def said(make: Callable[[bool], Project]) -> Said:
+    project = make(False)
     (project.folder / "params.yaml").write_text(PARAMS)
     draw_images(project.folder.parent / "home" / "images" / "Set5", count=1, seed=3)
     for command in ("config user.name tester", "config user.email tester@localhost", "add --all", "commit -qm start"):

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflow import jobs
-from tests.workflow.jobs import Job
-from tests.workflow.warm import Built
+from tests.workflow.jobs import Built, Job
 
 pytestmark = pytest.mark.xdist_group("kill")
 
@@ -76,23 +75,23 @@ def test_a_full_disk_stops_a_stage_and_harms_nothing(built: Built, small_disk: P
     sizes = [(root / name).stat().st_size for name in job.outputs(before)]
     fill(small_disk, int(share * sum(sizes)) // 4096 * 4096)
     try:
-        status, said, _ = built.stages.run(job.arguments(root, built.params), anyway=True)
+        status, said, _ = built.warm.stage(job.arguments(root, built.params), anyway=True)
         check(said, status, "no space left on its disk")
         assert "earlier outputs are kept" in said
         assert results(root) == before
         if job.stage.name == "prepare":  # knows to the byte what it will write
-            status, said, _ = built.stages.run(job.arguments(root, built.params))
+            status, said, _ = built.warm.stage(job.arguments(root, built.params))
             assert status == 2 and " free on its disk, expected about " in said
     finally:
         (small_disk / "filler").unlink()
-    status, said, _ = built.stages.run(job.arguments(root, built.params))
+    status, said, _ = built.warm.stage(job.arguments(root, built.params))
     assert status == 0, said
     assert jobs.contents(root) == jobs.contents(built.root)
 
 
 @pytest.fixture
 def limited(built: Built) -> Callable[[Job], tuple[int, str, float]]:
-    return lambda job: built.stages.run(job.arguments(built.root, built.params), file_limit=MESSAGES)
+    return lambda job: built.warm.stage(job.arguments(built.root, built.params), file_limit=MESSAGES)
 
 
 @each_stage
@@ -104,6 +103,6 @@ def test_a_limit_of_files_sizes_stops_a_stage_and_harms_nothing(
     status, said, _ = limited(job)
     check(said, status, "a file as large as files may get here")
     assert results(built.root) == before
-    status, said, _ = built.stages.run(job.arguments(built.root, built.params))
+    status, said, _ = built.warm.stage(job.arguments(built.root, built.params))
     assert status == 0, said
     assert jobs.contents(built.root) == whole

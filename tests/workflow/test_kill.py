@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflow import jobs
-from tests.workflow.jobs import Job
-from tests.workflow.warm import Built
+from tests.workflow.jobs import Built, Job
 
 pytestmark = pytest.mark.xdist_group("kill")
 
@@ -32,7 +31,7 @@ def test_killed_stages_end_where_uninterrupted_ones_do(built: Built) -> None:
             if not due:
                 break
             moment, resumed = rng.uniform(0, duration), _resumes(job, root)
-            status, said, took = built.stages.run(arguments, kill_after=moment)
+            status, said, took = built.warm.stage(arguments, kill_after=moment)
             if status != -signal.SIGKILL:
                 assert status == 0, said
                 print(f"{job.name} ended before {moment:.2f} s")
@@ -50,7 +49,7 @@ def test_killed_stages_end_where_uninterrupted_ones_do(built: Built) -> None:
                 f" {len(whole)} outputs, {temporary} temporary files, {'a' if _resumes(job, root) else 'no'} checkpoint"
             )
         assert not due
-        status, said, _ = built.stages.run(arguments)
+        status, said, _ = built.warm.stage(arguments)
         assert status == 0, said
     assert killed == KILLS
     assert jobs.contents(root) == expected
@@ -64,7 +63,7 @@ def test_a_checkpoint_that_is_no_use_changes_nothing(built: Built) -> None:
     path = built.root / "checkpoints" / "solved" / "train" / "checkpoint.safetensors"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"not whole")
-    status, said, _ = built.stages.run(job.arguments(built.root, built.params))
+    status, said, _ = built.warm.stage(job.arguments(built.root, built.params))
     assert status == 0 and "least squares 1/" in said
     assert jobs.contents(built.root) == before
 

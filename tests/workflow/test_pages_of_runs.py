@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,9 +10,9 @@ from mlflow.entities import Run
 
 from tests.browser import browser, executable, rounded
 from tests.servers import free_port, serving
-from tests.workflow.project import Project, params
+from tests.workflow.project import Project
 
-pytestmark = pytest.mark.xdist_group("pages")
+pytestmark = pytest.mark.xdist_group("dvc")
 
 SECONDS = 180  # some where nothing else runs
 NAMES = ("first", "second")
@@ -22,22 +21,20 @@ MEASURES = ("psnr_y", "ssim_y")
 
 
 @pytest.fixture(scope="module")
-def evaluated(make_quick: Callable[[bool], Project]) -> Project:
-    """Two experiments of one task, evaluated; the second has larger tables and is finetuned further."""
-    project = make_quick(True)
-    before, name, block = params(tracking=True, finetune_steps=3).partition("  second:")
-    (project.folder / "params.yaml").write_text(before + name + block.replace("interval: 6", "interval: 5", 1))
-    project.run("dvc", "repro", *(f"evaluate@{name}" for name in NAMES))
+def evaluated(tracked: tuple[Project, str]) -> Project:
+    """Two experiments of one task, evaluated, with tables of two sizes; and one of another task."""
+    project, _ = tracked
     project.python("-m", "pipeline", "track", "sync")  # waits for the process that sends what the last stages logged
     return project
 
 
 def evaluations(client: MlflowClient) -> dict[str, Run]:
-    """The runs of the stage, by experiment."""
+    """The latest run of the stage for each experiment of the task."""
     experiment = client.get_experiment_by_name("lutra")
     assert experiment is not None
-    runs = client.search_runs([experiment.experiment_id], "tags.stage = 'evaluate'")
-    return {run.data.tags["experiment"]: run for run in runs}
+    query = "tags.stage = 'evaluate' and tags.latest = 'true'"
+    runs = {run.data.tags["experiment"]: run for run in client.search_runs([experiment.experiment_id], query)}
+    return {name: run for name, run in runs.items() if name in NAMES}
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.declaration import STAGES
 from tests.workflow import jobs
-from tests.workflow.project import BLOCK, Project
+from tests.workflow.project import Project, block
 
 pytestmark = pytest.mark.xdist_group("side_by_side")
 
@@ -21,7 +21,7 @@ experiments:
 
 def test_dvc_and_snakemake_do_not_disturb_each_other(make: Callable[[bool], Project]) -> None:
     project = make(True)
-    params = HEAD + BLOCK.format(name="first", task="x2", finetune_steps=2)
+    params = HEAD + block("first", "x2")
     (project.folder / "params.yaml").write_text(params)
     with ThreadPoolExecutor(2) as pool:
         dvc = pool.submit(project.run, "dvc", "repro")

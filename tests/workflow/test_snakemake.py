@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.workflow.project import BLOCK, EXPERIMENTS, PER_EXPERIMENT, Project, params
+from tests.workflow.project import EXPERIMENTS, PER_EXPERIMENT, Project, block, params
 
 pytestmark = pytest.mark.xdist_group("snakemake")
 
@@ -54,7 +54,7 @@ def test_the_report_holds_metrics_and_sheets(built: Project) -> None:
 
 
 def test_one_page_holds_all_tasks(built: Project) -> None:
-    unevaluated = BLOCK.format(name="fourth", task="x2", finetune_steps=2)
+    unevaluated = block("fourth", "x2")
     with built.edited("params.yaml", lambda text: text + unevaluated):
         said = built.python("-m", "pipeline", "report", "--root", "runs/snakemake")
     assert said.strip() == "runs/snakemake/report/report.html"

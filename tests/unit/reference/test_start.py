@@ -23,10 +23,13 @@ sys.meta_path.insert(0, AtImport())
 """
 RUN = """
 import sys
+import numpy as np
 import torch
 from lutra.model import artifact
 from lutra.reference.convert import from_artifact, to_artifact
 from lutra.restore import sources
+from lutra.training.fitting import Settings, fit
+from lutra.training.pairs import Images
 
 model = from_artifact(artifact.load(sources.find("mulut-dfc-x4")))
 image = torch.arange(0, 256, 4, dtype=torch.uint8).reshape(1, 1, 8, 8)
@@ -34,7 +37,9 @@ assert model.restore(image).shape == (1, 1, 32, 32)
 model(image.float()).square().mean().backward()
 assert all(parameter.grad is not None for parameter in model.parameters())
 to_artifact(model)
-print([name for name in ("torch._dynamo", "torch._inductor") if name in sys.modules])
+images = Images.of([("a", np.zeros((8, 8), np.uint8), np.zeros((32, 32), np.uint8))])
+fit(model, images, images, Settings(steps=2, batch=2, patch=4))
+print([name for name in ("sympy", "torch._dynamo", "torch._inductor") if name in sys.modules])
 """
 
 
@@ -46,7 +51,7 @@ def python(code: str, **variables: str) -> str:
     return ended.stdout.strip()
 
 
-def test_restoring_and_gradients_load_no_compiler_of_torchs() -> None:
+def test_restoring_gradients_and_training_load_no_compiler_of_torchs() -> None:
     assert python(RUN) == "[]"
 
 

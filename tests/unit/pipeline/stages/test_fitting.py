@@ -30,7 +30,7 @@ from lutra.training.pairs import interleaved
 from lutra.training.tabulate import through_tables, to_tables
 from pipeline import params
 from pipeline.data.packed import PackedImages
-from pipeline.params import FitParams
+from pipeline.params import FinetuneParams, FitParams, TrainParams
 from pipeline.running.job import Job
 from pipeline.stages import learn, prepare
 from tests.unit.pipeline.pages import noise, packed
@@ -311,3 +311,9 @@ def test_accumulated_parts_give_the_whole_batch(data: Path, tmp_path: Path) -> N
     fitted(two, parts, data, tmp_path / "b.safetensors", "f", silent)
     for name, tensor in one.state_dict().items():
         assert torch.allclose(tensor, two.state_dict()[name], atol=1e-4)  # the sum runs in another order
+
+
+def test_mlflow_follows_what_takes_long_alone() -> None:
+    assert not learn.takes_long(TrainParams(steps=0))
+    assert learn.takes_long(TrainParams(steps=0, init="least_squares"))
+    assert learn.takes_long(TrainParams(steps=1)) and learn.takes_long(FinetuneParams(steps=1))

@@ -1,5 +1,7 @@
 """The committed dvc.yaml is the one that the stages and params.yaml give."""
 
+from pathlib import Path
+
 from pipeline import PROJECT, declaration, params
 from pipeline.tools import dvcfile
 
@@ -27,3 +29,21 @@ def test_names_are_quoted_in_commands() -> None:
     commands = [line for line in dvcfile.text().splitlines() if "cmd:" in line]
     assert len(commands) == len(declaration.STAGES)
     assert all(line.count("'${key}'") == line.count("${") == 1 for line in commands)
+
+
+def test_a_folder_stands_for_its_files_where_it_holds_nothing_else(tmp_path: Path) -> None:
+    files = ("a/x.py", "a/y.py", "a/in/z.py", "b/x.py", "b/y.py", "b/in/x.py", "b/in/y.py", "c/x.py", "top.py")
+    for name in (*files, "b/other.py", "a/__pycache__/x.pyc", "a/.x.py.swp", "a/x.py~"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = dvcfile.gathered(files, tmp_path)
+    assert found == ["a", "b/in", "b/x.py", "b/y.py", "c/x.py", "top.py"]
+
+
+def test_what_it_depends_on_is_what_the_stages_depend_on_and_no_more() -> None:
+    for stage in declaration.STAGES:
+        modules, entries = set(stage.modules), set(dvcfile.gathered(stage.modules, PROJECT))
+        assert all({module, *map(str, Path(module).parents)} & entries for module in modules)
+        files = {file for entry in entries - modules for file in (PROJECT / entry).rglob("*.*") if file.is_file()}
+        named = {file.relative_to(PROJECT).as_posix() for file in files if file.suffix != ".pyc"}
+        assert named <= modules
