@@ -22,10 +22,8 @@ if TYPE_CHECKING:
 _SUFFIXES = {"jpeg": ".jpg", "tiff": ".tif"}
 
 
-_Threads = Annotated[int | None, typer.Option(min=1, help="The number of threads [default: one for each processor].")]
-_Pixels = Annotated[
-    int | None, typer.Option(min=1, help="The most pixels that a result may have [default: 268435456].")
-]
+Threads = Annotated[int | None, typer.Option(min=1, help="The number of threads [default: one for each processor].")]
+Pixels = Annotated[int | None, typer.Option(min=1, help="The most pixels that a result may have [default: 268435456].")]
 _Quality = Annotated[
     int | None,
     typer.Option(min=1, max=100, help="The quality of JPEG and WebP [default: 95 for JPEG, lossless for WebP]."),
@@ -57,10 +55,10 @@ def restore(
         typer.Option(help="The format of the results [default: that of each input]."),
     ] = None,
     quality: _Quality = None,
-    threads: _Threads = None,
+    threads: Threads = None,
     device: Annotated[str, typer.Option(help="Where to compute: cpu, or cuda, which needs torch.")] = "cpu",
     overwrite: _Overwrite = None,
-    max_pixels: _Pixels = None,
+    max_pixels: Pixels = None,
 ) -> None:
     """Restore images. Of several files, skip those that this model has restored before."""
     from PIL import Image

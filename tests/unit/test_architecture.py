@@ -9,7 +9,10 @@ import pytest
 from tests.structure import ROOMS, ROOT, Module, arrows, folders, modules
 
 MODULES = modules()
-CALLERS = ("lutra.cli", "lutra.restore", "lutra.evaluation", "lutra.model", "lutra.imaging", "lutra.engine")
+CALLERS = (
+    *("lutra.cli", "lutra.restore", "lutra.video", "lutra.evaluation"),
+    *("lutra.model", "lutra.imaging", "lutra.engine"),
+)
 TORCH = (
     *("lutra.reference", "lutra.training"),
     *("pipeline.tools.bench_methods", "pipeline.tools.bench_training", "pipeline.tools.shiftlut_network"),
