@@ -24,7 +24,7 @@ $(READY): pyproject.toml constraints.txt CMakeLists.txt $(shell find lutra/_core
 	@echo "Installing into $(VENV): a few minutes the first time"
 	@$(PYTHON) -m venv $(VENV)
 	@LUTRA_REQUIRE_ENGINE=1 $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt \
-		-e '.[train,pipeline,cluster,dev]'
+		-e '.[train,pipeline,cluster,video,dev]'
 	@touch $@
 
 run: setup  ## the main job: photographs in, measured super-resolution tables out (DVC, into runs/dvc)

@@ -12,9 +12,9 @@ from lutra import terminal
 from lutra.cli.common import UsageError, app
 
 # Each adds its commands when it is imported: this is their order in --help.
-from lutra.cli import restoring, videos, models, measuring  # isort: skip
+from lutra.cli import restoring, piping, models, measuring  # isort: skip
 
-__all__ = ["app", "main", "measuring", "models", "restoring", "videos"]
+__all__ = ["app", "main", "measuring", "models", "piping", "restoring"]
 
 _INTERRUPTED = 128 + signal.SIGINT
 

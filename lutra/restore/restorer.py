@@ -124,26 +124,23 @@ class Restorer:
         restored.info = {key: image.info[key] for key in ("icc_profile", "exif") if key in image.info}
         return restored
 
-    def restore_planes(self, image: Pixels, *, threads: int | None = None, out: Pixels | None = None) -> Pixels:
+    def restore_planes(self, image: Pixels, *, threads: int | None = None) -> Pixels:
         """Restore planes that are already those the model was trained on, such as the luma of a protocol.
 
         Args:
             image: uint8 (H, W) or (H, W, 3), each plane by itself.
             threads: the number of threads, as for `restore`.
-            out: an array that takes the result and is returned, as for `restore`.
 
         Returns:
             (H * scale, W * scale), or with 3 channels, uint8.
 
         Raises:
-            ValueError: the image or `out` has another type or shape.
+            ValueError: the image has another type or shape.
         """
         if image.dtype != np.uint8 or not (image.ndim == 2 or image.shape[2:] == (3,)) or image.size == 0:
             found = f"{image.dtype} of shape {image.shape}"
             raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 3), not empty")
-        if out is not None:
-            engine.check_out(out, image, self.scale)
-        return self._run(image, threads, out)
+        return self._run(image, threads, None)
 
     def _restore(self, pixels: Pixels, threads: int | None, out: Pixels | None) -> Pixels:
         known = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (2, 3, 4))

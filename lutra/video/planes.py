@@ -54,12 +54,13 @@ def restore_planes(restorer: Restorer, planes: Sequence[Plane], out: Sequence[Pl
     """
     luma_alone = restorer.artifact.trained_planes == "luma"
     for number, (plane, result) in enumerate(zip(planes, out, strict=True)):
+        rows, columns = result.shape
         if luma_alone and number:
             kept = plane if restorer.scale == 1 else imresize(plane, restorer.scale)
-            result[...] = kept[: result.shape[0], : result.shape[1]]
-            continue
-        whole = (plane.shape[0] * restorer.scale, plane.shape[1] * restorer.scale)
-        if result.shape == whole and result.flags.c_contiguous:
-            restorer.restore_planes(plane, threads=threads, out=result)
+            result[...] = kept[:rows, :columns]
+        elif luma_alone:
+            result[...] = restorer.restore_planes(plane, threads=threads)
+        elif result.size == plane.size * restorer.scale**2 and result.flags.c_contiguous:  # nothing to cut off
+            restorer.restore(plane, threads=threads, out=result)
         else:
-            result[...] = restorer.restore_planes(plane, threads=threads)[: result.shape[0], : result.shape[1]]
+            result[...] = restorer.restore(plane, threads=threads)[:rows, :columns]
