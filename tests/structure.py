@@ -37,7 +37,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "lutra.training": ("lutra.reference", "lutra.imaging", *_MODEL),
     "lutra.restore": ("lutra.engine", "lutra.reference", "lutra.imaging", "lutra.zoo", *_MODEL),
     "lutra.evaluation": ("lutra.restore", "lutra.engine", "lutra.imaging", *_MODEL),
-    "lutra.video": ("lutra.restore", "lutra.imaging", *_MODEL),
+    "lutra.video": ("lutra.evaluation", "lutra.restore", "lutra.imaging", *_MODEL),
     "lutra.cli": ("lutra.video", "lutra.evaluation", "lutra.restore", "lutra.imaging", "lutra.zoo", *_MODEL),
     "lutra": ("lutra.restore", "lutra.evaluation", "lutra.imaging"),
     "pipeline": (),

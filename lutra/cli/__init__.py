@@ -1,4 +1,4 @@
-"""The command line: `lutra restore | pipe | models | info | import | export | evaluate | bench | compare`."""
+"""The command line: `lutra restore | pipe | models | info | import | export | evaluate | bench | bench-video | ...`."""
 
 from __future__ import annotations
 

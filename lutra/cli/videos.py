@@ -6,7 +6,8 @@ import inspect
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import wraps
@@ -111,6 +112,18 @@ def are_videos(inputs: Sequence[Path], wishes: Wishes) -> bool:
     return bool(found)
 
 
+@contextmanager
+def needs_pyav() -> Iterator[None]:
+    """Raise ValueError where the block imports PyAV and it is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != "av":
+            raise
+        way = "`pip install 'lutra[video]'` installs it; `lutra pipe` needs none"
+        raise ValueError(f"videos need PyAV, which is not installed; {way}") from None
+
+
 def restore_videos(inputs: Sequence[Path], given: Mapping[str, Any], wishes: Wishes) -> None:
     """Restore videos one after the other, behind a progress bar; print how many frames of each.
 
@@ -154,7 +167,7 @@ def restore_videos(inputs: Sequence[Path], given: Mapping[str, Any], wishes: Wis
 
 
 def _restore_one(restorer: Restorer, job: Job, order: Order, report: Callable[[str], None]) -> None:
-    from lutra.video.clip import restore_clip
+    from lutra.video.clip import by_model, convert_clip
 
     begin = time.monotonic()
     with terminal.progress("frames") as progress:
@@ -163,21 +176,16 @@ def _restore_one(restorer: Restorer, job: Job, order: Order, report: Callable[[s
         def advance(done: int, total: int | None) -> None:
             progress.update(task, completed=done, total=total)
 
-        count = restore_clip(restorer, job.source, job.target, order, report, advance)
+        count = convert_clip(job.source, job.target, order, by_model(restorer, order.threads), report, advance)
     say(f"{job.target}: {count} frames, {count / (time.monotonic() - begin):.1f} a second")
 
 
 def _order(wishes: Wishes, threads: int | None, max_pixels: int | None) -> Order:
     from lutra.restore.batch import MAX_PIXELS
 
-    try:
+    with needs_pyav():
         from lutra.video.clip import Order
         from lutra.video.demux import Part
-    except ModuleNotFoundError as error:
-        if error.name != "av":
-            raise
-        way = "`pip install 'lutra[video]'` installs it; `lutra pipe` needs none"
-        raise ValueError(f"videos need PyAV, which is not installed; {way}") from None
     part = Part(_seconds(wishes.start or "0"), wishes.frames, wishes.deinterlace)
     return Order(part, wishes.codec, wishes.crf, threads, max_pixels or MAX_PIXELS)
 

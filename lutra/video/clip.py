@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,22 +44,39 @@ def check_target(path: Path) -> None:
         raise ValueError(f"{path}: {found}: formats that keep the time of every frame")
 
 
-def restore_clip(
-    restorer: Restorer,
+@dataclass(frozen=True)
+class Enlarging:
+    """What is done to the frames of a clip.
+
+    scale: the factor by which each side grows. work: makes a frame of a frame, given the format that holds its samples
+    one by one, and the format of the result.
+    """
+
+    scale: int
+    work: Callable[[av.VideoFrame, str, str], av.VideoFrame]
+
+
+def by_model(restorer: Restorer, threads: int | None) -> Enlarging:
+    """Return what restores frames by a model."""
+    return Enlarging(restorer.scale, partial(restore_frame, restorer, threads=threads))
+
+
+def convert_clip(
     source: Path,
     target: Path,
     order: Order,
+    enlarging: Enlarging,
     report: Callable[[str], object],
     advance: Callable[[int, int | None], object] = lambda done, total: None,
 ) -> int:
-    """Restore a clip; return the number of frames.
+    """Make a clip of a clip, frame by frame; return the number of frames.
 
     Args:
-        restorer: the model.
         source: the clip.
         target: the file to write, whose suffix tells its format. It appears when it is complete; an error or Ctrl-C
             leaves what was there before.
         order: what is restored and how.
+        enlarging: what is done to each frame.
         report: called with a line about each frame that is broken.
         advance: called after every frame with their number so far and the expected number, if that is known.
 
@@ -71,27 +89,27 @@ def restore_clip(
     count = 0
     with closing(Clip(source, order.part, threads, report)) as clip:
         width, height = clip.first.width, clip.first.height
-        if width * height * restorer.scale**2 > order.max_pixels:
-            allowed = f"--max-pixels {width * height * restorer.scale**2} allows them"
+        if width * height * enlarging.scale**2 > order.max_pixels:
+            allowed = f"--max-pixels {width * height * enlarging.scale**2} allows them"
             raise ValueError(f"{source}: found frames of {width} x {height} pixels; {allowed}")
 
         def write(file: BinaryIO) -> None:
             nonlocal count
             encoding = Encoding(order.codec, order.crf, threads)
-            for count in _restored(restorer, clip, Writer(file, target, clip, restorer.scale, encoding), order.threads):
+            for count in _converted(clip, enlarging, Writer(file, target, clip, enlarging.scale, encoding)):
                 advance(count, clip.frames)
 
         write_whole(target, write)
     return count
 
 
-def _restored(restorer: Restorer, clip: Clip, writer: Writer, threads: int | None) -> Iterator[int]:
+def _converted(clip: Clip, enlarging: Enlarging, writer: Writer) -> Iterator[int]:
     """Yield the number of frames after each."""
 
     def work(piece: Piece) -> Piece:
         if piece.frame is None:
             return piece
-        return replace(piece, frame=restore_frame(restorer, piece.frame, clip.form, writer.pixel_format, threads))
+        return replace(piece, frame=enlarging.work(piece.frame, clip.form, writer.pixel_format))
 
     count = 0
     for piece in overlap(clip.pieces(), work, writer.write):
@@ -101,7 +119,7 @@ def _restored(restorer: Restorer, clip: Clip, writer: Writer, threads: int | Non
 
 
 def restore_frame(
-    restorer: Restorer, frame: av.VideoFrame, form: str, pixel_format: str, threads: int | None
+    restorer: Restorer, frame: av.VideoFrame, form: str, pixel_format: str, *, threads: int | None
 ) -> av.VideoFrame:
     """Return a frame restored: plane by plane, or RGB as pictures are.
 

@@ -15,7 +15,7 @@ av = pytest.importorskip("av", reason="needs PyAV, the extra `video`")
 from lutra import zoo  # noqa: E402
 from lutra.model import artifact  # noqa: E402
 from lutra.restore.restorer import Restorer  # noqa: E402
-from lutra.video.clip import Order, planes_of, restore_clip  # noqa: E402
+from lutra.video.clip import Order, by_model, convert_clip, planes_of  # noqa: E402
 from lutra.video.demux import Part  # noqa: E402
 from tests.golden import cases  # noqa: E402
 from tests.unit.video.clips import Clip, packets, read, write  # noqa: E402
@@ -31,7 +31,7 @@ def restore(restorer: Restorer, source: Path, target: Path, **order: Any) -> lis
     part = Part(**{key: order.pop(key) for key in ("start", "frames", "deinterlace") if key in order})
     reported: list[str] = []
     options: dict[str, Any] = {"codec": "ffv1", "threads": 1} | order
-    restore_clip(restorer, source, target, Order(part, **options), reported.append)
+    convert_clip(source, target, Order(part, **options), by_model(restorer, 1), reported.append)
     return reported
 
 
