@@ -138,10 +138,12 @@ def restore_videos(inputs: Sequence[Path], given: Mapping[str, Any], wishes: Wis
     """
     order = _order(wishes, given["threads"], given["max_pixels"])
 
-    from lutra.restore import batch
+    from lutra.restore import batch, streams
     from lutra.restore.restorer import load
     from lutra.video.clip import check_target
 
+    if streams.concern(inputs, given["output"]):
+        raise ValueError("standard input and output: expected files for videos; `lutra pipe` takes and gives frames")
     jobs = batch.plan(inputs, given["output"])
     for job in jobs:
         check_target(job.target)

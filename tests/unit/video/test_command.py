@@ -120,6 +120,8 @@ def test_options_for_the_wrong_kind_are_refused(model: Path, tmp_path: Path) -> 
     (tmp_path / "in.mkv").touch()
     done = lutra("-m", model, "-i", tmp_path / "in.mkv", "-o", tmp_path / "o.mkv", "--quality", 90, code=2)
     assert "found --quality, which is for images" in done.stderr
+    done = lutra("-m", model, "-i", tmp_path / "in.mkv", "-o", "-", code=2)
+    assert "`lutra pipe` takes and gives frames" in done.stderr
     with pytest.raises(Exception, match="found --crf, which is for videos"):
         are_videos([tmp_path / "a.png"], Wishes(crf=3))
     with pytest.raises(ValueError, match="found a video among other inputs"):
