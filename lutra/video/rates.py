@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -62,6 +63,9 @@ def write_clip(path: Path, width: int, height: int, frames: int) -> None:
 def measure(models: Mapping[str, Restorer], plan: Plan) -> dict[str, Any]:
     """Return the record that `lutra bench-video --json` writes: frames a second, by method and number of threads.
 
+    The processor's milliseconds a frame, of all threads together, are those of the work alone. Other programs on the
+    machine stretch them less than they stretch the rates.
+
     Args:
         models: the models by name, all of one scale.
         plan: what is measured.
@@ -78,11 +82,20 @@ def measure(models: Mapping[str, Restorer], plan: Plan) -> dict[str, Any]:
     for threads in plan.threads:
         ways = {name: by_model(restorer, threads) for name, restorer in models.items()}
         ways |= {f"FFmpeg scale={flags}": _scaling(flags, frames[0], scale, threads) for flags in FLAGS}
-        alone = least_seconds({name: partial(_alone, way, frames, form) for name, way in ways.items()}, _ROUNDS)
+        calls = {name: partial(_alone, way, frames, form) for name, way in ways.items()}
+        alone = least_seconds(calls, _ROUNDS)
+        busy = least_seconds(calls, _ROUNDS, clock=time.process_time)
         whole = least_seconds({name: partial(_whole, way, plan, threads) for name, way in ways.items()}, 1, in_a_row=1)
         for name in ways:
-            rates = {"alone": round(len(frames) / alone[name], 1), "whole": round(plan.frames / whole[name], 1)}
-            results.append({"name": name, "threads": threads, **rates})
+            results.append(
+                {
+                    "name": name,
+                    "threads": threads,
+                    "alone": round(len(frames) / alone[name], 1),
+                    "whole": round(plan.frames / whole[name], 1),
+                    "processor_milliseconds": round(busy[name] / len(frames) * 1e3, 3),
+                }
+            )
     width, height = frames[0].width, frames[0].height
     libraries = {name: ".".join(map(str, version)) for name, version in av.library_versions.items()}
     return {
@@ -119,9 +132,9 @@ def results_table(record: Mapping[str, Any]) -> Table:
     clip, scale = record["clip"], record["scale"]
     size = f"{clip['width']}x{clip['height']} to {clip['width'] * scale}x{clip['height'] * scale}, {clip['format']}"
     caption = f"frames a second; {size}, {clip['frames']} frames, {record['codec']}; {record['machine']['processor']}"
-    table = Table("", "threads", "alone", "with decoding and encoding", caption=caption)
+    table = Table("", "threads", "alone", "with decoding and encoding", "ms of processor", caption=caption)
     for row in record["results"]:
-        table.add_row(row["name"], row["threads"], row["alone"], row["whole"])
+        table.add_row(row["name"], row["threads"], row["alone"], row["whole"], row["processor_milliseconds"])
     return table
 
 

@@ -28,6 +28,7 @@ def test_the_command_writes_rates_and_memory(tmp_path: Path) -> None:
     names = ["own.safetensors", "FFmpeg scale=bicubic", "FFmpeg scale=lanczos"]
     assert [(row["name"], row["threads"]) for row in record["results"]] == [(name, n) for n in (1, 2) for name in names]
     assert all(row["alone"] > 0 and row["whole"] > 0 for row in record["results"])
+    assert all(row["processor_milliseconds"] > 0 for row in record["results"])
     assert record["clip"] == {"width": 64, "height": 48, "format": "yuv420p", "frames": 6} and record["scale"] == 2
     assert [row["frames"] for row in record["memory"]] == [6, 60]
 
