@@ -301,3 +301,17 @@ def test_a_playlist_does_not_read_other_files(restorer: Restorer, tmp_path: Path
     (tmp_path / "in.mp4").write_text("ffconcat version 1.0\nfile secret.ts\n")
     with pytest.raises(ValueError, match=r"in\.mp4: "):
         restore(restorer, tmp_path / "in.mp4", tmp_path / "out.mkv")
+
+
+def test_frames_stored_from_the_bottom_up(tmp_path: Path) -> None:
+    write(tmp_path / "in.mkv", Clip())
+    with av.open(str(tmp_path / "in.mkv")) as container:
+        video = container.streams.video[0]
+        frame = next(container.decode(video))
+        graph = av.filter.Graph()
+        graph.link_nodes(graph.add_buffer(template=video), graph.add("vflip"), graph.add("buffersink")).configure()
+        graph.vpush(frame)
+        turned = graph.vpull()
+    assert turned.planes[0].line_size < 0
+    for before, after in zip(planes_of(frame), planes_of(turned), strict=True):
+        assert np.array_equal(before[::-1], after)
