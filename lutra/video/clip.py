@@ -16,10 +16,10 @@ from lutra.files import write_whole
 from lutra.limits import processors
 from lutra.restore.restorer import Restorer
 from lutra.video import FORMATS
-from lutra.video.demux import RGB, Clip, Part, Piece
+from lutra.video.demux import Clip, Part, Piece
 from lutra.video.mux import Encoding, Writer
 from lutra.video.overlap import overlap
-from lutra.video.planes import Plane, restore_planes
+from lutra.video.planes import RGB, Plane, restore_planes
 
 
 @dataclass(frozen=True)

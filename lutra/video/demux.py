@@ -13,17 +13,8 @@ from typing import Any
 import av
 from av.sidedata.sidedata import Type
 
-from lutra.video.planes import SAMPLINGS
+from lutra.video.planes import SAME_SAMPLES
 
-RGB = "rgb24"
-_SAME = {
-    **{f"yuvj{name}": f"yuv{name}" for name in ("420p", "422p", "440p", "444p", "411p")},
-    **{"nv12": "yuv420p", "nv21": "yuv420p", "nv16": "yuv422p", "nv24": "yuv444p", "nv42": "yuv444p"},
-    **{"yuyv422": "yuv422p", "uyvy422": "yuv422p", "yvyu422": "yuv422p"},
-    **dict.fromkeys(("rgb24", "bgr24", "gbrp", "bgr0", "rgb0", "0bgr", "0rgb"), RGB),
-    **{name: name for name in SAMPLINGS},
-}
-"""Formats of frames that are read, and those that hold the same samples, in planes or, for RGB, pixel by pixel."""
 _ONLY_THIS_FILE = {
     "protocol_whitelist": "file",
     "format_whitelist": "matroska,webm,mov,avi,flv,asf,mpeg,mpegts,ogg,nut,mxf,dv,yuv4mpegpipe",
@@ -101,7 +92,7 @@ class Clip:
     @property
     def form(self) -> str:
         """The format that the frames are read in: a name of `SAMPLINGS`, or RGB."""
-        return _SAME[self.first.format.name]
+        return SAME_SAMPLES[self.first.format.name]
 
     @property
     def color_range(self) -> int:
@@ -209,7 +200,10 @@ class Clip:
                 self._report(f"{self._at(self._seconds(packet))} cannot be decoded ({error.strerror}); it is left out")
             return
         for frame in frames:
-            self._check(frame)
+            if self._last < 0:
+                self._check(frame)
+            elif not self._is_like_first(frame):
+                continue
             for whole in self._deinterlaced(frame) if self._fields else (frame,):
                 if self._placed(whole):
                     yield whole
@@ -229,13 +223,13 @@ class Clip:
         return (time or 0) * packet.time_base - self._begin
 
     def _check(self, frame: av.VideoFrame) -> None:
-        """Refuse frames of another kind, and prepare what the first one needs."""
-        if frame.format.name not in _SAME:
+        """Refuse a first frame of a kind that is not restored, and prepare what it needs."""
+        if frame.format.name not in SAME_SAMPLES:
             bits = max(component.bits for component in frame.format.components)
             found = f"frames of kind {frame.format.name}, {bits} bits"
             ways = "`ffmpeg -i IN -pix_fmt yuv420p OUT` converts them"
             raise ValueError(f"{self.path}: found {found}, expected 8 bits without alpha or palette; {ways}")
-        if not frame.interlaced_frame or self._fields or self._last >= 0 or self._part.deinterlace is False:
+        if not frame.interlaced_frame or self._fields or self._part.deinterlace is False:
             return
         if self._part.deinterlace is None:
             ways = "--deinterlace makes a frame of every field, --no-deinterlace takes the frames as they are"
@@ -247,6 +241,19 @@ class Clip:
         graph.link_nodes(source, graph.add("bwdif", "mode=send_field:deint=interlaced"), graph.add("buffersink"))
         graph.configure()
         self._fields, self.time_base = graph, self.time_base / 2
+
+    def _is_like_first(self, frame: av.VideoFrame) -> bool:
+        """Return whether a frame has the size and kind of the first; report one that has not."""
+        if (frame.width, frame.height, SAME_SAMPLES.get(frame.format.name)) == (
+            self.first.width,
+            self.first.height,
+            self.form,
+        ):
+            return True
+        where = self._at((frame.pts or 0) * (self.video.time_base or self.time_base) - self._begin)
+        found = f"{frame.width} x {frame.height} pixels ({frame.format.name})"
+        self._report(f"{where} has {found}, unlike the first; it is left out")
+        return False
 
     def _deinterlaced(self, frame: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
         assert self._fields
@@ -262,11 +269,7 @@ class Clip:
         time = self._last + step if frame.pts is None else frame.pts - shift
         if self._part.start and time < 0:
             return False
-        size = (frame.width, frame.height)
         where = self._at(time * self.time_base)
-        if self._last >= 0 and size != (self.first.width, self.first.height):
-            self._report(f"{where} has {size[0]} x {size[1]} pixels, unlike the first; it is left out")
-            return False
         if self._last >= 0 and time <= self._last:
             self._report(f"{where} is no later than the one before it; it is left out")
             return False

@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 import av
 
 from lutra.video import FORMATS
-from lutra.video.demux import RGB, Clip, Piece
+from lutra.video.demux import Clip, Piece
+from lutra.video.planes import RGB
 
 CRF = {"libx264": 18, "libx265": 18, "libvpx-vp9": 24, "libsvtav1": 24}
 """The quality of an encoder where none is asked for: hard to tell from the original."""
@@ -76,19 +77,43 @@ class Writer:
         return self._video.codec_context.pix_fmt or ""
 
     def write(self, piece: Piece) -> None:
-        """Encode a frame, and copy the packets before it. Raises OSError where the file cannot be written."""
+        """Encode a frame, and copy the packets before it.
+
+        Raises:
+            ValueError: the encoder does not take the frame.
+            OSError: the file cannot be written.
+        """
         for packet in piece.packets:
             index = packet.stream.index
             copied = _plain(packet) if index in self._texts else packet
             if copied is not None:
-                copied.stream = self._others[index]
-                self._container.mux(copied)
-        self._container.mux(self._video.encode(piece.frame) if piece.frame else [])
+                self._copy(copied, self._others[index])
+        if piece.frame:
+            self._encode(piece.frame)
 
     def finish(self) -> None:
-        """Encode what is left, and complete the file."""
-        self._container.mux(self._video.encode(None))
+        """Encode what is left, and complete the file. Raises what `write` raises."""
+        self._encode(None)
         self._container.close()
+
+    def _encode(self, frame: av.VideoFrame | None) -> None:
+        try:
+            self._container.mux(self._video.encode(frame))
+        except av.FFmpegError as error:
+            if isinstance(error, OSError):
+                raise
+            codec = self._video.codec_context.name
+            raise ValueError(f"{self._path}: encoder {codec} or the format fails ({error.strerror})") from None
+
+    def _copy(self, packet: Any, stream: av.stream.Stream) -> None:
+        """Copy a packet; note one whose time the format does not take."""
+        packet.stream = stream
+        try:
+            self._container.mux(packet)
+        except av.FFmpegError as error:
+            if isinstance(error, OSError):
+                raise
+            warnings.warn(f"{self._path}: left out a part of {stream.type} with a wrong time", stacklevel=2)
 
     def _add_video(self, clip: Clip, scale: int, encoding: Encoding) -> av.VideoStream:
         webm = self._container.format.name == "webm"

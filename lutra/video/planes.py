@@ -38,6 +38,15 @@ SAMPLINGS = {
     "yuv410p": Sampling(4, 4),
 }
 """The kinds of frames that are restored, by FFmpeg's names: 8 bits, one plane after the other."""
+RGB = "rgb24"
+SAME_SAMPLES = {
+    **{f"yuvj{name}": f"yuv{name}" for name in ("420p", "422p", "440p", "444p", "411p")},
+    **{"nv12": "yuv420p", "nv21": "yuv420p", "nv16": "yuv422p", "nv24": "yuv444p", "nv42": "yuv444p"},
+    **{"yuyv422": "yuv422p", "uyvy422": "yuv422p", "yvyu422": "yuv422p"},
+    **dict.fromkeys(("rgb24", "bgr24", "gbrp", "bgr0", "rgb0", "0bgr", "0rgb"), RGB),
+    **{name: name for name in SAMPLINGS},
+}
+"""Formats of frames that are read, and those that hold the same samples, in planes or, for RGB, pixel by pixel."""
 
 
 def restore_planes(restorer: Restorer, planes: Sequence[Plane], out: Sequence[Plane], threads: int | None) -> None:

@@ -245,6 +245,20 @@ def test_a_damaged_frame_that_the_decoder_repairs_is_reported(restorer: Restorer
     assert len(read(tmp_path / "out.mkv")[0]) == 8
 
 
+def test_frames_of_another_size_and_times_that_go_back_are_reported(restorer: Restorer, tmp_path: Path) -> None:
+    parts = [Clip(codec="mpeg2video", size=(64, 64)), Clip(codec="mpeg2video", size=(96, 64))]
+    for number, part in enumerate(parts):
+        write(tmp_path / f"{number}.ts", part)
+    joined = b"".join((tmp_path / f"{number}.ts").read_bytes() for number in range(2))
+    (tmp_path / "in.ts").write_bytes(joined)
+    reported = restore(restorer, tmp_path / "in.ts", tmp_path / "out.mkv")
+    assert len(reported) == 8 and all("has 96 x 64 pixels (yuv420p), unlike the first" in text for text in reported)
+    (tmp_path / "in.ts").write_bytes((tmp_path / "0.ts").read_bytes() * 2)
+    reported = restore(restorer, tmp_path / "in.ts", tmp_path / "out.mkv")
+    assert len(reported) == 8 and all("is no later than the one before it" in text for text in reported)
+    assert len(read(tmp_path / "out.mkv")[0]) == 8
+
+
 @pytest.mark.parametrize(
     ("clip", "order", "found"),
     [
