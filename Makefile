@@ -25,7 +25,7 @@ $(READY): pyproject.toml constraints.txt CMakeLists.txt $(shell find lutra/_core
 	@$(PYTHON) -m venv $(VENV)
 	@# --no-compile: Python compiles a module when it is first imported; all of them would take a minute
 	@LUTRA_REQUIRE_ENGINE=1 $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints.txt \
-		-e '.[train,pipeline,cluster,dev]'
+		-e '.[train,pipeline,cluster,video,dev]'
 	@touch $@
 
 run: setup  ## the main job: photographs in, measured super-resolution tables out (DVC, into runs/dvc)

@@ -9,7 +9,8 @@ from typing import Any
 
 from rich import table as rich_table
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 _LONGEST = 1000
 """The most characters of a line that are shown."""
@@ -52,14 +53,32 @@ class Table(rich_table.Table):
         Console(width=width, markup=False, emoji=False, highlight=False).print(self)
 
 
-def progress() -> Progress:
-    """Return a progress bar on standard error, which shows nothing if that is no terminal."""
-    columns = (
+class _Rate(ProgressColumn):
+    """The number of steps a second."""
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        super().__init__()
+
+    def render(self, task: Task) -> Text:
+        """Return the number, or nothing while it is not known."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f} {self._unit}/s")
+
+
+def progress(unit: str | None = None) -> Progress:
+    """Return a progress bar on standard error, which shows nothing if that is no terminal.
+
+    Args:
+        unit: what is counted, such as "frames", to show how many a second.
+    """
+    columns: list[ProgressColumn] = [
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
+        *([_Rate(unit)] if unit else []),
         TimeRemainingColumn(),
-    )
+    ]
     # While the bar is shown, Rich prints above it what goes to stderr.
     console = Console(stderr=True, markup=False, emoji=False)
     return Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty())

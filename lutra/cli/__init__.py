@@ -1,4 +1,4 @@
-"""The command line: `lutra restore | models | info | import | export | evaluate | bench | compare`."""
+"""The command line: `lutra restore | pipe | models | info | import | export | evaluate | bench | bench-video | ...`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from lutra import terminal
 from lutra.cli.common import UsageError, app
 
 # Each adds its commands when it is imported: this is their order in --help.
-from lutra.cli import restoring, models, measuring  # isort: skip
+from lutra.cli import restoring, piping, models, measuring  # isort: skip
 
-__all__ = ["app", "main", "measuring", "models", "restoring"]
+__all__ = ["app", "main", "measuring", "models", "piping", "restoring"]
 
 _INTERRUPTED = 128 + signal.SIGINT
 

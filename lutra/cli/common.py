@@ -31,6 +31,8 @@ UsageError: Any = typer.BadParameter.__base__
 
 MODEL = "A model file, a name that `lutra models` lists, or an https: or file: address with #sha256=..."
 Model = Annotated[str, typer.Argument(help=MODEL)]
+Threads = Annotated[int | None, typer.Option(min=1, help="The number of threads [default: one for each processor].")]
+Pixels = Annotated[int | None, typer.Option(min=1, help="The most pixels that a result may have [default: 268435456].")]
 
 _Command = Callable[..., None]
 

@@ -1,4 +1,4 @@
-"""`lutra evaluate | bench | compare`: scores, times and sheets of models."""
+"""`lutra evaluate | bench | bench-video | compare`: scores, times and sheets of models."""
 
 from __future__ import annotations
 
@@ -108,6 +108,47 @@ def bench(
     loaded = load_labelled(models or [])
     record = benchmark.run(loaded, frame, threads=threads, level=level, reference=reference, rounds=rounds)
     benchmark.results_table(record).show()
+    if output is not None:
+        write_whole(output, json.dumps({"command": shlex.join(["lutra", *sys.argv[1:]]), **record}, indent=2) + "\n")
+
+
+@app.command(name="bench-video")
+def bench_video(
+    models: Annotated[list[str], typer.Argument(help="Models of one scale, named as for `restore`.")],
+    clip: Annotated[Path | None, typer.Option(help="The video [default: a synthetic one].")] = None,
+    size: Annotated[str, typer.Option(help="The size of the synthetic video.")] = "320x180",
+    frames: Annotated[int, typer.Option(min=1, help="The number of frames.")] = 250,
+    threads: Annotated[
+        list[int] | None, typer.Option(min=1, help="The number of threads. Repeat the option for several [default: 1].")
+    ] = None,
+    codec: Annotated[str | None, typer.Option(help="The encoder of the results [default: libx264].")] = None,
+    memory: Annotated[
+        bool, typer.Option(help="Measure the memory for the video, and for ten times its length.")
+    ] = False,
+    output: Annotated[Path | None, typer.Option("--json", help="A file to write the figures to as well.")] = None,
+) -> None:
+    """Measure frames a second of restoring a video next to FFmpeg's own enlargement, alone and as a whole."""
+    import tempfile
+
+    from lutra.cli.videos import needs_pyav
+    from lutra.evaluation.bench import parse_size
+    from lutra.files import write_whole
+    from lutra.restore.restorer import load as load_ready
+
+    with needs_pyav():
+        from lutra.video import rates
+    ready = {Path(model).name: load_ready(model) for model in models}
+    with tempfile.TemporaryDirectory(prefix="lutra-") as folder:
+        source = clip or Path(folder) / "synthetic.mkv"
+        if clip is None:
+            rates.write_clip(source, *parse_size(size), frames)
+        plan = rates.Plan(source, frames, threads or [1], codec)
+        record = rates.measure(ready, plan)
+        if memory:
+            record["memory"] = rates.memory(models[0], plan, (frames, 10 * frames))
+    rates.results_table(record).show()
+    for row in record.get("memory", ()):
+        say(f"{row['frames']} frames: at most {row['peak_mib']} MiB")
     if output is not None:
         write_whole(output, json.dumps({"command": shlex.join(["lutra", *sys.argv[1:]]), **record}, indent=2) + "\n")
 

@@ -1,4 +1,4 @@
-"""`lutra restore`: pictures and folders of pictures."""
+"""`lutra restore`: pictures, folders of pictures, and videos."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lutra import terminal
-from lutra.cli.common import MODEL, app
+from lutra.cli.common import MODEL, Pixels, Threads, app
+from lutra.cli.videos import also_videos
 from lutra.terminal import printable
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 _SUFFIXES = {"jpeg": ".jpg", "tiff": ".tif"}
 
 
-_Threads = Annotated[int | None, typer.Option(min=1, help="The number of threads [default: one for each processor].")]
-_Pixels = Annotated[
-    int | None, typer.Option(min=1, help="The most pixels that a result may have [default: 268435456].")
-]
 _Quality = Annotated[
     int | None,
     typer.Option(min=1, max=100, help="The quality of JPEG and WebP [default: 95 for JPEG, lossless for WebP]."),
@@ -41,15 +38,16 @@ _Overwrite = Annotated[
 
 @app.command("upscale", help="Do the same as `restore`.")
 @app.command("restore")
+@also_videos
 def restore(
     model: Annotated[str, typer.Option("--model", "-m", help=MODEL)],
     inputs: Annotated[
         list[Path] | None,
-        typer.Option("--input", "-i", help="An image, a folder with its subfolders, or - for standard input."),
+        typer.Option("--input", "-i", help="An image, a folder with its subfolders, a video, or - for standard input."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A file for one image, a folder for several, or - for standard output."),
+        typer.Option("--output", "-o", help="A file for one input, a folder for several, or - for standard output."),
     ] = None,
     more: Annotated[list[Path] | None, typer.Argument(metavar="[INPUT]...", help="The same as --input.")] = None,
     format: Annotated[
@@ -57,12 +55,16 @@ def restore(
         typer.Option(help="The format of the results [default: that of each input]."),
     ] = None,
     quality: _Quality = None,
-    threads: _Threads = None,
+    threads: Threads = None,
     device: Annotated[str, typer.Option(help="Where to compute: cpu, or cuda, which needs torch.")] = "cpu",
     overwrite: _Overwrite = None,
-    max_pixels: _Pixels = None,
+    max_pixels: Pixels = None,
 ) -> None:
-    """Restore images. Of several files, skip those that this model has restored before."""
+    """Restore images or videos. Of several images, skip those that this model has restored before.
+
+    Of a video, the time of every frame, sound, subtitles, chapters, colour tags and rotation are kept; needs the
+    extra `video`. Ctrl-C leaves no file of the video at hand. A broken frame is reported, and the rest restored.
+    """
     from PIL import Image
 
     from lutra.restore import batch, sources, streams

@@ -32,12 +32,12 @@ _PACKAGES = ("numpy", "pillow", "opencv-python-headless", "opencv-python", "torc
 def frame(size: str | None, image: Path | None) -> NDArray[np.uint8]:
     """Return the image to enlarge: the file, resized where a size is given, or a synthetic photograph (320x180)."""
     if image is None:
-        return synthetic_photograph(*_parse_size(size or "320x180"))
+        return synthetic_photograph(*parse_size(size or "320x180"))
     read = read_image(image)
-    return read if size is None else np.asarray(Image.fromarray(read).resize(_parse_size(size)))
+    return read if size is None else np.asarray(Image.fromarray(read).resize(parse_size(size)))
 
 
-def _parse_size(text: str) -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
     """Return width and height, from "320x180"; raises ValueError."""
     sides = text.lower().split("x")
     if len(sides) != 2 or not all(side.isdecimal() and 0 < int(side) <= 1 << 14 for side in sides):

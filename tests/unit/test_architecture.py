@@ -9,7 +9,10 @@ import pytest
 from tests.structure import ROOMS, ROOT, Module, arrows, folders, modules
 
 MODULES = modules()
-CALLERS = ("lutra.cli", "lutra.restore", "lutra.evaluation", "lutra.model", "lutra.imaging", "lutra.engine")
+CALLERS = (
+    *("lutra.cli", "lutra.restore", "lutra.video", "lutra.evaluation"),
+    *("lutra.model", "lutra.imaging", "lutra.engine"),
+)
 TORCH = (
     *("lutra.reference", "lutra.training"),
     *("pipeline.tools.bench_methods", "pipeline.tools.bench_training", "pipeline.tools.shiftlut_network"),
@@ -57,6 +60,8 @@ def test_torch_is_imported_where_numbers_are_defined_and_trained_alone(module: M
 
 @pytest.mark.parametrize("room", CALLERS)
 def test_imports_without_torch(room: str) -> None:
+    if room == "lutra.video":
+        pytest.importorskip("av", reason="needs PyAV, the extra `video`")
     names = [m.name for m in MODULES if m.name == room or m.name.startswith(f"{room}.")]
     assert names
     code = f"import sys, {', '.join(names)}; sys.exit('torch' in sys.modules)"
