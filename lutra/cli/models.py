@@ -53,7 +53,9 @@ def import_(
             help="All files of one model's tables, the folder that holds them, or the .safetensors file of its network."
         ),
     ],
-    family: Annotated[str, typer.Option(help="The family: srlut, mulut, spflut, autolut, shiftlut, tinylut or hklut.")],
+    family: Annotated[
+        str, typer.Option(help="The family: srlut, mulut, spflut, autolut, shiftlut, tinylut, hklut or lerf.")
+    ],
     scale: Annotated[int, typer.Option(help="The upscaling factor, 1 to 4.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")],
     task: Annotated[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lutra.model.description import INPUT, MIX_BITS, OUTPUT, Description, Step
-from lutra.reference import layers, lookup, residuals
+from lutra.model.resampling import Axis
+from lutra.reference import layers, lookup, resampling, residuals
 from lutra.reference.layers import LayerFunction, Scales, Vectors
 from lutra.reference.lookup import compiled
+from lutra.reference.resampling import ROWS_AT_ONCE, Places
 from lutra.reference.residuals import DirectEntries
 from lutra.reference.sampling import round_through
 from lutra.reference.units import LutUnit, PointwiseNet
@@ -44,8 +46,11 @@ class LutModel(nn.Module):
             image: (N, 1, H, W) float, integers 0..255. Colour images are restored plane by plane.
 
         Returns:
-            (N, 1, scale * H, scale * W) float; rounded to integers in every model but SR-LUT's network.
+            (N, 1, scale * H, scale * W) float; rounded to integers in every model but SR-LUT's network and LeRF.
         """
+        if self.description.any_size:
+            own = self.resampling_planes(image)
+            return resampling.resampled(own[:, 0], own[:, 1:].unbind(1), self.own_places(image)).unsqueeze(1)
         if self.description.is_layered:
             return layers.restored(image, self.description, self.layers_by_name())
         if not self.description.has_units:
@@ -65,14 +70,44 @@ class LutModel(nn.Module):
 
         Large images are restored in bands of rows that overlap by the model's radius; the result is the same.
         """
+        if self.description.any_size:
+            return self.restore_at(image, self.own_places(image))
+        return self._in_bands(image, self)
+
+    def resampling_planes(self, image: Tensor) -> Tensor:
+        """Return what the resampling of a model of any size reads: the pixels and the kernel's planes, (N, 4, H, W)."""
+        step = self.description.any_size
+        assert step is not None
+        planes = self.planes(image, len(self.description.unit_steps))
+        return torch.stack([planes[name] for name in (step.reads, *step.kernel)], dim=1)
+
+    def own_places(self, image: Tensor) -> Places:
+        """Return the places of a result of a model of any size that is enlarged by the model's scale."""
+        scale = self.description.scale
+        rows, columns = (Axis.enlarged(side, side * scale, scale) for side in image.shape[-2:])
+        return Places.of(rows, columns, image.device)
+
+    @torch.no_grad()
+    def restore_at(self, image: Tensor, places: Places) -> Tensor:
+        """Restore planes (N, 1, H, W) uint8 by a model of any size: (N, 1, rows, columns) uint8."""
+        planes = self._in_bands(image, self.resampling_planes)
+        pixels, kernel = planes[:, 0], planes[:, 1:].unbind(1)
+        bands = [
+            resampling.resampled(pixels, kernel, places.band(row, ROWS_AT_ONCE)).round().clamp(0, 255)
+            for row in range(0, places.rows, ROWS_AT_ONCE)
+        ]
+        return torch.cat(bands, dim=1).to(torch.uint8).unsqueeze(1)
+
+    def _in_bands(self, image: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return what `make` makes of an image, (N, C, ...) uint8, in bands of rows that overlap by the radius."""
         n, _, height, width = image.shape
         real = torch.float32 if self.is_exact_in_single else torch.float64
-        radius, scale = self.description.radius, self.description.scale
+        radius, scale = self.description.radius, 1 if self.description.any_size else self.description.scale
         rows = max(radius, BAND_PIXELS // (n * width), 1)
         bands = []
         for top in range(0, height, rows):
             first, end = max(0, top - radius), min(height, top + rows + radius)
-            band = self(image[:, :, first:end].to(real)).round().clamp(0, 255).to(torch.uint8)
+            band = make(image[:, :, first:end].to(real)).round().clamp(0, 255).to(torch.uint8)
             bands.append(band[:, :, (top - first) * scale : (min(height, top + rows) - first) * scale])
         return torch.cat(bands, dim=2)
 

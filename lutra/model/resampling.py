@@ -1,0 +1,98 @@
+"""Resampling to any size with a kernel for every pixel (LeRF): the step, its grids and its numbers. Needs no torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+LARGEST_SIDE = 1 << 24
+"""The most pixels of an output's side."""
+
+
+@dataclass(frozen=True)
+class Resample:
+    """Makes an output of any size: a mean of the 2x2 nearest pixels, each weighed by a kernel of its own (LeRF).
+
+    The last step of a model. A pixel weighs exp(-((u d_y)^2 - 2 c (u d_y) (v d_x) + (v d_x)^2) / 2) at the distance
+    (d_y, d_x) from it, where its values in the three planes of `kernel` are 255 (c + 1) / 2, 255 u / 10 and 255 v / 10.
+    Beyond the border, pixels are 0 and have the kernel of the nearest pixel inside. The model's scale is the factor
+    of calls that ask for no other. `lutra.reference.resampling` fixes the order of the operations.
+
+    reads: the plane of the pixels.
+    kernel: the planes of the correlation c, and of the steepness along rows (u) and along columns (v).
+    """
+
+    reads: str
+    kernel: tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Where the outputs along an axis lie between the pixels of the input.
+
+    first: of each output, the first of its two neighbours, -1..size - 1; the other one is the next: int32.
+    distance: of each output, its distance from that neighbour, in pixels of the input: float64.
+    """
+
+    first: NDArray[np.int32]
+    distance: Array
+
+    @staticmethod
+    def at(positions: Array) -> Axis:
+        """Return the neighbours of positions; a whole number is the second of its two neighbours (LeRF's code)."""
+        first = np.ceil(positions - 1 - 2.0**-23)
+        return Axis(first.astype(np.int32), positions - first)
+
+    @staticmethod
+    def enlarged(size: int, outputs: int, factor: float) -> Axis:
+        """Return the grid of an axis that grows by a factor: its outputs' centre is that of the input.
+
+        Args:
+            size: pixels of the input.
+            outputs: pixels of the output; `outputs_of(size, factor)` for a grid of the whole input.
+            factor: 1 or more.
+        """
+        grown = np.arange(outputs, dtype=np.float64) / factor
+        return Axis.at(grown + (size - 1) / 2 - (outputs - 1) / (2 * factor))
+
+
+def outputs_of(size: int, factor: float) -> int:
+    """Return the pixels that an axis of `size` pixels has after it grew by a factor.
+
+    Raises:
+        ValueError: the factor is no number of at least 1, or the result is too large.
+    """
+    if not 1 <= factor <= LARGEST_SIDE or size * factor > LARGEST_SIDE:
+        raise ValueError(f"factor is {factor}, expected a number of at least 1, and at most {LARGEST_SIDE} pixels")
+    return math.ceil(factor * size)
+
+
+SIXTEENTHS = 23.083120654223414
+"""16 / ln 2: an exponent of e times this is an exponent of 2^(1/16)."""
+
+_POWERS = """
+0x1.0000000000000p+0 0x1.0b5586cf9890fp+0 0x1.172b83c7d517bp+0 0x1.2387a6e756238p+0
+0x1.306fe0a31b715p+0 0x1.3dea64c123422p+0 0x1.4bfdad5362a27p+0 0x1.5ab07dd485429p+0
+0x1.6a09e667f3bcdp+0 0x1.7a11473eb0187p+0 0x1.8ace5422aa0dbp+0 0x1.9c49182a3f090p+0
+0x1.ae89f995ad3adp+0 0x1.c199bdd85529cp+0 0x1.d5818dcfba487p+0 0x1.ea4afa2a490dap+0
+"""
+POWERS: Array = np.array([float.fromhex(power) for power in _POWERS.split()])
+"""2^(j/16) for j = 0..15."""
+
+POLYNOMIAL: Array = np.array(
+    [1.0, 0.0433216987750622, 0.0009383847927372503, 1.3551125679372631e-05, 1.4676329849876248e-07]
+)
+"""The coefficients of 2^(x/16) for x in -0.5..0.5, lowest first; its relative error is below 6e-12."""
+
+_LEVELS = np.arange(256, dtype=np.float32) / np.float32(255)
+STEEPNESS: Array = (np.float32(10) * _LEVELS).astype(np.float64)
+"""u or v of each value of a plane, rounded to float32 as published."""
+CORRELATION: Array = (np.float32(2) * _LEVELS - np.float32(1)).astype(np.float64) * SIXTEENTHS
+"""c of each value of a plane, rounded to float32 as published, times `SIXTEENTHS`."""
+CURVE: Array = STEEPNESS * STEEPNESS * (-0.5 * SIXTEENTHS)
+"""-u^2 / 2 of each value of a plane, times `SIXTEENTHS`."""
