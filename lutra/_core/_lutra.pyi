@@ -13,6 +13,7 @@ class Builder:
         previous: int,
         shares: list[int],
         offsets: list[tuple[int, int]],
+        turns: list[int],
         layout: list[int],
         table: NDArray[Any],
     ) -> None: ...
@@ -26,6 +27,7 @@ class Builder:
         table: NDArray[Any],
     ) -> None: ...
     def channel(self, planes: list[int], layout: list[int], table: NDArray[Any]) -> None: ...
+    def outputs(self, planes: list[int]) -> None: ...
 
 class LayerBuilder:
     def __init__(self, scale: int, reflect: bool) -> None: ...
@@ -48,6 +50,32 @@ class Engine:
     @property
     def scale(self) -> int: ...
     def restore(self, input: NDArray[Any], output: NDArray[Any], threads: int) -> None: ...
+    def planes(self, input: NDArray[Any], output: NDArray[Any], threads: int) -> None: ...
+
+class Resampler:
+    def __init__(
+        self, numbers: NDArray[Any], powers: NDArray[Any], polynomial: NDArray[Any], level: str = ""
+    ) -> None: ...
+    def grid(
+        self,
+        planes: NDArray[Any],
+        top: NDArray[Any],
+        down: NDArray[Any],
+        left: NDArray[Any],
+        across: NDArray[Any],
+        output: NDArray[Any],
+        threads: int,
+    ) -> None: ...
+    def points(
+        self,
+        planes: NDArray[Any],
+        top: NDArray[Any],
+        down: NDArray[Any],
+        left: NDArray[Any],
+        across: NDArray[Any],
+        output: NDArray[Any],
+        threads: int,
+    ) -> None: ...
 
 class Ensemble:
     def __init__(
@@ -61,7 +89,9 @@ class Ensemble:
         tap_bits: int,
         level: str = "",
     ) -> None: ...
-    def fixed(self, plane: int, previous: int, offsets: list[tuple[int, int]], layout: list[int]) -> None: ...
+    def fixed(
+        self, plane: int, previous: int, offsets: list[tuple[int, int]], turns: list[int], layout: list[int]
+    ) -> None: ...
     def sampled(self, plane: int, previous: int, kernel: int, layout: list[int]) -> None: ...
     def channel(self, planes: list[int], layout: list[int]) -> None: ...
     def forward(

@@ -33,7 +33,7 @@ def build(artifact: Artifact, builder: type[Builder]) -> Builder:
                 numbers.setdefault(name, len(numbers))
     plan = builder(
         planes=len(numbers),
-        scale=description.scale,
+        scale=1 if description.any_size else description.scale,
         reflect=description.padding == "reflect",
         rounding=ROUNDINGS.index(description.rounding),
         tap_bits=description.tap_bits or 0,
@@ -43,13 +43,16 @@ def build(artifact: Artifact, builder: type[Builder]) -> Builder:
             writes = [numbers[name] for name in step.writes if name != OUTPUT]
             plan.step(writes, step.divisor, step.offset, step.upscale, step.rotations)
             for unit in step.units:
-                _add(plan, artifact, unit, numbers)
+                _add(plan, artifact, unit, numbers, range(step.rotations))
+        if description.any_size:
+            last = description.any_size
+            plan.outputs([numbers[name] for name in (last.reads, *last.kernel)])
     except TypeError:  # a number that does not fit the core's
         raise ValueError("the model's description holds a number beyond what the engine supports") from None
     return plan
 
 
-def _add(plan: Builder, artifact: Artifact, unit: Unit, numbers: dict[str, int]) -> None:
+def _add(plan: Builder, artifact: Artifact, unit: Unit, numbers: dict[str, int], turns: range) -> None:
     table = np.ascontiguousarray(artifact.table(unit.name))
     layout = artifact.functions[unit.name].numbers()  # type: ignore[union-attr]  # no network: build() checked
     if isinstance(unit.taps, ChannelTaps):
@@ -62,7 +65,7 @@ def _add(plan: Builder, artifact: Artifact, unit: Unit, numbers: dict[str, int])
         shares = [int(share) for share in artifact.tensors[f"{unit.name}.adarl_fixed"]]
     plane = numbers[unit.reads[0]]
     if isinstance(unit.taps, FixedTaps):
-        plan.fixed(plane, previous, shares, list(unit.taps.offsets), layout, table)
+        plan.fixed(plane, previous, shares, list(unit.taps.offsets), list(unit.turns or turns), layout, table)
     else:
         weights = np.ascontiguousarray(artifact.tensors[f"{unit.name}.sampler_fixed"])
         plan.sampled(plane, previous, shares, weights, layout, table)

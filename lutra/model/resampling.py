@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +60,65 @@ class Axis:
         """
         grown = np.arange(outputs, dtype=np.float64) / factor
         return Axis.at(grown + (size - 1) / 2 - (outputs - 1) / (2 * factor))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The places of an image's outputs on two axes."""
+
+    rows: Axis
+    columns: Axis
+
+    @staticmethod
+    def enlarged(shape: tuple[int, int], outputs: tuple[int, int], factors: tuple[float, float]) -> Grid:
+        """Return the grid of an image (rows, columns) with that many outputs, enlarged by the factors of both axes."""
+        rows, columns = (Axis.enlarged(*axis) for axis in zip(shape, outputs, factors, strict=True))
+        return Grid(rows, columns)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the output."""
+        return len(self.rows.first), len(self.columns.first)
+
+    def bands(self) -> Iterator[tuple[Axis, Axis]]:
+        """Return all places as one band."""
+        yield self.rows, self.columns
+
+
+@dataclass(frozen=True)
+class Warp:
+    """The places of the outputs of a homography.
+
+    shape: rows and columns of the output.
+    matrix: 3x3, maps (column, row, 1) of an output to that of the input, both counted from the centre of the first
+        pixel.
+    limit: rows and columns of the input; places that no pixel of it is near lie anywhere beyond its border.
+    """
+
+    shape: tuple[int, int]
+    matrix: Array
+    limit: tuple[int, int]
+
+    def bands(self) -> Iterator[tuple[Axis, Axis]]:
+        """Yield the places of bands of rows, from the top: each axis (rows, columns)."""
+        height, width = self.shape
+        count = max(1, _BAND_POINTS // width)
+        columns = np.arange(width, dtype=np.float64)[None]
+        for first in range(0, height, count):
+            rows = np.arange(first, min(first + count, height), dtype=np.float64)[:, None]
+            with np.errstate(all="ignore"):
+                x, y, w = (line[0] * columns + line[1] * rows + line[2] for line in self.matrix)
+                places = (y / w, x / w)
+            vertical, horizontal = (
+                Axis.at(np.clip(np.where(np.isnan(place), -3, place), -3, most + 2))
+                for place, most in zip(places, self.limit, strict=True)
+            )
+            yield vertical, horizontal
+
+
+_BAND_POINTS = 1 << 18
+Layout = Grid | Warp
+"""Where outputs lie; `bands` are bands of rows, from the top: the places of a grid, or of each output."""
 
 
 def outputs_of(size: int, factor: float) -> int:

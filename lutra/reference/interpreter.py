@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lutra.model.description import INPUT, MIX_BITS, OUTPUT, Description, Step
-from lutra.model.resampling import Axis
+from lutra.model.resampling import Grid, Layout
 from lutra.reference import layers, lookup, resampling, residuals
 from lutra.reference.layers import LayerFunction, Scales, Vectors
 from lutra.reference.lookup import compiled
-from lutra.reference.resampling import ROWS_AT_ONCE, Places
+from lutra.reference.resampling import Places
 from lutra.reference.residuals import DirectEntries
 from lutra.reference.sampling import round_through
 from lutra.reference.units import LutUnit, PointwiseNet
@@ -49,8 +49,9 @@ class LutModel(nn.Module):
             (N, 1, scale * H, scale * W) float; rounded to integers in every model but SR-LUT's network and LeRF.
         """
         if self.description.any_size:
-            own = self.resampling_planes(image)
-            return resampling.resampled(own[:, 0], own[:, 1:].unbind(1), self.own_places(image)).unsqueeze(1)
+            own, grid = self.resampling_planes(image), self.own_grid(image)
+            places = Places.of(grid.rows, grid.columns, image.device)
+            return resampling.resampled(own[:, 0], own[:, 1:].unbind(1), places).unsqueeze(1)
         if self.description.is_layered:
             return layers.restored(image, self.description, self.layers_by_name())
         if not self.description.has_units:
@@ -71,7 +72,7 @@ class LutModel(nn.Module):
         Large images are restored in bands of rows that overlap by the model's radius; the result is the same.
         """
         if self.description.any_size:
-            return self.restore_at(image, self.own_places(image))
+            return self.restore_at(image, self.own_grid(image))
         return self._in_bands(image, self)
 
     def resampling_planes(self, image: Tensor) -> Tensor:
@@ -81,22 +82,23 @@ class LutModel(nn.Module):
         planes = self.planes(image, len(self.description.unit_steps))
         return torch.stack([planes[name] for name in (step.reads, *step.kernel)], dim=1)
 
-    def own_places(self, image: Tensor) -> Places:
-        """Return the places of a result of a model of any size that is enlarged by the model's scale."""
-        scale = self.description.scale
-        rows, columns = (Axis.enlarged(side, side * scale, scale) for side in image.shape[-2:])
-        return Places.of(rows, columns, image.device)
-
     @torch.no_grad()
-    def restore_at(self, image: Tensor, places: Places) -> Tensor:
+    def restore_at(self, image: Tensor, layout: Layout) -> Tensor:
         """Restore planes (N, 1, H, W) uint8 by a model of any size: (N, 1, rows, columns) uint8."""
         planes = self._in_bands(image, self.resampling_planes)
         pixels, kernel = planes[:, 0], planes[:, 1:].unbind(1)
         bands = [
-            resampling.resampled(pixels, kernel, places.band(row, ROWS_AT_ONCE)).round().clamp(0, 255)
-            for row in range(0, places.rows, ROWS_AT_ONCE)
+            resampling.resampled(pixels, kernel, part).round().clamp(0, 255)
+            for band in layout.bands()
+            for part in Places.of(*band, image.device).parts()
         ]
         return torch.cat(bands, dim=1).to(torch.uint8).unsqueeze(1)
+
+    def own_grid(self, image: Tensor) -> Grid:
+        """Return the grid of a result of a model of any size that is enlarged by the model's scale."""
+        scale = self.description.scale
+        height, width = image.shape[-2:]
+        return Grid.enlarged((height, width), (height * scale, width * scale), (scale, scale))
 
     def _in_bands(self, image: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
         """Return what `make` makes of an image, (N, C, ...) uint8, in bands of rows that overlap by the radius."""
@@ -134,11 +136,15 @@ class LutModel(nn.Module):
                 return False
         return 8 + MIX_BITS + tap_bits <= 24
 
-    def restore_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Restore an image (H, W) or (H, W, C) uint8, each channel on its own, on the device of the model."""
+    def restore_image(self, image: NDArray[np.uint8], layout: Layout | None = None) -> NDArray[np.uint8]:
+        """Restore an image (H, W) or (H, W, C) uint8, each channel on its own, on the device of the model.
+
+        A model of any size makes the outputs of `layout`, if there is one.
+        """
         device = next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
         planes = torch.from_numpy(np.atleast_3d(image).transpose(2, 0, 1).copy()).unsqueeze(1)
-        restored = self.restore(planes.to(device))[:, 0].cpu().numpy()
+        planes = planes.to(device)
+        restored = (self.restore_at(planes, layout) if layout else self.restore(planes))[:, 0].cpu().numpy()
         return restored[0] if image.ndim == 2 else np.ascontiguousarray(restored.transpose(1, 2, 0))
 
     def _run(self, number: int, planes: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ No operation is fused with another: each one rounds. The exponential is that of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +15,8 @@ from lutra.model.resampling import POLYNOMIAL, POWERS, SIXTEENTHS, Axis
 
 _LEAST, _MOST = -320, 8
 _TWOS = torch.tensor([2.0**power for power in range(_LEAST, _MOST)], dtype=torch.float64)
-ROWS_AT_ONCE = 64
-"""Number of output rows that are resampled at once without gradients; bounds the memory."""
+POINTS_AT_ONCE = 1 << 16
+"""Number of outputs that are resampled at once without gradients; bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,14 @@ class Places:
             return Places(vertical, horizontal, down, across)
         return Places(vertical[:, None], horizontal[None], down[:, None], across[None])
 
-    def band(self, first: int, count: int) -> Places:
-        """Return the places of some rows."""
-        parts = (self.top, self.left, self.down, self.across)
-        return Places(*(part[first : first + count] if part.shape[0] > 1 else part for part in parts))
-
-    @property
-    def rows(self) -> int:
-        """The number of rows of the output."""
-        return self.top.shape[0]
+    def parts(self) -> Iterator[Places]:
+        """Yield bands of rows that are small enough to resample at once."""
+        count = max(1, POINTS_AT_ONCE // self.left.shape[1])
+        for first in range(0, self.top.shape[0], count):
+            of = slice(first, first + count)
+            grid = self.left.shape[0] < self.top.shape[0]
+            left, across = (self.left, self.across) if grid else (self.left[of], self.across[of])
+            yield Places(self.top[of], left, self.down[of], across)
 
 
 def resampled(pixels: Tensor, kernel: Sequence[Tensor], places: Places) -> Tensor:

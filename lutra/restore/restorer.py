@@ -148,7 +148,7 @@ class Restorer:
             found = f"{pixels.dtype} of shape {pixels.shape}"
             raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 2..4), not empty")
         if out is not None:
-            engine.check_out(out, pixels, self.scale)
+            engine.check_out(out, pixels, (pixels.shape[0] * self.scale, pixels.shape[1] * self.scale))
         if pixels.ndim == 2 or pixels.shape[2] == 3:
             return self._restore_colour(pixels, threads, out)
         alpha = pixels[:, :, -1]

@@ -45,7 +45,8 @@ def plan_of(
         if isinstance(unit.taps, ChannelTaps):
             units.append(["channel", reads])
         elif isinstance(unit.taps, FixedTaps):
-            units.append(["fixed", reads[0], previous, unit.taps.offsets])
+            turns = list(unit.turns or range(step.rotations))
+            units.append(["fixed", reads[0], previous, unit.taps.offsets, turns])
         else:
             units.append(["sampled", reads[0], previous, unit.taps.kernel])
         units[-1].append(layout.numbers())
