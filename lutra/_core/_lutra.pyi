@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -13,9 +14,9 @@ class Builder:
         previous: int,
         shares: list[int],
         offsets: list[tuple[int, int]],
-        turns: list[int],
         layout: list[int],
         table: NDArray[Any],
+        turns: Sequence[int] = (),
     ) -> None: ...
     def sampled(
         self,
@@ -54,7 +55,7 @@ class Engine:
 
 class Resampler:
     def __init__(
-        self, numbers: NDArray[Any], powers: NDArray[Any], polynomial: NDArray[Any], level: str = ""
+        self, numbers: NDArray[Any], powers: NDArray[Any], polynomial: NDArray[Any], replicate: bool, level: str = ""
     ) -> None: ...
     def grid(
         self,
@@ -90,7 +91,12 @@ class Ensemble:
         level: str = "",
     ) -> None: ...
     def fixed(
-        self, plane: int, previous: int, offsets: list[tuple[int, int]], turns: list[int], layout: list[int]
+        self,
+        plane: int,
+        previous: int,
+        offsets: list[tuple[int, int]],
+        layout: list[int],
+        turns: Sequence[int] = (),
     ) -> None: ...
     def sampled(self, plane: int, previous: int, kernel: int, layout: list[int]) -> None: ...
     def channel(self, planes: list[int], layout: list[int]) -> None: ...

@@ -63,12 +63,12 @@ void bind_residuals(nanobind::module_& module);
 void bind_resample(nanobind::module_& module);
 void bind_patches(nanobind::module_& module);
 
-// Where a unit's taps lie under the rotations that it is applied at; throws nanobind::value_error. Rotations other than
-// the first ones do not turn the values of an entry, which must be of one pixel.
+// Where a unit's taps lie under the rotations that it is applied at, `turns`, or all of its step's; throws
+// nanobind::value_error.
 inline void set_offsets(Unit& unit, const std::array<std::pair<int, int>, 4>& offsets, const std::vector<int>& turns) {
-    require(!turns.empty() && turns.size() <= 4, "plan: 1 to 4 rotations");
+    require(turns.size() <= 4, "plan: at most 4 rotations");
     for (int turned : turns) require(turned >= 0 && turned <= 3, "plan: a rotation out of range");
-    unit.rotations = static_cast<int>(turns.size());
+    if (!turns.empty()) unit.rotations = static_cast<int>(turns.size());
     for (int tap = 0; tap < 4; ++tap) {
         const auto [row, column] = offsets[tap];
         if (row < 0 || row > kMaxReach || column < 0 || column > kMaxReach)
@@ -76,7 +76,7 @@ inline void set_offsets(Unit& unit, const std::array<std::pair<int, int>, 4>& of
         unit.reach = std::max({unit.reach, row, column});
         for (int rotation = 0; rotation < unit.rotations; ++rotation) {
             std::tie(unit.row[rotation][tap], unit.column[rotation][tap]) = offsets[tap];
-            turn(turns[rotation], unit.row[rotation][tap], unit.column[rotation][tap]);
+            turn(turns.empty() ? rotation : turns[rotation], unit.row[rotation][tap], unit.column[rotation][tap]);
         }
     }
 }

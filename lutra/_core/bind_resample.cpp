@@ -23,7 +23,7 @@ using First = nb::ndarray<const std::int32_t, nb::ndim<1>, nb::c_contig, nb::dev
 using FirstOfAll = nb::ndarray<const std::int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using DistanceOfAll = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
-Resampler made(const Numbers& numbers, const Few& powers, const Few& polynomial, const std::string& level) {
+Resampler made(const Numbers& numbers, const Few& powers, const Few& polynomial, bool replicate, const std::string& level) {
     require(powers.shape(0) == 16 && polynomial.shape(0) == 5, "resampler: expected 16 powers and 5 coefficients");
     KernelNumbers found{};
     std::copy_n(numbers.data(), 256, found.steepness);
@@ -31,7 +31,7 @@ Resampler made(const Numbers& numbers, const Few& powers, const Few& polynomial,
     std::copy_n(numbers.data() + 512, 256, found.curve);
     std::copy_n(powers.data(), 16, found.powers);
     std::copy_n(polynomial.data(), 5, found.polynomial);
-    return {found, best_kernels(level)};
+    return {found, replicate, best_kernels(level)};
 }
 
 ResampleInput input_of(const Planes& planes, const Output& output, int threads) {
@@ -52,11 +52,16 @@ Image image_of(const Output& output) {
             static_cast<int>(output.shape(2))};
 }
 
+// Whether it is a distance from the first of two neighbours; the exponents of further ones would not fit.
+bool is_near(double distance) { return distance >= 0 && distance <= 1.001; }
+
 GridAxis axis_of(const First& first, const Few& distance, int size, std::size_t outputs) {
     require(first.shape(0) == outputs && distance.shape(0) == outputs, "grid: its size is not that of the output");
-    for (std::size_t i = 0; i < outputs; ++i)
+    for (std::size_t i = 0; i < outputs; ++i) {
         require(first.data()[i] >= (i ? first.data()[i - 1] : -1) && first.data()[i] < size,
                 "grid: a neighbour out of order, or beyond the border");
+        require(is_near(distance.data()[i]), "grid: a distance out of range");
+    }
     return {first.data(), distance.data(), static_cast<int>(outputs)};
 }
 
@@ -85,8 +90,7 @@ void points(const Resampler& resampler, const Planes& planes, const FirstOfAll& 
     };
     require(fits(top) && fits(down) && fits(left) && fits(across), "points: their number is not that of the output");
     for (std::size_t i = 0; i < down.size(); ++i)
-        require(down.data()[i] >= -2 && down.data()[i] <= 2 && across.data()[i] >= -2 && across.data()[i] <= 2,
-                "points: a distance out of range");
+        require(is_near(down.data()[i]) && is_near(across.data()[i]), "points: a distance out of range");
     const Points all{top.data(), left.data(), down.data(), across.data(), static_cast<int>(output.shape(0)),
                      static_cast<int>(output.shape(1))};
     watched([&](Watch& watch) { resampler.points(input, all, image_of(output), threads, watch); });
@@ -98,9 +102,9 @@ void bind_resample(nb::module_& module) {
     nb::class_<Resampler>(module, "Resampler")
         .def(
             "__init__",
-            [](Resampler* self, const Numbers& numbers, const Few& powers, const Few& polynomial,
-               const std::string& level) { new (self) Resampler(made(numbers, powers, polynomial, level)); },
-            "numbers"_a, "powers"_a, "polynomial"_a, "level"_a = "")
+            [](Resampler* self, const Numbers& numbers, const Few& powers, const Few& polynomial, bool replicate,
+               const std::string& level) { new (self) Resampler(made(numbers, powers, polynomial, replicate, level)); },
+            "numbers"_a, "powers"_a, "polynomial"_a, "replicate"_a, "level"_a = "")
         .def("grid", &grid, "planes"_a.noconvert(), "top"_a, "down"_a, "left"_a, "across"_a, "output"_a.noconvert(),
              "threads"_a)
         .def("points", &points, "planes"_a.noconvert(), "top"_a, "down"_a, "left"_a, "across"_a,

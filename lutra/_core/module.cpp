@@ -57,11 +57,11 @@ class Builder {
     }
 
     void fixed(int plane, int previous, std::array<int, 4> shares, std::array<std::pair<int, int>, 4> offsets,
-               const std::vector<int>& turns, std::array<int, 4> layout, Table table) {
+               std::array<int, 4> layout, Table table, const std::vector<int>& turns) {
         lutra::Unit unit = start(lutra::TapKind::fixed, previous, shares);
         unit.reads[0] = plane;
         lutra::set_offsets(unit, offsets, turns);
-        require(in_order(turns) || plan_.steps.back().upscale == 1, "plan: rotations of a unit that enlarges");
+        require(turns.empty() || plan_.steps.back().upscale == 1, "plan: rotations of a unit that enlarges");
         add(std::move(unit), layout, table);
     }
 
@@ -109,12 +109,6 @@ class Builder {
     }
 
   private:
-    bool in_order(const std::vector<int>& turns) const {
-        for (std::size_t i = 0; i < turns.size(); ++i)
-            if (turns[i] != static_cast<int>(i)) return false;
-        return static_cast<int>(turns.size()) == rotations_;
-    }
-
     lutra::Unit start(lutra::TapKind taps, int previous, const std::array<int, 4>& shares) const {
         require(!plan_.steps.empty() && plan_.steps.back().units.size() < 64,
                 "plan: a unit without a step, or too many");
@@ -193,8 +187,8 @@ NB_MODULE(_lutra, module) {
     nb::class_<Builder>(module, "Builder")
         .def(nb::init<int, int, bool, int, int>(), "planes"_a, "scale"_a, "reflect"_a, "rounding"_a, "tap_bits"_a)
         .def("step", &Builder::step, "writes"_a, "divisor"_a, "offset"_a, "upscale"_a, "rotations"_a)
-        .def("fixed", &Builder::fixed, "plane"_a, "previous"_a, "shares"_a, "offsets"_a, "turns"_a, "layout"_a,
-             "table"_a)
+        .def("fixed", &Builder::fixed, "plane"_a, "previous"_a, "shares"_a, "offsets"_a, "layout"_a, "table"_a,
+             "turns"_a = std::vector<int>())
         .def("sampled", &Builder::sampled, "plane"_a, "previous"_a, "shares"_a, "weights"_a, "layout"_a, "table"_a)
         .def("channel", &Builder::channel, "planes"_a, "layout"_a, "table"_a)
         .def("outputs", &Builder::outputs, "planes"_a);

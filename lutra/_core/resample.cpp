@@ -30,8 +30,8 @@ struct Columns {
 // The memory of one band: two lines of every channel, the terms of a row, and a row of the output.
 class Band {
   public:
-    Band(const ResampleInput& input, const Columns& columns)
-        : input_(input), columns_(columns), stride_(input.width + 2 + kResampleLanes),
+    Band(const ResampleInput& input, bool replicate, const Columns& columns)
+        : input_(input), replicate_(replicate), columns_(columns), stride_(input.width + 2 + kResampleLanes),
           memory_(static_cast<std::size_t>(stride_) * (8 * input.channels + 4)),
           held_(2 * static_cast<std::size_t>(input.channels), kNone),
           out_(columns.distance.size() * input.channels) {}
@@ -75,12 +75,14 @@ class Band {
         const auto start = [&](int plane) {
             return input_.plane(channel, plane) + static_cast<std::ptrdiff_t>(nearest) * input_.width;
         };
-        LineCall call{&numbers, row == nearest ? start(0) : nullptr, {start(1), start(2), start(3)}, input_.width, found};
+        const std::uint8_t* pixels = replicate_ || row == nearest ? start(0) : nullptr;
+        LineCall call{&numbers, pixels, {start(1), start(2), start(3)}, input_.width, replicate_, found};
         kernels.resample.line(call);
         return found;
     }
 
     const ResampleInput& input_;
+    bool replicate_;
     const Columns& columns_;
     int stride_;
     std::vector<double> memory_;
@@ -95,7 +97,7 @@ void Resampler::grid(const ResampleInput& input, const GridAxis& rows, const Gri
     const Columns grouped(columns);
     const int bands = (rows.count + kBandRows - 1) / kBandRows;
     const auto work = [&](int number, int) {
-        Band band(input, grouped);
+        Band band(input, replicate_, grouped);
         const int end = std::min((number + 1) * kBandRows, rows.count);
         for (int row = number * kBandRows; row < end && !watch.over(); ++row)
             band.row(numbers_, kernels_, rows.first[row], rows.distance[row], columns.count,
@@ -113,7 +115,7 @@ void Resampler::points(const ResampleInput& input, const Points& points, const I
             const int count = std::min(kPointsAtOnce, points.width - first);
             const std::uint8_t* lines[4] = {};
             for (int channel = 0; channel < input.channels; ++channel) {
-                PointCall call{&numbers_, {}, input.height, input.width, points.top + at, points.left + at,
+                PointCall call{&numbers_, {}, input.height, input.width, replicate_, points.top + at, points.left + at,
                                points.down + at, points.across + at, count, results[channel].data()};
                 for (int plane = 0; plane < 4; ++plane) call.planes[plane] = input.plane(channel, plane);
                 kernels_.resample.points(call);

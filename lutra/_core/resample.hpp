@@ -36,7 +36,9 @@ struct Points {
 
 class Resampler {
   public:
-    Resampler(const KernelNumbers& numbers, const Kernels& kernels) : numbers_(numbers), kernels_(kernels) {}
+    // replicate: whether pixels next to the border repeat it; else all outside are 0.
+    Resampler(const KernelNumbers& numbers, bool replicate, const Kernels& kernels)
+        : numbers_(numbers), replicate_(replicate), kernels_(kernels) {}
     // output: rows.count x columns.count, incomplete if `watch` ends it. Several threads may call it at once.
     void grid(const ResampleInput& input, const GridAxis& rows, const GridAxis& columns, const Image& output,
               int threads, Watch& watch) const;
@@ -44,6 +46,7 @@ class Resampler {
 
   private:
     KernelNumbers numbers_;
+    bool replicate_;
     const Kernels& kernels_;
 };
 

@@ -14,16 +14,17 @@ struct alignas(64) KernelNumbers {
 };
 
 // A row of the input as its kernels are read: each array begins a pixel to the left of the row and has width + 2
-// pixels, those beyond the border with the kernel of the nearest one, and room for kResampleLanes more.
+// pixels, the first and the last with the kernel of the nearest one, and room for kResampleLanes more.
 struct ResampleLine {
     double *pixel, *curve_rows, *slope, *curve_columns;
 };
 
-// The pixels of a row and their kernel's three planes; pixels are null beyond the border, where all are 0.
+// The pixels of a row and their kernel's three planes; pixels are null where all are 0.
 struct LineCall {
     const KernelNumbers* numbers;
     const std::uint8_t *pixels, *planes[3];
     int width;
+    bool replicate;  // whether the pixels next to the row repeat its ends
     ResampleLine line;
 };
 
@@ -47,6 +48,7 @@ struct PointCall {
     const KernelNumbers* numbers;
     const std::uint8_t* planes[4];
     int height, width;
+    bool replicate;
     const std::int32_t *top, *left;
     const double *down, *across;
     int count;

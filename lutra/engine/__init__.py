@@ -47,8 +47,12 @@ def compile(artifact: Artifact, *, level: str | None = None) -> Engine:
         return Engine(core.Engine(build_residuals(artifact, core.ResidualBuilder), level))
     built = core.Engine(build(artifact, core.Builder), level)
     if artifact.description.any_size:
-        numbers = np.stack([STEEPNESS, CORRELATION, CURVE])
-        return AnySizeEngine(built, core.Resampler(numbers, POWERS, POLYNOMIAL, level), artifact.description.scale)
+        numbers, replicate = (
+            np.stack([STEEPNESS, CORRELATION, CURVE]),
+            artifact.description.any_size.border == "replicate",
+        )
+        resampler = core.Resampler(numbers, POWERS, POLYNOMIAL, replicate, level)
+        return AnySizeEngine(built, resampler, artifact.description.scale)
     return Engine(built)
 
 

@@ -43,7 +43,7 @@ def build(artifact: Artifact, builder: type[Builder]) -> Builder:
             writes = [numbers[name] for name in step.writes if name != OUTPUT]
             plan.step(writes, step.divisor, step.offset, step.upscale, step.rotations)
             for unit in step.units:
-                _add(plan, artifact, unit, numbers, range(step.rotations))
+                _add(plan, artifact, unit, numbers)
         if description.any_size:
             last = description.any_size
             plan.outputs([numbers[name] for name in (last.reads, *last.kernel)])
@@ -52,7 +52,7 @@ def build(artifact: Artifact, builder: type[Builder]) -> Builder:
     return plan
 
 
-def _add(plan: Builder, artifact: Artifact, unit: Unit, numbers: dict[str, int], turns: range) -> None:
+def _add(plan: Builder, artifact: Artifact, unit: Unit, numbers: dict[str, int]) -> None:
     table = np.ascontiguousarray(artifact.table(unit.name))
     layout = artifact.functions[unit.name].numbers()  # type: ignore[union-attr]  # no network: build() checked
     if isinstance(unit.taps, ChannelTaps):
@@ -65,7 +65,7 @@ def _add(plan: Builder, artifact: Artifact, unit: Unit, numbers: dict[str, int],
         shares = [int(share) for share in artifact.tensors[f"{unit.name}.adarl_fixed"]]
     plane = numbers[unit.reads[0]]
     if isinstance(unit.taps, FixedTaps):
-        plan.fixed(plane, previous, shares, list(unit.taps.offsets), list(unit.turns or turns), layout, table)
+        plan.fixed(plane, previous, shares, list(unit.taps.offsets), layout, table, unit.turns or ())
     else:
         weights = np.ascontiguousarray(artifact.tensors[f"{unit.name}.sampler_fixed"])
         plan.sampled(plane, previous, shares, weights, layout, table)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from reprlib import repr as shown  # short, and on one line, whatever a file holds
 from typing import get_args
 
+from lutra.model.resampling import Border, Resample
 from lutra.model.steps import (
     INPUT,
     LAYER_KINDS,
@@ -32,7 +33,6 @@ from lutra.model.steps import (
     Offset,
     Padding,
     Plane,
-    Resample,
     Residual,
     Shift,
     Split,
@@ -95,6 +95,8 @@ def _resampled_plane(step: Resample, where: str, planes: dict[str, Plane]) -> di
     """Check a resampling, and return the plane that it writes."""
     for name in (step.reads, *step.kernel):
         _read(name, where, planes)
+    if step.border not in get_args(Border):
+        raise ValueError(f"{where}: border is {shown(step.border)}, expected one of {get_args(Border)}")
     if len(planes) == 1:
         raise ValueError(f"{where}: resamples the input, expected steps of units before it")
     return {OUTPUT: Plane()}

@@ -9,6 +9,7 @@ from reprlib import repr as shown  # short, and on one line, whatever a file hol
 from typing import Any, Literal, get_args
 
 from lutra.model.checks import checked_planes
+from lutra.model.resampling import Resample
 from lutra.model.steps import (
     INPUT,
     OUTPUT,
@@ -23,7 +24,6 @@ from lutra.model.steps import (
     Offset,
     Padding,
     Plane,
-    Resample,
     Residual,
     SampledTaps,
     Shift,

@@ -6,6 +6,7 @@ from reprlib import repr as shown  # short, and on one line, whatever a file hol
 from typing import Any, get_args
 
 from lutra.model.description import Description, Rounding
+from lutra.model.resampling import Border, Resample
 from lutra.model.steps import (
     PATTERNS,
     AnyStep,
@@ -19,7 +20,6 @@ from lutra.model.steps import (
     Merge,
     Offset,
     Padding,
-    Resample,
     Residual,
     SampledTaps,
     Shift,
@@ -124,7 +124,8 @@ def _step_from_json(data: Any) -> AnyStep:
         kernel = _names(data, "kernel")
         if len(kernel) != 3:
             raise ValueError(f"model description: a kernel has the planes {shown(kernel)}, expected three")
-        return Resample(_typed(data, "reads", str), (kernel[0], kernel[1], kernel[2]))
+        border = _choice(data, "border", get_args(Border))
+        return Resample(_typed(data, "reads", str), (kernel[0], kernel[1], kernel[2]), border)
     return _units_from_json(data)
 
 

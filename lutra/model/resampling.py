@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+Border = Literal["replicate", "zero"]
 LARGEST_SIDE = 1 << 24
 """The most pixels of an output's side."""
 
@@ -21,15 +23,18 @@ class Resample:
 
     The last step of a model. A pixel weighs exp(-((u d_y)^2 - 2 c (u d_y) (v d_x) + (v d_x)^2) / 2) at the distance
     (d_y, d_x) from it, where its values in the three planes of `kernel` are 255 (c + 1) / 2, 255 u / 10 and 255 v / 10.
-    Beyond the border, pixels are 0 and have the kernel of the nearest pixel inside. The model's scale is the factor
-    of calls that ask for no other. `lutra.reference.resampling` fixes the order of the operations.
+    The model's scale is the factor of calls that ask for no other. `lutra.reference.resampling` fixes the order of the
+    operations.
 
     reads: the plane of the pixels.
     kernel: the planes of the correlation c, and of the steepness along rows (u) and along columns (v).
+    border: what the pixels next to the border are, outside: the nearest ones inside, or 0, as published, which makes
+        the border darker. They have the kernel of the nearest pixel inside. Pixels further outside are 0.
     """
 
     reads: str
     kernel: tuple[str, str, str]
+    border: Border = "replicate"
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ class Warp:
     shape: rows and columns of the output.
     matrix: 3x3, maps (column, row, 1) of an output to that of the input, both counted from the centre of the first
         pixel.
-    limit: rows and columns of the input; places that no pixel of it is near lie anywhere beyond its border.
+    limit: rows and columns of the input; the places of outputs outside of it lie far outside, where pixels are 0.
     """
 
     shape: tuple[int, int]
@@ -109,11 +114,14 @@ class Warp:
             with np.errstate(all="ignore"):
                 x, y, w = (line[0] * columns + line[1] * rows + line[2] for line in self.matrix)
                 places = (y / w, x / w)
-            vertical, horizontal = (
-                Axis.at(np.clip(np.where(np.isnan(place), -3, place), -3, most + 2))
-                for place, most in zip(places, self.limit, strict=True)
-            )
+            vertical, horizontal = (Axis.at(np.where(_is_within(places, self.limit), place, -3)) for place in places)
             yield vertical, horizontal
+
+
+def _is_within(places: tuple[Array, Array], limit: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return where places, which may be no numbers, lie in the area that the pixels cover."""
+    rows, columns = ((place >= -0.5) & (place <= most - 0.5) for place, most in zip(places, limit, strict=True))
+    return rows & columns
 
 
 _BAND_POINTS = 1 << 18

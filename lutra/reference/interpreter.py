@@ -51,7 +51,8 @@ class LutModel(nn.Module):
         if self.description.any_size:
             own, grid = self.resampling_planes(image), self.own_grid(image)
             places = Places.of(grid.rows, grid.columns, image.device)
-            return resampling.resampled(own[:, 0], own[:, 1:].unbind(1), places).unsqueeze(1)
+            border = self.description.any_size.border
+            return resampling.resampled(own[:, 0], own[:, 1:].unbind(1), border, places).unsqueeze(1)
         if self.description.is_layered:
             return layers.restored(image, self.description, self.layers_by_name())
         if not self.description.has_units:
@@ -85,10 +86,11 @@ class LutModel(nn.Module):
     @torch.no_grad()
     def restore_at(self, image: Tensor, layout: Layout) -> Tensor:
         """Restore planes (N, 1, H, W) uint8 by a model of any size: (N, 1, rows, columns) uint8."""
-        planes = self._in_bands(image, self.resampling_planes)
+        assert self.description.any_size is not None
+        planes, border = self._in_bands(image, self.resampling_planes), self.description.any_size.border
         pixels, kernel = planes[:, 0], planes[:, 1:].unbind(1)
         bands = [
-            resampling.resampled(pixels, kernel, part).round().clamp(0, 255)
+            resampling.resampled(pixels, kernel, border, part).round().clamp(0, 255)
             for band in layout.bands()
             for part in Places.of(*band, image.device).parts()
         ]

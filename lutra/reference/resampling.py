@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lutra.model.resampling import POLYNOMIAL, POWERS, SIXTEENTHS, Axis
+from lutra.model.resampling import POLYNOMIAL, POWERS, SIXTEENTHS, Axis, Border
 
 _LEAST, _MOST = -320, 8
 _TWOS = torch.tensor([2.0**power for power in range(_LEAST, _MOST)], dtype=torch.float64)
@@ -50,7 +50,7 @@ class Places:
             yield Places(self.top[of], left, self.down[of], across)
 
 
-def resampled(pixels: Tensor, kernel: Sequence[Tensor], places: Places) -> Tensor:
+def resampled(pixels: Tensor, kernel: Sequence[Tensor], border: Border, places: Places) -> Tensor:
     """Return the means of pixels at the places, not rounded.
 
     The four neighbours are summed in the order top left, bottom left, top right, bottom right.
@@ -58,6 +58,7 @@ def resampled(pixels: Tensor, kernel: Sequence[Tensor], places: Places) -> Tenso
     Args:
         pixels: (N, H, W), integers 0..255.
         kernel: the planes of correlation and steepness along rows and columns, each (N, H, W), integers 0..255.
+        border: as in `lutra.model.resampling.Resample`.
         places: where the outputs lie.
 
     Returns:
@@ -67,11 +68,12 @@ def resampled(pixels: Tensor, kernel: Sequence[Tensor], places: Places) -> Tenso
     correlation, vertical, horizontal = _parameters(kernel)
     curves = [steep * steep * (-0.5 * SIXTEENTHS) for steep in (vertical, horizontal)]
     slope = correlation * vertical * horizontal
+    around = 1 if border == "replicate" else 0
     total = weight = torch.zeros((), dtype=torch.float64, device=pixels.device)
     for right in (0, 1):
         for below in (0, 1):
             y, x = places.top + below, places.left + right
-            inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+            inside = (y >= -around) & (y < height + around) & (x >= -around) & (x < width + around)
             y, x = y.clamp(0, height - 1), x.clamp(0, width - 1)
             dy, dx = places.down - below, places.across - right
             steps = dy * dy * curves[0][:, y, x] + dx * (dy * slope[:, y, x] + dx * curves[1][:, y, x])

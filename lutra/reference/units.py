@@ -48,12 +48,12 @@ class PointwiseNet(nn.Module):
         return LEVELS * (torch.tanh(y) if self.spec.bound == "tanh" else y.clamp(-1, 1))
 
     @torch.no_grad()
-    def start_from(self, weights: Tensor, constant: float) -> None:
-        """Make the function the linear map `weights` (V, 4) of the taps, plus `constant`, in levels."""
+    def start_from(self, weights: Tensor, constant: float | Tensor) -> None:
+        """Make the function the linear map `weights` (V, 4) of the taps, plus `constant`, one or (V,), in levels."""
         if self.linear is None:
             raise ValueError("a network without its linear map cannot start from one")
         self.linear.weight.copy_(weights * 255 / LEVELS)
-        self.linear.bias.fill_(constant / LEVELS)
+        self.linear.bias.copy_(torch.as_tensor(constant) / LEVELS)
         self.last.weight.zero_()
         self.last.bias.zero_()
 

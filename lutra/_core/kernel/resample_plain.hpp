@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 
 #include "../resample_kernels.hpp"
 
@@ -39,7 +40,8 @@ void resample_line(const LineCall& call) {
         line.slope[x + 1] = slope_of<Simd>(numbers, call.planes[0][x], rows, columns);
         line.curve_columns[x + 1] = numbers.curve[columns];
     }
-    line.pixel[0] = line.pixel[call.width + 1] = 0;
+    line.pixel[0] = call.replicate ? line.pixel[1] : 0;
+    line.pixel[call.width + 1] = call.replicate ? line.pixel[call.width] : 0;
     for (double* values : {line.curve_rows, line.slope, line.curve_columns}) {
         values[0] = values[1];
         values[call.width + 1] = values[call.width];
@@ -96,7 +98,8 @@ void resample_points(const PointCall& call) {
                 const double steps =
                     down * down * numbers.curve[rows] + across * (slope + across * numbers.curve[columns]);
                 const double own = weight_of<Simd>(steps, numbers);
-                if (row == y && column == x) total += own * call.planes[0][at];
+                const int around = call.replicate ? 1 : 0;
+                if (std::abs(row - y) <= around && std::abs(column - x) <= around) total += own * call.planes[0][at];
                 weight += own;
             }
         call.out[i] = static_cast<std::uint8_t>(std::lrint(total / weight));

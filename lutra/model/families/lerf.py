@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from lutra.model.description import INPUT, PATTERNS, Description, FixedTaps, NetworkSpec, Resample, Step, Unit
+from lutra.model.resampling import Border
 
 NETWORK = NetworkSpec(kind="dense", bound="tanh")
 FEATURES = "features"
 KERNEL = ("correlation", "steepness_rows", "steepness_columns")
 
 
-def describe(scale: int, *, patterns: str = "sct") -> Description:
+def describe(scale: int, *, patterns: str = "sct", border: Border = "replicate") -> Description:
     """Describe a step that prepares the pixels, one that gives each its kernel, and the resampling (section 3).
 
     A unit of the second step is applied at half of the rotations: s2_s0 at 0 and 180 degrees, s2_s1 at 90 and 270,
@@ -18,6 +19,7 @@ def describe(scale: int, *, patterns: str = "sct") -> Description:
     Args:
         scale: the factor of calls that ask for no size, 1..4; the model restores to any size.
         patterns: names of the patterns used in parallel, one letter each.
+        border: "replicate", or "zero" as published, which makes the border darker.
     """
     taps = {name: FixedTaps(name, PATTERNS[name]) for name in patterns}
     prepared = tuple(Unit(f"s1_{name}", (INPUT,), taps[name], 1) for name in patterns)
@@ -29,6 +31,6 @@ def describe(scale: int, *, patterns: str = "sct") -> Description:
     steps = (
         Step(prepared, (FEATURES,), divisor=len(patterns)),
         Step(kernels, KERNEL, divisor=4 * len(patterns), offset=127),
-        Resample(FEATURES, KERNEL),
+        Resample(FEATURES, KERNEL, border),
     )
-    return Description("lerf", scale, steps, options={"patterns": patterns})
+    return Description("lerf", scale, steps, options={"patterns": patterns, "border": border})
