@@ -85,10 +85,8 @@ def _check_place(step: AnyStep, kind: str, where: str, *, last: bool) -> None:
     """Check that a step is of the model's kind, and the last one where it makes the output from all the others'."""
     ends = isinstance(step, Merge | Resample)
     if _kind(step) != kind or (last and kind == "layers" and not ends) or (ends and not last):
-        wanted = (
-            "steps of units and at most one resampling, the last, residuals alone, or layers and one merge, the last"
-        )
-        raise ValueError(f"{where}: expected {wanted}")
+        wanted = "steps of units alone, residuals alone, or steps of layers and one merge, the last"
+        raise ValueError(f"{where}: expected {wanted}; a resampling may be the last after units")
 
 
 def _resampled_plane(step: Resample, where: str, planes: dict[str, Plane]) -> dict[str, Plane]:

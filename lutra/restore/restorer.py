@@ -190,7 +190,7 @@ class Restorer:
         if image.dtype != np.uint8 or not (image.ndim == 2 or image.shape[2:] == (3,)) or image.size == 0:
             found = f"{image.dtype} of shape {image.shape}"
             raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 3), not empty")
-        return self._run(image, None, threads, None)
+        return self._run(image, threads, None)
 
     def sizes(self, width: int, height: int, target: Target | None) -> tuple[Size, Size]:
         """Return what size the model makes of a picture of that size, and what size the result has.
@@ -238,10 +238,10 @@ class Restorer:
     def _restore_colour(self, colour: Pixels, way: _Way, threads: int | None, out: Pixels | None) -> Pixels:
         """Restore (H, W) or (H, W, 3): each of its planes, or its luma."""
         if self.artifact.trained_planes == "each":
-            return self._run(colour, way.layout, threads, out)
+            return self._run(colour, threads, out, way.layout)
         luma = _luma(colour)
         stored = np.rint(luma).astype(np.uint8)
-        restored = self._run(stored, way.layout, threads, None)
+        restored = self._run(stored, threads, None, way.layout)
         base = way.plain(colour)
         # Where sizes stay, a luma that the model does not change must stay, so its rounding does not count as a change.
         before = stored.astype(np.float64) if base is colour else _luma(base)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,15 @@ from lutra.model.artifact import Artifact
 from lutra.model.resampling import Layout
 
 Pixels = NDArray[np.uint8]
-Run = Callable[[Pixels, Layout | None, int | None, Pixels | None], Pixels]
-"""What runs a model: planes, where outputs lie (None for the model's scale), threads, and an array for the result."""
+
+
+class Run(Protocol):
+    """What runs a model."""
+
+    def __call__(self, pixels: Pixels, threads: int | None, out: Pixels | None, layout: Layout | None = None) -> Pixels:
+        """Restore planes (H, W) or (H, W, 3), into `out` where there is one; `layout` None: at the model's scale."""
+        ...
+
 
 SLOW = (
     "the compiled engine is not installed, so torch restores, many times slower; "
@@ -45,7 +52,7 @@ def engine_run(model: Artifact) -> Run:
     """Return what runs a model on the compiled engine."""
     compiled = engine.compile(model)
 
-    def run(pixels: Pixels, layout: Layout | None, threads: int | None, out: Pixels | None) -> Pixels:
+    def run(pixels: Pixels, threads: int | None, out: Pixels | None, layout: Layout | None = None) -> Pixels:
         if layout is None:
             return compiled.restore(pixels, threads=threads, out=out)
         assert isinstance(compiled, engine.AnySizeEngine)
@@ -75,7 +82,7 @@ def torch_run(model: Artifact, device: str) -> Run:
         warnings.warn(SLOW, RuntimeWarning, stacklevel=4)
     ready = from_artifact(model).to(place)
 
-    def run(pixels: Pixels, layout: Layout | None, threads: int | None, out: Pixels | None) -> Pixels:
+    def run(pixels: Pixels, threads: int | None, out: Pixels | None, layout: Layout | None = None) -> Pixels:
         with torch_lock:
             before = torch.get_num_threads()
             torch.set_num_threads(threads or min(before, limits.processors()))

@@ -41,6 +41,8 @@ MERGE = Merge("high", 1)
         ("shiftlut", {"channels": 2, "offsets": [[[0, 1], [-3, 2]]]}),
         ("tinylut", {}),
         ("hklut", {}),
+        ("lerf", {}),
+        ("lerf", {"patterns": "ys", "border": "zero"}),
     ],
 )
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
