@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 import numpy as np
@@ -13,8 +14,6 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 Border = Literal["replicate", "zero"]
-LARGEST_SIDE = 1 << 24
-"""The most pixels of an output's side."""
 
 
 @dataclass(frozen=True)
@@ -130,14 +129,12 @@ Layout = Grid | Warp
 
 
 def outputs_of(size: int, factor: float) -> int:
-    """Return the pixels that an axis of `size` pixels has after it grew by a factor.
+    """Return the pixels of an axis of `size` pixels times a factor, rounded up.
 
-    Raises:
-        ValueError: the factor is no number of at least 1, or the result is too large.
+    The factor counts as the decimal number that it is written as: 100 pixels times 1.1 are 110. LeRF's code multiplies
+    in float64, which makes them 111.
     """
-    if not 1 <= factor <= LARGEST_SIDE or size * factor > LARGEST_SIDE:
-        raise ValueError(f"factor is {factor}, expected a number of at least 1, and at most {LARGEST_SIDE} pixels")
-    return math.ceil(factor * size)
+    return math.ceil(Fraction(str(float(factor))) * size)
 
 
 SIXTEENTHS = 23.083120654223414

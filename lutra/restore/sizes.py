@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lutra.model.resampling import Grid, Warp
+from lutra.model.resampling import Grid, Warp, outputs_of
 
 Pixels = NDArray[np.uint8]
 Size = tuple[int, int]
@@ -64,7 +63,7 @@ class Target:
             ValueError: the result would be too large.
         """
         if self.scale is not None:
-            found = math.ceil(self.scale * width), math.ceil(self.scale * height)
+            found = outputs_of(width, self.scale), outputs_of(height, self.scale)
         else:
             across = self.width or max(1, round(width * (self.height or 0) / height))
             found = int(across), int(self.height or max(1, round(height * across / width)))
