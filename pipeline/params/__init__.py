@@ -111,8 +111,8 @@ class Params(Section):
                 described = describe(block.family, self.tasks[block.task].protocol().scale, block.model.model_dump())
             except ValueError as error:
                 raise ValueError(f"experiments.{name}.model: {error}") from None
-            if block.train.init == "least_squares" and not described.has_units:
-                found = f"found least_squares, which fits tables of four pixels: {block.family} has none"
+            if block.train.init == "least_squares" and (not described.has_units or described.any_size):
+                found = f"found least_squares, which fits the pixels of tables of four: {block.family} has none"
                 raise ValueError(f"experiments.{name}.train.init: {found}, expected interpolation")
         return self
 
