@@ -7,7 +7,7 @@ namespace lutra {
 
 constexpr int kResampleLanes = 8;  // outputs that a kernel works on at once
 
-// The numbers of kernels, by the values of a pixel's planes, and those of the exponential (lutra/model/resampling.py).
+// The numbers of kernels, by the values of a pixel's planes, and those of the exponential (lutra/model/anysize.py).
 struct alignas(64) KernelNumbers {
     double steepness[256], correlation[256], curve[256];
     double powers[16], polynomial[5];

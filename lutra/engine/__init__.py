@@ -13,8 +13,8 @@ from lutra._core import available, core, reason
 from lutra.engine.layer_plan import build_layers
 from lutra.engine.plan import build
 from lutra.engine.residual_plan import build_residuals
+from lutra.model.anysize import CORRELATION, CURVE, POLYNOMIAL, POWERS, STEEPNESS, Grid, Layout
 from lutra.model.artifact import Artifact
-from lutra.model.resampling import CORRELATION, CURVE, POLYNOMIAL, POWERS, STEEPNESS, Grid, Layout
 
 __all__ = ["AnySizeEngine", "Engine", "available", "compile", "levels"]
 

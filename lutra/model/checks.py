@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from reprlib import repr as shown  # short, and on one line, whatever a file holds
 from typing import get_args
 
-from lutra.model.resampling import Border, Resample
+from lutra.model.anysize import Border, Resample
 from lutra.model.steps import (
     INPUT,
     LAYER_KINDS,

@@ -8,8 +8,8 @@ from functools import cached_property
 from reprlib import repr as shown  # short, and on one line, whatever a file holds
 from typing import Any, Literal, get_args
 
+from lutra.model.anysize import Resample
 from lutra.model.checks import checked_planes
-from lutra.model.resampling import Resample
 from lutra.model.steps import (
     INPUT,
     OUTPUT,

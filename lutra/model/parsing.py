@@ -5,8 +5,8 @@ from __future__ import annotations
 from reprlib import repr as shown  # short, and on one line, whatever a file holds
 from typing import Any, get_args
 
+from lutra.model.anysize import Border, Resample
 from lutra.model.description import Description, Rounding
-from lutra.model.resampling import Border, Resample
 from lutra.model.steps import (
     PATTERNS,
     AnyStep,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from lutra.model.resampling import Resample
+from lutra.model.anysize import Resample
 
 Offset = tuple[int, int]
 Bounds = tuple[int, int]

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lutra.model.anysize import Grid, Layout
 from lutra.model.description import INPUT, MIX_BITS, OUTPUT, Description, Step
-from lutra.model.resampling import Grid, Layout
 from lutra.reference import layers, lookup, resampling, residuals
 from lutra.reference.layers import LayerFunction, Scales, Vectors
 from lutra.reference.lookup import compiled

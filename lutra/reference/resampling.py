@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lutra.model.resampling import POLYNOMIAL, POWERS, SIXTEENTHS, Axis, Border
+from lutra.model.anysize import POLYNOMIAL, POWERS, SIXTEENTHS, Axis, Border
 
 _LEAST, _MOST = -320, 8
 _TWOS = torch.tensor([2.0**power for power in range(_LEAST, _MOST)], dtype=torch.float64)
@@ -58,7 +58,7 @@ def resampled(pixels: Tensor, kernel: Sequence[Tensor], border: Border, places: 
     Args:
         pixels: (N, H, W), integers 0..255.
         kernel: the planes of correlation and steepness along rows and columns, each (N, H, W), integers 0..255.
-        border: as in `lutra.model.resampling.Resample`.
+        border: as in `lutra.model.anysize.Resample`.
         places: where the outputs lie.
 
     Returns:

@@ -18,8 +18,8 @@ from lutra.imaging.colour import rgb_to_y, with_luma
 from lutra.imaging.decoding import Refused
 from lutra.imaging.images import is_opaque, to_pixels
 from lutra.model import artifact
+from lutra.model.anysize import Layout, Warp
 from lutra.model.artifact import Artifact
-from lutra.model.resampling import Layout, Warp
 from lutra.restore import sources
 from lutra.restore.running import Pixels, engine_run, suits_engine, torch_run
 from lutra.restore.sizes import Size, Target, resized, warp_of, warped

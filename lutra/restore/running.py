@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutra import _core, engine, limits
+from lutra.model.anysize import Layout
 from lutra.model.artifact import Artifact
-from lutra.model.resampling import Layout
 
 Pixels = NDArray[np.uint8]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lutra.model.resampling import Grid, Warp, outputs_of
+from lutra.model.anysize import Grid, Warp, outputs_of
 
 Pixels = NDArray[np.uint8]
 Size = tuple[int, int]

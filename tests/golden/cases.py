@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutra.model import families
+from lutra.model.anysize import Grid
 from lutra.model.artifact import Array, Artifact, layout_for, split_table
 from lutra.model.description import TAP_BITS, Padding, Rounding, SampledTaps
 from lutra.model.fixedpoint import adarl_shares, sampling_weights
 from lutra.model.forms import Function
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
-from lutra.model.resampling import Grid
 from lutra.model.vectors import Direct, Scaling, VectorLayout
 
 OUTPUTS = Path(__file__).parent / "outputs.npz"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from lutra.model.anysize import Border
 from lutra.model.description import INPUT, PATTERNS, Description, FixedTaps, NetworkSpec, Resample, Step, Unit
-from lutra.model.resampling import Border
 
 NETWORK = NetworkSpec(kind="dense", bound="tanh")
 FEATURES = "features"

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from lutra import engine
 from lutra._core import core
 from lutra.imaging.images import read_image
+from lutra.model.anysize import CORRELATION, CURVE, POLYNOMIAL, POWERS, STEEPNESS, Grid, Warp, outputs_of
 from lutra.model.artifact import Artifact
 from lutra.model.description import PATTERNS, Description, FixedTaps, Resample, Step, Unit
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.model.published.tables import read_tables
-from lutra.model.resampling import CORRELATION, CURVE, POLYNOMIAL, POWERS, STEEPNESS, Grid, Warp, outputs_of
 from lutra.reference import lookup
 from lutra.reference.convert import from_artifact
 from tests.golden import cases
@@ -85,7 +85,7 @@ def test_a_warp_in_several_bands_is_that_of_its_rows(monkeypatch: pytest.MonkeyP
     model, image = cases.model("lerf-x4"), random_image(20, 30, 3)
     warp = Warp((40, 50), np.array([[0.5, 0.1, -2], [0.05, 0.4, 1], [0.001, 0, 1]]), (20, 30))
     whole = runner(model, "").restore_at(image, warp)
-    monkeypatch.setattr("lutra.model.resampling._BAND_POINTS", 130)
+    monkeypatch.setattr("lutra.model.anysize._BAND_POINTS", 130)
     assert len(list(warp.bands())) == 20
     assert np.array_equal(runner(model, "").restore_at(image, warp), whole)
     assert np.array_equal(from_artifact(model).restore_image(image, warp), whole)

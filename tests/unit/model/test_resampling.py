@@ -11,10 +11,10 @@ import pytest
 
 from lutra.imaging.images import read_image
 from lutra.model import families
+from lutra.model.anysize import Grid, outputs_of
 from lutra.model.description import PATTERNS, Description, FixedTaps, Merge, Resample, SampledTaps, Step, Unit
 from lutra.model.parsing import description_from_json
 from lutra.model.published.tables import read_tables, write_tables
-from lutra.model.resampling import Grid, outputs_of
 from lutra.reference.convert import from_artifact, to_artifact
 from tests.golden import cases
 

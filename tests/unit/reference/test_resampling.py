@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lutra.model import families
+from lutra.model.anysize import CORRELATION, CURVE, SIXTEENTHS, STEEPNESS, Axis, Grid, outputs_of
 from lutra.model.description import NetworkSpec
 from lutra.model.layouts import DenseLayout
-from lutra.model.resampling import CORRELATION, CURVE, SIXTEENTHS, STEEPNESS, Axis, Grid, outputs_of
 from lutra.reference import resampling
 from lutra.reference.build import build
 from lutra.reference.convert import from_artifact

@@ -10,7 +10,7 @@ from PIL import Image
 
 from lutra import engine
 from lutra.imaging.images import Picture, read_image, write_picture
-from lutra.model.resampling import Grid, Warp
+from lutra.model.anysize import Grid, Warp
 from lutra.reference.convert import from_artifact
 from lutra.restore import batch
 from lutra.restore.batch import Job
