@@ -10,18 +10,16 @@ namespace {
 constexpr int kBandRows = 16;
 constexpr int kPointsAtOnce = 1 << 12;
 
-// The columns of a grid in groups of kResampleLanes; the last group is filled with the last column.
+// The columns of a grid, filled up to groups of kResampleLanes with the last one; counted as in the lines.
 struct Columns {
-    std::vector<std::int32_t> start;
-    std::vector<std::int64_t> offset;
+    std::vector<std::int32_t> first;
     std::vector<double> distance;
 
     explicit Columns(const GridAxis& axis) {
         const int padded = (axis.count + kResampleLanes - 1) / kResampleLanes * kResampleLanes;
         for (int x = 0; x < padded; ++x) {
             const int from = std::min(x, axis.count - 1);
-            if (x % kResampleLanes == 0) start.push_back(axis.first[from] + 1);
-            offset.push_back(axis.first[from] + 1 - start.back());
+            first.push_back(axis.first[from] + 1);
             distance.push_back(axis.distance[from]);
         }
     }
@@ -49,8 +47,7 @@ class Band {
             }
             call.down = down;
             call.width = input_.width;
-            call.start = columns_.start.data();
-            call.offset = columns_.offset.data();
+            call.first = columns_.first.data();
             call.distance = columns_.distance.data();
             call.count = count;
             call.out = out_.data() + columns_.distance.size() * channel;

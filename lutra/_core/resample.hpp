@@ -1,5 +1,5 @@
 // Resampling with a kernel for every pixel (LeRF): see lutra/reference/resampling.py for what it computes. Every
-// operation on real numbers is in kernel/resample_plain.hpp and resample_avx512.hpp.
+// operation on real numbers is in kernel/resample_plain.hpp and resample_vector.hpp.
 #pragma once
 
 #include <cstdint>

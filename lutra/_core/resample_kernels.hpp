@@ -5,7 +5,7 @@
 
 namespace lutra {
 
-constexpr int kResampleLanes = 8;  // outputs that a kernel works on at once
+constexpr int kResampleLanes = 8;  // outputs that a kernel works on at once, at most
 
 // The numbers of kernels, by the values of a pixel's planes, and those of the exponential (lutra/model/anysize.py).
 struct alignas(64) KernelNumbers {
@@ -28,16 +28,15 @@ struct LineCall {
     ResampleLine line;
 };
 
-// A row of the output. Groups of kResampleLanes outputs have their first neighbours at start[group] + offset[output],
-// counted as in the lines; `count` outputs and those that fill the last group are written.
+// A row of the output. Its outputs have their first neighbours at `first`, counted as in the lines. Kernels may read
+// and write as many outputs as fill the last group of kResampleLanes.
 struct RowCall {
     const KernelNumbers* numbers;
     ResampleLine lines[2];  // above and below
     double down;            // how far below the first
     double *constant[2], *linear[2];  // room for the terms of the lines
     int width;
-    const std::int32_t* start;
-    const std::int64_t* offset;
+    const std::int32_t* first;
     const double* distance;
     int count;
     std::uint8_t* out;

@@ -66,11 +66,10 @@ template <class Simd>
 void resample_row(const RowCall& call) {
     prepare_terms<Simd>(call);
     for (int x = 0; x < call.count; ++x) {
-        const std::int64_t first = call.start[x / kResampleLanes] + call.offset[x];
         double total = 0, weight = 0;
         for (int right = 0; right < 2; ++right)
             for (int below = 0; below < 2; ++below) {
-                const std::int64_t at = first + right;
+                const int at = call.first[x] + right;
                 const double across = call.distance[x] - right;
                 const double slope = call.linear[below][at] + across * call.lines[below].curve_columns[at];
                 const double own = weight_of<Simd>(call.constant[below][at] + across * slope, *call.numbers);
