@@ -36,12 +36,8 @@ def info(model: Model) -> None:
     description = loaded.description
     options = ", ".join(f"{key} {_short(value)}" for key, value in description.options.items())
     task = " ".join([loaded.task, *(f"{key} {value}" for key, value in loaded.options.items())])
-    scale = (
-        f", any size (x{description.scale} unless asked for another)"
-        if description.any_size
-        else f" x{description.scale}"
-    )
-    say(f"{description.family}{scale}{f' ({options})' if options else ''}, task {task}")
+    scale = f"x{description.scale}" + (" unless asked for another size" if description.any_size else "")
+    say(f"{description.family} {scale}{f' ({options})' if options else ''}, task {task}")
     side = 1 + 2 * description.radius
     print(f"padding {description.padding}, rounding {description.rounding}, receptive field: {side}x{side} pixels")
     if description.tap_bits is not None:

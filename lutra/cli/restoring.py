@@ -31,7 +31,9 @@ _Scale = Annotated[
         "[default: the model's scale]."
     ),
 ]
-_Size = Annotated[str | None, typer.Option(help="The size of the results in pixels, such as 1920x1080, like --scale.")]
+_Size = Annotated[
+    str | None, typer.Option(help="The size of the results in pixels, such as 1920x1080, made as for --scale.")
+]
 _Width = Annotated[
     int | None, typer.Option(min=1, help="The width of the results; the height follows, unless --height states it.")
 ]
@@ -106,9 +108,8 @@ def restore(
     elif len(jobs) == 1 and jobs[0].source in everything:
         _restore_one(jobs[0], work, overwrite)
     else:
-        _restore_several(
-            jobs, work, Done(output, Making.of(file, quality, str(target) if target else None)), file, overwrite
-        )
+        making = Making.of(file, quality, str(target) if target else None)
+        _restore_several(jobs, work, Done(output, making), file, overwrite)
 
 
 def _restore_one(job: Job, work: Callable[[Job], None], overwrite: bool | None) -> None:

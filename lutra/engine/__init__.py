@@ -47,10 +47,8 @@ def compile(artifact: Artifact, *, level: str | None = None) -> Engine:
         return Engine(core.Engine(build_residuals(artifact, core.ResidualBuilder), level))
     built = core.Engine(build(artifact, core.Builder), level)
     if artifact.description.any_size:
-        numbers, replicate = (
-            np.stack([STEEPNESS, CORRELATION, CURVE]),
-            artifact.description.any_size.border == "replicate",
-        )
+        numbers = np.stack([STEEPNESS, CORRELATION, CURVE])
+        replicate = artifact.description.any_size.border == "replicate"
         resampler = core.Resampler(numbers, POWERS, POLYNOMIAL, replicate, level)
         return AnySizeEngine(built, resampler, artifact.description.scale)
     return Engine(built)
@@ -119,9 +117,8 @@ class AnySizeEngine(Engine):
         image = _checked(image, threads)
         height, width = image.shape[:2]
         sides = (height * self.scale, width * self.scale)
-        return self.restore_at(
-            image, Grid.enlarged((height, width), sides, (self.scale, self.scale)), threads=threads, out=out
-        )
+        grid = Grid.enlarged((height, width), sides, (self.scale, self.scale))
+        return self.restore_at(image, grid, threads=threads, out=out)
 
     def restore_at(
         self,

@@ -116,7 +116,8 @@ class Restorer:
                 a Pillow image, whose palette or 1-bit pixels are converted first. EXIF orientation is not applied.
             size: width and height of the result, or `Target(scale=2.5)`; None for the model's scale. A model of any
                 size makes that size. A model of one scale restores at its scale, and the result is resampled to the
-                size: bicubic, antialiased. So is an axis that a model of any size would have to shrink.
+                size: bicubic, antialiased. So does a model of any size along an axis that does not
+                grow.
             threads: the number of threads; None for one per processor that this process may use. The result does not
                 depend on it.
             out: a C-contiguous uint8 array that takes the result of an array and is returned, such as one that is
@@ -202,7 +203,10 @@ class Restorer:
         if target is None:
             return own, own
         size = target.size(width, height)
-        return ((max(width, size[0]), max(height, size[1])) if self.any_size else own), size
+        if not self.any_size:
+            return own, size
+        rows, columns = target.grid(width, height, self.scale).shape
+        return (columns, rows), size
 
     def _restore(self, pixels: Pixels, target: Target | None, threads: int | None, out: Pixels | None) -> Pixels:
         height, width = _checked(pixels).shape[:2]
@@ -212,7 +216,7 @@ class Restorer:
         if target is None or not self.any_size:
             way = _Way((made[1], made[0]), None, partial(enlarge_alpha, scale=self.scale))
         else:
-            way = _Way((made[1], made[0]), target.grid(width, height), partial(resized, size=made))
+            way = _Way((made[1], made[0]), target.grid(width, height, self.scale), partial(resized, size=made))
         if made == size:
             return self._along(pixels, way, threads, out)
         result = resized(self._along(pixels, way, threads, None), size)

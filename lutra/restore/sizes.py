@@ -73,15 +73,19 @@ class Target:
             raise ValueError(f"{of} is {found[0]} x {found[1]}, expected {wanted}")
         return found
 
-    def grid(self, width: int, height: int) -> Grid:
-        """Return the grid of a model of any size for a picture of that size; an axis that shrinks keeps its size."""
-        found = self.size(width, height)
-        outputs = max(height, found[1]), max(width, found[0])
-        if self.scale is not None:
-            factors = max(self.scale, 1.0), max(self.scale, 1.0)
-        else:
-            factors = outputs[0] / height, outputs[1] / width
-        return Grid.enlarged((height, width), outputs, factors)
+    def grid(self, width: int, height: int, own: int) -> Grid:
+        """Return the grid of what a model of any size makes of a picture of that size.
+
+        An axis that would not grow is enlarged by the model's `own` scale, from which its result is resampled: at a
+        factor of 1 the two neighbours of an output would be a pixel and the one before it.
+        """
+        outputs = tuple(reversed(self.size(width, height)))
+        axes = []
+        for size, wanted in zip((height, width), outputs, strict=True):
+            factor = wanted / size if self.scale is None else self.scale
+            axes.append((wanted, float(factor)) if wanted > size else (size * own, float(own)))
+        (rows, down), (columns, across) = axes
+        return Grid.enlarged((height, width), (rows, columns), (down, across))
 
 
 def target_of(scale: float | None, size: str | None, width: int | None, height: int | None) -> Target | None:

@@ -20,7 +20,6 @@ from lutra.model.description import PATTERNS
 from lutra.model.layouts import DenseLayout
 from lutra.model.published.arrays import load_array
 
-_ORDER = "sctdyeho"
 _NAME = re.compile(r"LUTft_s[12]_(?P<pattern>[a-z])r[01]\.npy")
 
 
@@ -38,7 +37,7 @@ def read(paths: Sequence[Path], scale: int) -> Artifact:
     files = {path.name: path for path in paths}
     matches = [_NAME.fullmatch(name) for name in files]
     found = {match["pattern"] for match in matches if match}
-    patterns = "".join(sorted(found & set(PATTERNS), key=_ORDER.index)) or "sct"
+    patterns = "".join(name for name in PATTERNS if name in found) or "sct"
     options = {"patterns": patterns, "border": "zero"}
     description = families.describe("lerf", scale, options)
     expected = {_file(unit.name): unit for _, unit in description.units()}

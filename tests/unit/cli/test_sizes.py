@@ -74,7 +74,7 @@ def test_sizes_that_contradict_or_cannot_be_are_refused(model: Path, tmp_path: P
 def test_info_shows_a_model_of_any_size(model: Path) -> None:
     text = lutra("info", model)
     for part in (
-        "lerf, any size (x4 unless asked",
+        "lerf x4 unless asked for another size",
         "patterns sct",
         "receptive field: 15x15",
         "s2_t1",

@@ -88,7 +88,7 @@ def test_sizes_out_of_range_are_refused(make: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize("shape", [(5, 4), (5, 4, 3)])
-@pytest.mark.parametrize("size", [(11, 17), (4, 5), (4, 20)])
+@pytest.mark.parametrize("size", [(11, 17), (5, 6), (9, 20)])
 def test_a_model_of_any_size_makes_the_size(any_size: Restorer, shape: tuple[int, ...], size: tuple[int, int]) -> None:
     image = noise(*shape)
     grid = Grid.enlarged((5, 4), size[::-1], (size[1] / 5, size[0] / 4))
@@ -105,10 +105,11 @@ def test_a_factor_decides_where_outputs_lie(any_size: Restorer) -> None:
     assert np.array_equal(any_size.restore(image, size=Target(scale=4)), any_size.restore(image))
 
 
-def test_an_axis_that_shrinks_is_restored_first_and_then_resampled(any_size: Restorer) -> None:
+def test_an_axis_that_does_not_grow_is_restored_first_and_then_resampled(any_size: Restorer) -> None:
     image = noise(20, 10, 3)
-    made = any_size.restore(image, size=(25, 20))
-    assert np.array_equal(any_size.restore(image, size=(25, 7)), resized(made, (25, 7)))
+    made = any_size.restore(image, size=(25, 80))
+    for height in (20, 7):
+        assert np.array_equal(any_size.restore(image, size=(25, height)), resized(made, (25, height)))
     assert any_size.restore(image, size=Target(scale=0.3)).shape == (6, 3, 3)
 
 
