@@ -23,7 +23,8 @@ using First = nb::ndarray<const std::int32_t, nb::ndim<1>, nb::c_contig, nb::dev
 using FirstOfAll = nb::ndarray<const std::int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using DistanceOfAll = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
-Resampler made(const Numbers& numbers, const Few& powers, const Few& polynomial, bool replicate, const std::string& level) {
+Resampler made(const Numbers& numbers, const Few& powers, const Few& polynomial, bool replicate,
+               const std::string& level) {
     require(powers.shape(0) == 16 && polynomial.shape(0) == 5, "resampler: expected 16 powers and 5 coefficients");
     KernelNumbers found{};
     std::copy_n(numbers.data(), 256, found.steepness);

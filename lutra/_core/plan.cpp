@@ -135,7 +135,8 @@ void Plan::finish() {
             });
     }
     for (int index : outputs) {
-        require(index >= 1 && index < plane_count && planes[index].writer >= 0, "a plane is put out that nothing wrote");
+        require(index >= 1 && index < plane_count && planes[index].writer >= 0,
+                "a plane is put out that nothing wrote");
         planes[index].rows = std::max(planes[index].rows, steps.back().lag - steps[planes[index].writer].lag + 1);
     }
     std::int64_t rows = 0;

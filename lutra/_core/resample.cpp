@@ -29,7 +29,10 @@ struct Columns {
 class Band {
   public:
     Band(const ResampleInput& input, bool replicate, const Columns& columns)
-        : input_(input), replicate_(replicate), columns_(columns), stride_(input.width + 2 + kResampleLanes),
+        : input_(input),
+          replicate_(replicate),
+          columns_(columns),
+          stride_(input.width + 2 + kResampleLanes),
           memory_(static_cast<std::size_t>(stride_) * (8 * input.channels + 4)),
           held_(2 * static_cast<std::size_t>(input.channels), kNone),
           out_(columns.distance.size() * input.channels) {}
