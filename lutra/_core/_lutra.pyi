@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ class Builder:
         offsets: list[tuple[int, int]],
         layout: list[int],
         table: NDArray[Any],
+        turns: Sequence[int] = (),
     ) -> None: ...
     def sampled(
         self,
@@ -26,6 +28,7 @@ class Builder:
         table: NDArray[Any],
     ) -> None: ...
     def channel(self, planes: list[int], layout: list[int], table: NDArray[Any]) -> None: ...
+    def outputs(self, planes: list[int]) -> None: ...
 
 class LayerBuilder:
     def __init__(self, scale: int, reflect: bool, colours: int = 1) -> None: ...
@@ -50,6 +53,32 @@ class Engine:
     @property
     def scale(self) -> int: ...
     def restore(self, input: NDArray[Any], output: NDArray[Any], threads: int) -> None: ...
+    def planes(self, input: NDArray[Any], output: NDArray[Any], threads: int) -> None: ...
+
+class Resampler:
+    def __init__(
+        self, numbers: NDArray[Any], powers: NDArray[Any], polynomial: NDArray[Any], replicate: bool, level: str = ""
+    ) -> None: ...
+    def grid(
+        self,
+        planes: NDArray[Any],
+        top: NDArray[Any],
+        down: NDArray[Any],
+        left: NDArray[Any],
+        across: NDArray[Any],
+        output: NDArray[Any],
+        threads: int,
+    ) -> None: ...
+    def points(
+        self,
+        planes: NDArray[Any],
+        top: NDArray[Any],
+        down: NDArray[Any],
+        left: NDArray[Any],
+        across: NDArray[Any],
+        output: NDArray[Any],
+        threads: int,
+    ) -> None: ...
 
 class Ensemble:
     def __init__(
@@ -63,7 +92,14 @@ class Ensemble:
         tap_bits: int,
         level: str = "",
     ) -> None: ...
-    def fixed(self, plane: int, previous: int, offsets: list[tuple[int, int]], layout: list[int]) -> None: ...
+    def fixed(
+        self,
+        plane: int,
+        previous: int,
+        offsets: list[tuple[int, int]],
+        layout: list[int],
+        turns: Sequence[int] = (),
+    ) -> None: ...
     def sampled(self, plane: int, previous: int, kernel: int, layout: list[int]) -> None: ...
     def channel(self, planes: list[int], layout: list[int]) -> None: ...
     def forward(

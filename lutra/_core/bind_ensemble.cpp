@@ -47,9 +47,10 @@ class EnsembleBinding {
         step_.round_apart = step_.round_each && rounding == 2;
     }
 
-    void fixed(int plane, int previous, std::array<std::pair<int, int>, 4> offsets, std::array<int, 4> layout) {
+    void fixed(int plane, int previous, std::array<std::pair<int, int>, 4> offsets, std::array<int, 4> layout,
+               const std::vector<int>& turns) {
         Unit unit = start(TapKind::fixed, plane, previous);
-        set_offsets(unit, offsets);
+        set_offsets(unit, offsets, turns);
         add(std::move(unit), layout);
     }
 
@@ -219,7 +220,8 @@ void bind(nb::module_& module, const char* name) {
     nb::class_<Binding>(module, name)
         .def(nb::init<int, int, int, int, int, bool, int, std::string>(), "planes"_a, "values"_a, "upscale"_a,
              "rotations"_a, "rounding"_a, "reflect"_a, "tap_bits"_a, "level"_a = "")
-        .def("fixed", &Binding::fixed, "plane"_a, "previous"_a, "offsets"_a, "layout"_a)
+        .def("fixed", &Binding::fixed, "plane"_a, "previous"_a, "offsets"_a, "layout"_a,
+             "turns"_a = std::vector<int>())
         .def("sampled", &Binding::sampled, "plane"_a, "previous"_a, "kernel"_a, "layout"_a)
         .def("channel", &Binding::channel, "planes"_a, "layout"_a)
         .def("forward", &Binding::forward, "planes"_a, "tables"_a, "weights"_a, "shares"_a, "out"_a, "threads"_a)

@@ -18,7 +18,9 @@ class Engine {
     const char* level() const { return kernels_->name; }
     int scale() const { return program_->scale(); }
     int colours() const { return program_->colours(); }
-    // output: scale * height x scale * width; incomplete if `watch` ends it. Several threads may call it at once.
+    int outputs() const { return program_->outputs(); }
+    // output: scale * height x scale * width, or the planes [channel][plane][row][column] of a program that has
+    // outputs; incomplete if `watch` ends it. Several threads may call it at once.
     void restore(const Image& input, const Image& output, int threads, Watch& watch);
 
   private:

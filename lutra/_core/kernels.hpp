@@ -6,6 +6,7 @@
 
 #include "ensemble.hpp"
 #include "layers.hpp"
+#include "resample_kernels.hpp"
 #include "sums_kernels.hpp"
 
 namespace lutra {
@@ -95,6 +96,7 @@ struct Kernels {
     const EnsembleKernels<float>* ensemble;  // for training
     const SumsKernels* sums;                 // likewise
     LayerKernels layers;
+    ResampleKernels resample;
 };
 
 extern const Kernels portable_kernels;

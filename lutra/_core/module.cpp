@@ -26,6 +26,7 @@ using Table = nb::ndarray<const std::int8_t, nb::ndim<2>, nb::c_contig, nb::devi
 using Weights = nb::ndarray<const std::int16_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Input = nb::ndarray<const std::uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
 using Output = nb::ndarray<std::uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
+using Planes = nb::ndarray<std::uint8_t, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
 
 // A plan under construction.
 class Builder {
@@ -56,10 +57,11 @@ class Builder {
     }
 
     void fixed(int plane, int previous, std::array<int, 4> shares, std::array<std::pair<int, int>, 4> offsets,
-               std::array<int, 4> layout, Table table) {
+               std::array<int, 4> layout, Table table, const std::vector<int>& turns) {
         lutra::Unit unit = start(lutra::TapKind::fixed, previous, shares);
         unit.reads[0] = plane;
-        lutra::set_offsets(unit, offsets);
+        lutra::set_offsets(unit, offsets, turns);
+        require(turns.empty() || plan_.steps.back().upscale == 1, "plan: rotations of a unit that enlarges");
         add(std::move(unit), layout, table);
     }
 
@@ -91,6 +93,11 @@ class Builder {
         unit.reads = planes;
         unit.rotations = 1;
         add(std::move(unit), layout, table);
+    }
+
+    void outputs(std::vector<int> planes) {
+        require(planes.size() <= 64, "plan: too many outputs");
+        plan_.outputs = std::move(planes);
     }
 
     lutra::Plan take() {
@@ -128,25 +135,44 @@ class Builder {
     int rotations_ = 4;
 };
 
-void restore(lutra::Engine& engine, const Input& input, const Output& output, int threads) {
+// Checks an image and a number of threads. The input is only read: Image serves both ways.
+lutra::Image image_of(const Input& input, int threads) {
     constexpr std::size_t most = std::size_t{1} << 27;
     const std::size_t height = input.shape(0), width = input.shape(1), channels = input.shape(2);
-    const auto scale = static_cast<std::size_t>(engine.scale());
     require(height >= 1 && width >= 1 && height <= most && width <= most, "image: a side out of range");
-    require(channels >= 1 && channels <= 4 && channels % static_cast<std::size_t>(engine.colours()) == 0,
-            "image: expected 1 to 4 channels, and all of a pixel's colours");
-    require(output.shape(0) == height * scale && output.shape(1) == width * scale && output.shape(2) == channels,
-            "output: its shape does not fit the image");
+    require(channels >= 1 && channels <= 4, "image: expected 1 to 4 channels");
     require(threads >= 1 && threads <= 1024, "threads out of range");
-    // The input is only read: Image serves both ways.
-    const lutra::Image in{const_cast<std::uint8_t*>(input.data()), static_cast<int>(height), static_cast<int>(width),
-                          static_cast<int>(channels)};
-    const lutra::Image out{output.data(), in.height * engine.scale(), in.width * engine.scale(), in.channels};
+    return {const_cast<std::uint8_t*>(input.data()), static_cast<int>(height), static_cast<int>(width),
+            static_cast<int>(channels)};
+}
+
+void run(lutra::Engine& engine, const lutra::Image& input, const lutra::Image& output, int threads) {
     lutra::Unlocked unlocked;
     lutra::Watch watch([&unlocked] { return unlocked.signalled(); });
-    engine.restore(in, out, threads, watch);
+    engine.restore(input, output, threads, watch);
     unlocked.lock();
     if (watch.stopped()) throw nb::python_error();
+}
+
+void restore(lutra::Engine& engine, const Input& input, const Output& output, int threads) {
+    const lutra::Image in = image_of(input, threads);
+    const auto scale = static_cast<std::size_t>(engine.scale());
+    require(in.channels % engine.colours() == 0, "image: expected all colours of a pixel");
+    require(output.shape(0) == input.shape(0) * scale && output.shape(1) == input.shape(1) * scale &&
+                output.shape(2) == input.shape(2),
+            "output: its shape does not fit the image");
+    require(engine.outputs() == 0, "output: expected planes");
+    run(engine, in, {output.data(), in.height * engine.scale(), in.width * engine.scale(), in.channels}, threads);
+}
+
+// The planes of a program that has outputs, [channel][plane][row][column].
+void planes(lutra::Engine& engine, const Input& input, const Planes& output, int threads) {
+    const lutra::Image in = image_of(input, threads);
+    require(engine.outputs() >= 1 && output.shape(0) == input.shape(2) &&
+                output.shape(1) == static_cast<std::size_t>(engine.outputs()) && output.shape(2) == input.shape(0) &&
+                output.shape(3) == input.shape(1),
+            "output: its shape does not fit the image's planes");
+    run(engine, in, {output.data(), in.height, in.width, in.channels}, threads);
 }
 
 }  // namespace
@@ -158,12 +184,15 @@ NB_MODULE(_lutra, module) {
     module.attr("sources") = LUTRA_SOURCES;  // SHA-256 of what it was built from
     lutra::bind_layers(module);
     lutra::bind_residuals(module);
+    lutra::bind_resample(module);
     nb::class_<Builder>(module, "Builder")
         .def(nb::init<int, int, bool, int, int>(), "planes"_a, "scale"_a, "reflect"_a, "rounding"_a, "tap_bits"_a)
         .def("step", &Builder::step, "writes"_a, "divisor"_a, "offset"_a, "upscale"_a, "rotations"_a)
-        .def("fixed", &Builder::fixed, "plane"_a, "previous"_a, "shares"_a, "offsets"_a, "layout"_a, "table"_a)
+        .def("fixed", &Builder::fixed, "plane"_a, "previous"_a, "shares"_a, "offsets"_a, "layout"_a, "table"_a,
+             "turns"_a = std::vector<int>())
         .def("sampled", &Builder::sampled, "plane"_a, "previous"_a, "shares"_a, "weights"_a, "layout"_a, "table"_a)
-        .def("channel", &Builder::channel, "planes"_a, "layout"_a, "table"_a);
+        .def("channel", &Builder::channel, "planes"_a, "layout"_a, "table"_a)
+        .def("outputs", &Builder::outputs, "planes"_a);
     nb::class_<lutra::Engine>(module, "Engine")
         .def(
             "__init__",
@@ -186,7 +215,8 @@ NB_MODULE(_lutra, module) {
         .def_prop_ro("level", &lutra::Engine::level)
         .def_prop_ro("scale", &lutra::Engine::scale)
         .def_prop_ro("colours", &lutra::Engine::colours)
-        .def("restore", &restore, "input"_a.noconvert(), "output"_a.noconvert(), "threads"_a);
+        .def("restore", &restore, "input"_a.noconvert(), "output"_a.noconvert(), "threads"_a)
+        .def("planes", &planes, "input"_a.noconvert(), "output"_a.noconvert(), "threads"_a);
     module.def("levels", &lutra::levels);
     lutra::bind_ensemble(module);
     lutra::bind_sums(module);

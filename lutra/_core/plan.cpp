@@ -101,8 +101,9 @@ void Plan::finish() {
         const bool last = number + 1 == static_cast<int>(steps.size());
         require(!step.units.empty() && step.units.size() <= 64, "a step of no units, or of too many");
         require(last || step.upscale == 1, "only the last step may upscale");
-        require(last ? step.writes.empty() : !step.writes.empty(), "the last step alone writes no plane");
-        step.values = (last ? 1 : static_cast<int>(step.writes.size())) * step.upscale * step.upscale;
+        const bool writes_output = last && outputs.empty();
+        require(writes_output == step.writes.empty(), "the last step alone writes no plane");
+        step.values = (writes_output ? 1 : static_cast<int>(step.writes.size())) * step.upscale * step.upscale;
         for (const Unit& unit : step.units) {
             require(unit.values == step.values, "a unit returns another number of values than its step writes");
             for_each_read(unit, [&](int plane) {
@@ -132,6 +133,11 @@ void Plan::finish() {
                 plane.pad = std::max(plane.pad, unit.reach);
                 plane.rows = std::max(plane.rows, step->lag + unit.reach - written + 1);
             });
+    }
+    for (int index : outputs) {
+        require(index >= 1 && index < plane_count && planes[index].writer >= 0,
+                "a plane is put out that nothing wrote");
+        planes[index].rows = std::max(planes[index].rows, steps.back().lag - steps[planes[index].writer].lag + 1);
     }
     std::int64_t rows = 0;
     for (const Plane& plane : planes) rows += plane.rows;

@@ -141,7 +141,8 @@ struct Plan {
     Rounding rounding = Rounding::exact;
     int tap_bits = 0;
     std::vector<Plane> planes;  // plane 0 is the input
-    std::vector<Step> steps;    // the last one writes the output, which is no plane
+    std::vector<Step> steps;    // the last one writes the output, which is no plane, unless there are outputs
+    std::vector<int> outputs;   // planes that are the result, at the size of the input
 
     // Derive what depends on the whole plan, checking it; throws std::invalid_argument.
     void finish();

@@ -36,6 +36,7 @@ class Program {
     virtual int scale() const = 0;
     virtual int colours() const { return 1; }  // channels that are restored together
     virtual int margin() const = 0;            // how far around a pixel its result reads the input
+    virtual int outputs() const { return 0; }  // the planes that are its result, of each channel; 0 for an image
     // Lay tables out as the kernels read them.
     virtual void prepare(const Kernels& kernels) = 0;
     // For rectangles of at most that width; it must not outlive the program.

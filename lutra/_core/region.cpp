@@ -78,7 +78,18 @@ void Workspace::run_step(const Step& step, int row) {
     }
 }
 
+// The planes that are the result: [channel][plane][row][column].
+void Workspace::write_planes(int row) const {
+    std::uint8_t* to = output_.data + static_cast<std::ptrdiff_t>(row) * input_.width + wanted_.left;
+    for (int channel = 0; channel < channels_; ++channel)
+        for (int plane : plan_.outputs) {
+            std::copy_n(line(plane, row, channel), wanted_.right - wanted_.left, to);
+            to += static_cast<std::ptrdiff_t>(input_.height) * input_.width;
+        }
+}
+
 void Workspace::write_rows(int row) {
+    if (!plan_.outputs.empty()) return write_planes(row);
     const int scale = plan_.scale;
     for (int i = 0; i < scale; ++i) {
         const std::uint8_t* rows[4] = {};

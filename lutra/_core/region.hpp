@@ -24,6 +24,7 @@ class Workspace final : public Worker {
     void run_step(const Step& step, int row);
     void extend(int plane, int row, int channel, Columns filled) const;
     void write_rows(int row);
+    void write_planes(int row) const;
 
     const Plan& plan_;
     int channels_, width_, margin_;
@@ -43,6 +44,7 @@ class StepProgram final : public Program {
     explicit StepProgram(Plan plan) : plan_(std::move(plan)) {}
     int scale() const override { return plan_.scale; }
     int margin() const override { return plan_.planes[0].margin; }
+    int outputs() const override { return static_cast<int>(plan_.outputs.size()); }
     void prepare(const Kernels& kernels) override {
         if (kernels.cells) plan_.build_cells();
     }

@@ -131,7 +131,7 @@ def bench_video(
     import tempfile
 
     from lutra.cli.videos import needs_pyav
-    from lutra.evaluation.bench import parse_size
+    from lutra.restore.sizes import parse_size
     from lutra.files import write_whole
     from lutra.restore.restorer import load as load_ready
 

@@ -36,7 +36,8 @@ def info(model: Model) -> None:
     description = loaded.description
     options = ", ".join(f"{key} {_short(value)}" for key, value in description.options.items())
     task = " ".join([loaded.task, *(f"{key} {value}" for key, value in loaded.options.items())])
-    say(f"{description.family} x{description.scale}{f' ({options})' if options else ''}, task {task}")
+    scale = f"x{description.scale}" + (" unless asked for another size" if description.any_size else "")
+    say(f"{description.family} {scale}{f' ({options})' if options else ''}, task {task}")
     side = 1 + 2 * description.radius
     print(f"padding {description.padding}, rounding {description.rounding}, receptive field: {side}x{side} pixels")
     if description.tap_bits is not None:
@@ -53,7 +54,9 @@ def import_(
             help="All files of one model's tables, the folder that holds them, or the .safetensors file of its network."
         ),
     ],
-    family: Annotated[str, typer.Option(help="The family: srlut, mulut, spflut, autolut, shiftlut, tinylut or hklut.")],
+    family: Annotated[
+        str, typer.Option(help="The family: srlut, mulut, spflut, autolut, shiftlut, tinylut, hklut or lerf.")
+    ],
     scale: Annotated[int, typer.Option(help="The upscaling factor, 1 to 4.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")],
     task: Annotated[
@@ -136,6 +139,7 @@ def _units(loaded: Artifact) -> Table:
     for _, unit in loaded.description.units():
         function = loaded.functions[unit.name]
         taps = str(getattr(unit.taps, "pattern", None) or getattr(unit.taps, "kernel", None) or "channel")
+        taps += f" at {', '.join(str(90 * turn) for turn in unit.turns)} degrees" if unit.turns else ""
         if isinstance(function, NetworkSpec):
             table.add_row(unit.name, taps, f"network, width {function.width}", "", str(unit.values), "")
             continue

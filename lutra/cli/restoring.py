@@ -23,6 +23,23 @@ if TYPE_CHECKING:
 _SUFFIXES = {"jpeg": ".jpg", "tiff": ".tif"}
 
 
+_Scale = Annotated[
+    float | None,
+    typer.Option(
+        help="The factor by which each side grows, such as 2.5. A model of any size makes the result in that size. "
+        "A model of one scale restores at its own scale, and the result is then resampled, antialiased, to the size "
+        "[default: the model's scale]."
+    ),
+]
+_Size = Annotated[
+    str | None, typer.Option(help="The size of the results in pixels, such as 1920x1080, made as for --scale.")
+]
+_Width = Annotated[
+    int | None, typer.Option(min=1, help="The width of the results; the height follows, unless --height states it.")
+]
+_Height = Annotated[
+    int | None, typer.Option(min=1, help="The height of the results; the width follows, unless --width states it.")
+]
 _Quality = Annotated[
     int | None,
     typer.Option(min=1, max=100, help="The quality of JPEG and WebP [default: 95 for JPEG, lossless for WebP]."),
@@ -54,6 +71,10 @@ def restore(
         Literal["png", "jpeg", "webp", "tiff", "bmp"] | None,
         typer.Option(help="The format of the results [default: that of each input]."),
     ] = None,
+    scale: _Scale = None,
+    size: _Size = None,
+    width: _Width = None,
+    height: _Height = None,
     quality: _Quality = None,
     threads: Threads = None,
     device: Annotated[str, typer.Option(help="Where to compute: cpu, or cuda, which needs torch.")] = "cpu",
@@ -70,6 +91,7 @@ def restore(
     from lutra.restore import batch, sources, streams
     from lutra.restore.done import Done, Making
     from lutra.restore.restorer import load
+    from lutra.restore.sizes import target_of
 
     everything = [*(inputs or []), *(more or [])]
     if not everything or output is None:
@@ -77,17 +99,19 @@ def restore(
         raise typer.BadParameter(f"missing option {wanted}")
     suffix = _SUFFIXES.get(format, f".{format}") if format else None
     Image.MAX_IMAGE_PIXELS = sys.maxsize  # `batch.run` has its own limit, which --max-pixels raises
+    target = target_of(scale, size, width, height)
     file = sources.find(model)
     standard = streams.concern(everything, output)
     jobs = [] if standard else batch.plan(everything, output, suffix)
     restorer = load(file, device=device)
-    work = partial(batch.run, restorer, threads=threads, quality=quality, max_pixels=max_pixels)
+    work = partial(batch.run, restorer, target=target, threads=threads, quality=quality, max_pixels=max_pixels)
     if standard:
         streams.restore(work, everything, output, suffix)
     elif len(jobs) == 1 and jobs[0].source in everything:
         _restore_one(jobs[0], work, overwrite)
     else:
-        _restore_several(jobs, work, Done(output, Making.of(file, quality)), file, overwrite)
+        making = Making.of(file, quality, str(target) if target else None)
+        _restore_several(jobs, work, Done(output, making), file, overwrite)
 
 
 def _restore_one(job: Job, work: Callable[[Job], None], overwrite: bool | None) -> None:

@@ -33,7 +33,7 @@ def build(artifact: Artifact, builder: type[Builder]) -> Builder:
                 numbers.setdefault(name, len(numbers))
     plan = builder(
         planes=len(numbers),
-        scale=description.scale,
+        scale=1 if description.any_size else description.scale,
         reflect=description.padding == "reflect",
         rounding=ROUNDINGS.index(description.rounding),
         tap_bits=description.tap_bits or 0,
@@ -44,6 +44,9 @@ def build(artifact: Artifact, builder: type[Builder]) -> Builder:
             plan.step(writes, step.divisor, step.offset, step.upscale, step.rotations)
             for unit in step.units:
                 _add(plan, artifact, unit, numbers)
+        if description.any_size:
+            last = description.any_size
+            plan.outputs([numbers[name] for name in (last.reads, *last.kernel)])
     except TypeError:  # a number that does not fit the core's
         raise ValueError("the model's description holds a number beyond what the engine supports") from None
     return plan
@@ -62,7 +65,7 @@ def _add(plan: Builder, artifact: Artifact, unit: Unit, numbers: dict[str, int])
         shares = [int(share) for share in artifact.tensors[f"{unit.name}.adarl_fixed"]]
     plane = numbers[unit.reads[0]]
     if isinstance(unit.taps, FixedTaps):
-        plan.fixed(plane, previous, shares, list(unit.taps.offsets), layout, table)
+        plan.fixed(plane, previous, shares, list(unit.taps.offsets), layout, table, unit.turns or ())
     else:
         weights = np.ascontiguousarray(artifact.tensors[f"{unit.name}.sampler_fixed"])
         plan.sampled(plane, previous, shares, weights, layout, table)

@@ -23,26 +23,21 @@ from lutra.evaluation.timing import Call, seconds_in_turns
 from lutra.imaging.images import read_image
 from lutra.limits import processors
 from lutra.model.artifact import Artifact
+from lutra.restore.sizes import parse_size
 from lutra.terminal import Table
 
 BASELINE = "Pillow bicubic"
+MOST_SIDE = 1 << 14
+"""Limit of a side of the frame."""
 _PACKAGES = ("numpy", "pillow", "opencv-python-headless", "opencv-python", "torch", "onnxruntime", "onnx")
 
 
 def frame(size: str | None, image: Path | None) -> NDArray[np.uint8]:
     """Return the image to enlarge: the file, resized where a size is given, or a synthetic photograph (320x180)."""
     if image is None:
-        return synthetic_photograph(*parse_size(size or "320x180"))
+        return synthetic_photograph(*parse_size(size or "320x180", MOST_SIDE))
     read = read_image(image)
-    return read if size is None else np.asarray(Image.fromarray(read).resize(parse_size(size)))
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Return width and height, from "320x180"; raises ValueError."""
-    sides = text.lower().split("x")
-    if len(sides) != 2 or not all(side.isdecimal() and 0 < int(side) <= 1 << 14 for side in sides):
-        raise ValueError(f"size is {text!r}, expected WIDTHxHEIGHT in pixels, such as 320x180")
-    return int(sides[0]), int(sides[1])
+    return read if size is None else np.asarray(Image.fromarray(read).resize(parse_size(size, MOST_SIDE)))
 
 
 def run(

@@ -28,6 +28,7 @@ SYSTEMS: dict[str, tuple[str, dict[str, Any], Layout | VectorLayout]] = {
     "ShiftLUT-L, unrounded": ("shiftlut", {"blocks": 8}, VectorLayout(4, rounded=False)),
     "TinyLUT": ("tinylut", {}, VectorLayout()),
     "HKLUT": ("hklut", {}, VectorLayout()),
+    "LeRF-G": ("lerf", {}, DenseLayout(4)),
 }
 """The published systems: family, options and layout. Entries of layers are whole levels, unless unrounded as published:
 multiples of 1/4 here."""

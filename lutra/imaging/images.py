@@ -142,8 +142,14 @@ def picture_bytes(path: str | Path, picture: Picture, *, quality: int | None = N
     return encoded(Image.fromarray(np.ascontiguousarray(pixels)), suffix, options)
 
 
-def check_writable(path: str | Path, pixels: Pixels, scale: int = 1) -> None:
-    """Check that a format can hold a picture, before the work of restoring it `scale` times larger.
+def check_writable(path: str | Path, pixels: Pixels, scale: int = 1, *, side: int | None = None) -> None:
+    """Check that a format can hold a picture, before the work of restoring it.
+
+    Args:
+        path: the file to write.
+        pixels: the picture before it is restored.
+        scale: the factor by which each side will grow.
+        side: the longest side of the result, which counts instead of `scale`.
 
     Raises:
         ValueError: the suffix is not known, the pixels are none of `Picture`'s forms, the format has no alpha and
@@ -159,7 +165,7 @@ def check_writable(path: str | Path, pixels: Pixels, scale: int = 1) -> None:
     alpha = _alpha(pixels)
     if suffix in _NO_ALPHA and alpha is not None and not is_opaque(alpha):
         raise ValueError(f"{path}: {_NO_ALPHA[suffix]} holds no transparency, expected PNG, WebP or TIFF")
-    side, longest = max(pixels.shape[:2]) * scale, _LONGEST.get(suffix)
+    side, longest = side or max(pixels.shape[:2]) * scale, _LONGEST.get(suffix)
     if longest is not None and side > longest:
         raise ValueError(f"{path}: found a side of {side} pixels, expected at most {longest}, or PNG or TIFF")
 

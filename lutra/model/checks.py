@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from reprlib import repr as shown  # short, and on one line, whatever a file holds
 from typing import get_args
 
+from lutra.model.anysize import Border, Resample
 from lutra.model.steps import (
     INPUT,
     LAYER_KINDS,
@@ -26,6 +27,7 @@ from lutra.model.steps import (
     BitsOfPixel,
     Bounds,
     ChannelTaps,
+    FixedTaps,
     Layer,
     LayerStep,
     Merge,
@@ -66,10 +68,10 @@ def checked_planes(scale: int, steps: Sequence[AnyStep], colours: int = 1) -> di
     kind = _kind(steps[-1])
     for number, step in enumerate(steps, 1):
         where, last = f"model description, step {number}", number == len(steps)
-        if _kind(step) != kind or isinstance(step, Merge) != (last and kind == "layers"):
-            wanted = "steps of units alone, residuals alone, or steps of layers and one merge, the last"
-            raise ValueError(f"{where}: expected {wanted}")
-        if isinstance(step, Step):
+        _check_place(step, kind, where, last=last)
+        if isinstance(step, Resample):
+            written = _resampled_plane(step, where, planes)
+        elif isinstance(step, Step):
             written = _units_planes(step, where, scale if last else 1, planes)
             _take_names([unit.name for unit in step.units], "units", names, where)
         elif isinstance(step, Residual):
@@ -87,6 +89,25 @@ def checked_planes(scale: int, steps: Sequence[AnyStep], colours: int = 1) -> di
     return planes
 
 
+def _check_place(step: AnyStep, kind: str, where: str, *, last: bool) -> None:
+    """Check that a step is of the model's kind, and the last one where it makes the output from all the others'."""
+    ends = isinstance(step, Merge | Resample)
+    if _kind(step) != kind or (last and kind == "layers" and not ends) or (ends and not last):
+        wanted = "steps of units alone, residuals alone, or steps of layers and one merge, the last"
+        raise ValueError(f"{where}: expected {wanted}; a resampling may be the last after units")
+
+
+def _resampled_plane(step: Resample, where: str, planes: dict[str, Plane]) -> dict[str, Plane]:
+    """Check a resampling, and return the plane that it writes."""
+    for name in (step.reads, *step.kernel):
+        _read(name, where, planes)
+    if step.border not in get_args(Border):
+        raise ValueError(f"{where}: border is {shown(step.border)}, expected one of {get_args(Border)}")
+    if len(planes) == 1:
+        raise ValueError(f"{where}: resamples the input, expected steps of units before it")
+    return {OUTPUT: Plane()}
+
+
 def _check_end(scale: int, steps: Sequence[AnyStep]) -> None:
     """Check what the last step writes, and that steps which enlarge one after the other give the scale."""
     last = steps[-1]
@@ -98,7 +119,7 @@ def _check_end(scale: int, steps: Sequence[AnyStep]) -> None:
 
 
 def _kind(step: AnyStep) -> str:
-    return "units" if isinstance(step, Step) else "residuals" if isinstance(step, Residual) else "layers"
+    return "units" if isinstance(step, Step | Resample) else "residuals" if isinstance(step, Residual) else "layers"
 
 
 def _residual_plane(step: Residual, where: str, before: str) -> dict[str, Plane]:
@@ -166,6 +187,18 @@ def _check_unit(unit: Unit, step: Step, where: str) -> None:
         raise ValueError(f"{where}: unit '{unit.name}' reads {len(unit.reads)} planes")
     if channel and unit.previous:
         raise ValueError(f"{where}: unit '{unit.name}' mixes a previous plane into those of one pixel, expected none")
+    if unit.turns is not None:
+        _check_turns(unit.turns, unit, step, where)
+
+
+def _check_turns(turns: tuple[int, ...], unit: Unit, step: Step, where: str) -> None:
+    if step.rotations != 4 or step.upscale != 1 or not isinstance(unit.taps, FixedTaps):
+        wanted = "them for fixed taps alone, in a step of 4 rotations that keeps the size"
+        raise ValueError(f"{where}: unit '{unit.name}' has rotations of its own, expected {wanted}")
+    if not turns or list(turns) != sorted(set(turns)) or not 0 <= turns[0] <= turns[-1] <= 3:
+        raise ValueError(
+            f"{where}: unit '{unit.name}' has the rotations {shown(turns)}, expected some of 0..3 in order"
+        )
 
 
 def _check_name(name: str, kind: str, where: str) -> None:

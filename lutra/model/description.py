@@ -8,6 +8,7 @@ from functools import cached_property
 from reprlib import repr as shown  # short, and on one line, whatever a file holds
 from typing import Any, Literal, get_args
 
+from lutra.model.anysize import Resample
 from lutra.model.checks import checked_planes
 from lutra.model.steps import (
     INPUT,
@@ -49,6 +50,7 @@ __all__ = [
     "Offset",
     "Padding",
     "Plane",
+    "Resample",
     "Residual",
     "SampledTaps",
     "Shift",
@@ -127,7 +129,9 @@ float32 holds exactly, so that the reference and an integer engine agree to the 
 class Description:
     """A whole model. Every stage, exporter, importer and engine works from this alone.
 
-    steps: steps of units alone; or splits, sums and shifts, and a merge as the last; or residuals alone.
+    scale: the factor by which each side grows; for a model of any size, that of calls which ask for no size.
+    steps: steps of units, with a resampling as the last or without; or splits, sums and shifts, and a merge as the
+        last; or residuals alone.
     padding: how planes continue beyond the border of the image; residuals' tables have their own.
     rounding: "exact" rounds once per step; "lookup" rounds the running sum after each rotation of each unit;
         "branch" does the same, but restarts that sum for every unit, as MuLUT's finetuning and later systems do.
@@ -167,7 +171,12 @@ class Description:
     @property
     def has_units(self) -> bool:
         """Whether the model is one of units (`Step`): functions of four 8-bit values."""
-        return isinstance(self.steps[-1], Step)
+        return isinstance(self.steps[0], Step)
+
+    @property
+    def any_size(self) -> Resample | None:
+        """The resampling of a model whose output has any size; None in a model of one scale."""
+        return self.steps[-1] if isinstance(self.steps[-1], Resample) else None
 
     @property
     def unit_steps(self) -> tuple[Step, ...]:
@@ -218,19 +227,26 @@ class Description:
                 own = furthest(tap for table in step.tables for tap in table.taps)
                 reach[step.writes] = reach[step.reads] - -own // enlarged  # rounded up, in pixels of the input
                 enlarged *= step.upscale
+            elif isinstance(step, Resample):
+                reach[OUTPUT] = max(map(reach.__getitem__, (step.reads, *step.kernel))) + 1
             else:
                 reach[OUTPUT] = reach[step.reads]
         return reach[OUTPUT]
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready data, which `lutra.model.parsing.description_from_json` reads."""
-        data = asdict(self)
+        data = asdict(self, dict_factory=_without_turns)
         for step in data["steps"]:
             if step.get("channels") == ():
                 del step["channels"]
         if self.colours == 1:
             del data["colours"]
         return data
+
+
+def _without_turns(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return fields by name; those of units that are applied at all rotations are as in files of earlier versions."""
+    return {name: value for name, value in fields if name != "turns" or value is not None}
 
 
 def furthest(offsets: Iterable[Offset]) -> int:

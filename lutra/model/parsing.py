@@ -5,6 +5,7 @@ from __future__ import annotations
 from reprlib import repr as shown  # short, and on one line, whatever a file holds
 from typing import Any, get_args
 
+from lutra.model.anysize import Border, Resample
 from lutra.model.description import Description, Rounding
 from lutra.model.steps import (
     PATTERNS,
@@ -120,6 +121,12 @@ def _step_from_json(data: Any) -> AnyStep:
         tables = tuple(_table_from_json(item) for item in _typed(data, "tables", list))
         numbers = {key: _typed(data, key, int) for key in ("upscale", "low_bits")}
         return Residual(tables, _typed(data, "reads", str), _typed(data, "writes", str), **numbers)
+    if "kernel" in fields:
+        kernel = _names(data, "kernel")
+        if len(kernel) != 3:
+            raise ValueError(f"model description: a kernel has the planes {shown(kernel)}, expected three")
+        border = _choice(data, "border", get_args(Border))
+        return Resample(_typed(data, "reads", str), (kernel[0], kernel[1], kernel[2]), border)
     return _units_from_json(data)
 
 
@@ -142,11 +149,19 @@ def _units_from_json(data: Any) -> Step:
         if previous is not None and not isinstance(previous, str):
             raise ValueError(f"model description: 'previous' is {shown(previous)}, expected the name of a plane")
         taps = _taps_from_json(_typed(item, "taps", dict))
-        units.append(
-            Unit(_typed(item, "name", str), _names(item, "reads"), taps, _typed(item, "values", int), previous)
-        )
+        name, values, turns = _typed(item, "name", str), _typed(item, "values", int), _turns_from_json(item)
+        units.append(Unit(name, _names(item, "reads"), taps, values, previous, turns))
     numbers = {key: _typed(data, key, int) for key in ("divisor", "offset", "upscale", "rotations")}
     return Step(tuple(units), _names(data, "writes"), **numbers)
+
+
+def _turns_from_json(item: dict[str, Any]) -> tuple[int, ...] | None:
+    if item.get("turns") is None:
+        return None
+    turns = tuple(_typed(item, "turns", list))
+    if not all(type(turn) is int for turn in turns):
+        raise ValueError(f"model description: 'turns' is {shown(turns)}, expected rotations of 0..3")
+    return turns
 
 
 def _layer_from_json(data: Any) -> Layer:

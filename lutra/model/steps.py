@@ -3,13 +3,15 @@
 A `Step` sums units: functions of four 8-bit values. The other kinds work on planes of several channels of small
 signed integers: a `Split` takes a pixel apart, a `Sum` adds up vectors (functions of one small integer), a `Shift`
 moves channels, and a `Merge` makes the output from what all of them wrote. A `Residual` adds what small tables return
-to an image of real numbers.
+to an image of real numbers. A `Resample` makes an output of any size from the planes that steps of units wrote.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, get_args
+
+from lutra.model.anysize import Resample
 
 Offset = tuple[int, int]
 Bounds = tuple[int, int]
@@ -25,8 +27,10 @@ PATTERNS: dict[str, tuple[Offset, Offset, Offset, Offset]] = {
     "e": ((0, 0), (0, 3), (3, 0), (3, 3)),
     "h": ((0, 0), (2, 2), (2, 3), (3, 2)),
     "o": ((0, 0), (2, 2), (1, 3), (3, 1)),
+    "c": ((0, 0), (0, 1), (0, 2), (0, 3)),
+    "t": ((0, 0), (1, 1), (2, 2), (3, 3)),
 }
-"""Offsets (row, column) of the taps a, b, c, d from the current pixel (MuLUT, ECCV 2022, section 3.2)."""
+"""Offsets (row, column) of the taps a, b, c, d from the current pixel (MuLUT, ECCV 2022, section 3.2; LeRF)."""
 
 MOST_STEPS, MOST_UNITS, MOST_PLANES, MOST_DIVISOR = 64, 64, 256, 1 << 12
 """Limits of a model: steps, units in a step, planes, and the size of a divisor or offset."""
@@ -88,6 +92,7 @@ class Unit:
     reads: the plane its taps come from; four planes for `ChannelTaps`.
     previous: the plane that AdaRL mixes into the taps (AutoLUT, section 3.3), or None.
     values: the number of values in an entry.
+    turns: the rotations, of 0..3, that a unit of fixed taps is applied at, in order; None for all of its step's.
     """
 
     name: str
@@ -95,6 +100,7 @@ class Unit:
     taps: Taps
     values: int
     previous: str | None = None
+    turns: tuple[int, ...] | None = None
 
     @property
     def planes(self) -> tuple[str, ...]:
@@ -284,4 +290,4 @@ class Residual:
 
 LayerStep = Split | Sum | Shift | Merge
 """The steps of a model of layers."""
-AnyStep = Step | LayerStep | Residual
+AnyStep = Step | LayerStep | Residual | Resample

@@ -24,7 +24,8 @@ def build(description: Description, network: NetworkSpec) -> LutModel:
     for step, unit in description.units():
         function = PointwiseNet(unit.values, network)
         if network.linear:
-            function.start_from(*_interpolation(step, unit))
+            kernels = description.any_size and step.writes == description.any_size.kernel
+            function.start_from(*(_same_kernel(step) if kernels else _interpolation(step, unit)))
         units[unit.name] = LutUnit(unit, function)
     return LutModel(description, units, _zeros(description))
 
@@ -46,6 +47,15 @@ def untrained(description: Description, network: NetworkSpec, seed: int = 0) -> 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build(description, network)
+
+
+_START = torch.tensor([127.0, 54, 54])
+"""Values of a kernel that resembles linear interpolation: no correlation, and a steepness of 2.1."""
+
+
+def _same_kernel(step: Step) -> tuple[Tensor, Tensor]:
+    """Return weights (3, 4) and constants (3,), in levels, with which the step gives every pixel the same kernel."""
+    return torch.zeros(len(_START), 4), _START - step.offset
 
 
 def _interpolation(step: Step, unit: Unit) -> tuple[Tensor, float]:

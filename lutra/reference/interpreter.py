@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lutra.model.anysize import Grid, Layout
 from lutra.model.description import INPUT, MIX_BITS, OUTPUT, Description, Step
-from lutra.reference import layers, lookup, residuals
+from lutra.reference import layers, lookup, resampling, residuals
 from lutra.reference.layers import LayerFunction, Scales, Vectors
 from lutra.reference.lookup import compiled
+from lutra.reference.resampling import Places
 from lutra.reference.residuals import DirectEntries
 from lutra.reference.sampling import round_through
 from lutra.reference.units import LutUnit, PointwiseNet
@@ -45,8 +47,13 @@ class LutModel(nn.Module):
                 restored plane by plane.
 
         Returns:
-            (N, colours, scale * H, scale * W) float; rounded to integers in every model but SR-LUT's network.
+            (N, colours, scale * H, scale * W) float; rounded to integers in every model but SR-LUT's network and LeRF.
         """
+        if self.description.any_size:
+            own, grid = self.resampling_planes(image), self.own_grid(image)
+            places = Places.of(grid.rows, grid.columns, image.device)
+            border = self.description.any_size.border
+            return resampling.resampled(own[:, 0], own[:, 1:].unbind(1), border, places).unsqueeze(1)
         if self.description.is_layered:
             return layers.restored(image, self.description, self.layers_by_name())
         if not self.description.has_units:
@@ -66,14 +73,46 @@ class LutModel(nn.Module):
 
         Large images are restored in bands of rows that overlap by the model's radius; the result is the same.
         """
+        if self.description.any_size:
+            return self.restore_at(image, self.own_grid(image))
+        return self._in_bands(image, self)
+
+    def resampling_planes(self, image: Tensor) -> Tensor:
+        """Return what the resampling of a model of any size reads: the pixels and the kernel's planes, (N, 4, H, W)."""
+        step = self.description.any_size
+        assert step is not None
+        planes = self.planes(image, len(self.description.unit_steps))
+        return torch.stack([planes[name] for name in (step.reads, *step.kernel)], dim=1)
+
+    @torch.no_grad()
+    def restore_at(self, image: Tensor, layout: Layout) -> Tensor:
+        """Restore planes (N, 1, H, W) uint8 by a model of any size: (N, 1, rows, columns) uint8."""
+        assert self.description.any_size is not None
+        planes, border = self._in_bands(image, self.resampling_planes), self.description.any_size.border
+        pixels, kernel = planes[:, 0], planes[:, 1:].unbind(1)
+        bands = [
+            resampling.resampled(pixels, kernel, border, part).round().clamp(0, 255)
+            for band in layout.bands()
+            for part in Places.of(*band, image.device).parts()
+        ]
+        return torch.cat(bands, dim=1).to(torch.uint8).unsqueeze(1)
+
+    def own_grid(self, image: Tensor) -> Grid:
+        """Return the grid of a result of a model of any size that is enlarged by the model's scale."""
+        scale = self.description.scale
+        height, width = image.shape[-2:]
+        return Grid.enlarged((height, width), (height * scale, width * scale), (scale, scale))
+
+    def _in_bands(self, image: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return what `make` makes of an image, (N, C, ...) uint8, in bands of rows that overlap by the radius."""
         n, _, height, width = image.shape
         real = torch.float32 if self.is_exact_in_single else torch.float64
-        radius, scale = self.description.radius, self.description.scale
+        radius, scale = self.description.radius, 1 if self.description.any_size else self.description.scale
         rows = max(radius, BAND_PIXELS // (n * width), 1)
         bands = []
         for top in range(0, height, rows):
             first, end = max(0, top - radius), min(height, top + rows + radius)
-            band = self(image[:, :, first:end].to(real)).round().clamp(0, 255).to(torch.uint8)
+            band = make(image[:, :, first:end].to(real)).round().clamp(0, 255).to(torch.uint8)
             bands.append(band[:, :, (top - first) * scale : (min(height, top + rows) - first) * scale])
         return torch.cat(bands, dim=2)
 
@@ -100,18 +139,20 @@ class LutModel(nn.Module):
                 return False
         return 8 + MIX_BITS + tap_bits <= 24
 
-    def restore_image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def restore_image(self, image: NDArray[np.uint8], layout: Layout | None = None) -> NDArray[np.uint8]:
         """Restore an image (H, W) or (H, W, C) uint8 on the device of the model.
 
         Each channel is restored on its own, or all three together where the description has three colours: then
-        another number of channels raises ValueError.
+        another number of channels raises ValueError. A model of any size makes the outputs of `layout`, if there is
+        one.
         """
         device = next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
         planes = torch.from_numpy(np.atleast_3d(image).transpose(2, 0, 1).copy())
         if len(planes) % self.description.colours:
             raise ValueError(f"image has {len(planes)} channels, expected {self.description.colours}")
-        together = planes.reshape(-1, self.description.colours, *planes.shape[1:])
-        restored = self.restore(together.to(device)).flatten(0, 1).cpu().numpy()
+        together = planes.reshape(-1, self.description.colours, *planes.shape[1:]).to(device)
+        restored = self.restore_at(together, layout) if layout else self.restore(together)
+        restored = restored.flatten(0, 1).cpu().numpy()
         return restored[0] if image.ndim == 2 else np.ascontiguousarray(restored.transpose(1, 2, 0))
 
     def _run(self, number: int, planes: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -48,12 +48,12 @@ class PointwiseNet(nn.Module):
         return LEVELS * (torch.tanh(y) if self.spec.bound == "tanh" else y.clamp(-1, 1))
 
     @torch.no_grad()
-    def start_from(self, weights: Tensor, constant: float) -> None:
-        """Make the function the linear map `weights` (V, 4) of the taps, plus `constant`, in levels."""
+    def start_from(self, weights: Tensor, constant: float | Tensor) -> None:
+        """Make the function the linear map `weights` (V, 4) of the taps, plus `constant`, one or (V,), in levels."""
         if self.linear is None:
             raise ValueError("a network without its linear map cannot start from one")
         self.linear.weight.copy_(weights * 255 / LEVELS)
-        self.linear.bias.fill_(constant / LEVELS)
+        self.linear.bias.copy_(torch.as_tensor(constant) / LEVELS)
         self.last.weight.zero_()
         self.last.bias.zero_()
 
@@ -125,7 +125,8 @@ class LutUnit(nn.Module):
             padding: how planes continue beyond their border.
 
         Returns:
-            (rotations, N, H, W, V) in levels; the values of rotation r are still in the rotated frame.
+            (rotations, N, H, W, V) in levels, of a unit with turns of its own for those alone; the values of rotation
+            r are still in the rotated frame.
         """
         taps = self._gather(planes[self.spec.reads[0]], planes, rotations, padding)
         if self.adarl is not None and self.spec.previous:
@@ -139,7 +140,8 @@ class LutUnit(nn.Module):
         if isinstance(kind, ChannelTaps):
             return torch.stack([planes[name] for name in self.spec.reads], dim=-1).unsqueeze(0)
         if isinstance(kind, FixedTaps):
-            return shifted(plane, kind.offsets, rotations, padding)
+            taps = shifted(plane, kind.offsets, rotations, padding)
+            return taps if self.spec.turns is None else taps[list(self.spec.turns)]
         assert self.sampler is not None
-        taps: Tensor = self.sampler(plane, rotations, padding)
-        return taps
+        sampled: Tensor = self.sampler(plane, rotations, padding)
+        return sampled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from lutra.imaging.images import check_writable, read_picture, write_picture
 from lutra.imaging.walk import identity, say_left_out, summary, walk
 from lutra.restore.done import Done
 from lutra.restore.restorer import Restorer
+from lutra.restore.sizes import Target
 
 MAX_PIXELS = 1 << 28
 """The largest result, in pixels (three quarters of a gigabyte in RGB)."""
@@ -68,6 +70,7 @@ def run(
     restorer: Restorer,
     job: Job,
     *,
+    target: Target | None = None,
     threads: int | None = None,
     quality: int | None = None,
     max_pixels: int | None = None,
@@ -77,6 +80,7 @@ def run(
     Args:
         restorer: the model.
         job: the file, and where its result goes.
+        target: the size of the result; None for the model's scale.
         threads: the number of threads, as for `Restorer.restore`.
         quality: the quality of JPEG and WebP, as for `write_picture`.
         max_pixels: refuse a picture with a larger result before it is decoded; None for `MAX_PIXELS`.
@@ -86,13 +90,19 @@ def run(
     """
     width, height = image_size(job.source)
     limit = (max_pixels or MAX_PIXELS) // restorer.scale**2
-    if width * height > limit:
+    if target is None and width * height > limit:
         found = f"{width} x {height} pixels, more than the {limit} that are allowed"
         raise ValueError(f"{job.source}: found {found}; --max-pixels {width * height * restorer.scale**2} allows them")
-    picture = read_picture(job.source, max_pixels=limit)
-    check_writable(job.target, picture.pixels, restorer.scale)
+    sizes = restorer.sizes(width, height, target)
+    across, down = max(sizes, key=math.prod)
+    most = across * down
+    if target is not None and most > (max_pixels or MAX_PIXELS):
+        found = f"found {width} x {height} pixels, of which {across} x {down} are made for size {target}"
+        raise ValueError(f"{job.source}: {found}, more than are allowed; --max-pixels {most} allows them")
+    picture = read_picture(job.source, max_pixels=width * height)
+    check_writable(job.target, picture.pixels, side=max(sizes[-1]))
     try:
-        restored = restorer.restore(picture.pixels, threads=threads)
+        restored = restorer.restore(picture.pixels, size=target, threads=threads)
     except MemoryError:
         raise OSError(f"{job.source}: not enough memory to restore it") from None
     write_picture(job.target, replace(picture, pixels=restored), quality=quality)

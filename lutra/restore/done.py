@@ -22,15 +22,17 @@ class Making:
     """What decides a result besides its source.
 
     model: SHA-256 of the model's file. quality: the quality of JPEG and WebP that was asked for.
+    size: the size that was asked for, in words; None for the model's scale.
     """
 
     model: str
     quality: int | None
+    size: str | None = None
 
     @staticmethod
-    def of(model: Path, quality: int | None) -> Making:
+    def of(model: Path, quality: int | None, size: str | None = None) -> Making:
         """Read the model's file for its checksum. Raises OSError where it cannot be read."""
-        return Making(sha256_of(model), quality)
+        return Making(sha256_of(model), quality, size)
 
 
 class Done:
@@ -87,4 +89,5 @@ class Done:
     def _line(self, source: dict[str, Any], target: Path) -> dict[str, Any]:
         quality = self._making.quality if target.suffix.lower() in _OF_QUALITY else None
         own = {"result": self._name(target), "bytes": target.stat().st_size}
-        return own | source | {"model": self._making.model, "quality": quality}
+        size = {"size": self._making.size} if self._making.size else {}  # lines of earlier versions have none
+        return own | source | size | {"model": self._making.model, "quality": quality}

@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import threading
-import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from os import PathLike
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lutra import _core, engine, limits
+from lutra import engine
 from lutra.imaging.alpha import enlarge_alpha, fill_hidden
 from lutra.imaging.colour import rgb_to_y, with_luma
 from lutra.imaging.decoding import Refused
 from lutra.imaging.images import is_opaque, to_pixels
-from lutra.imaging.resize import imresize
 from lutra.model import artifact
+from lutra.model.anysize import Layout, Warp
 from lutra.model.artifact import Artifact
 from lutra.restore import sources
-
-Pixels = NDArray[np.uint8]
-Run = Callable[[Pixels, int | None, Pixels | None], Pixels]
-
-SLOW = (
-    "the compiled engine is not installed, so torch restores, many times slower; "
-    "`pip install --force-reinstall --no-deps lutra` builds it where there is a C++ compiler"
-)
-_torch_lock = threading.Lock()  # the whole process shares torch's number of threads
-
-
-def _renew_lock() -> None:
-    """Replace the lock in a forked child, because a thread that only the parent has may hold it."""
-    global _torch_lock
-    _torch_lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+from lutra.restore.running import Pixels, engine_run, suits_engine, torch_run
+from lutra.restore.sizes import Size, Target, resized, warp_of, warped
 
 
 def load(model: str | PathLike[str], *, device: str = "cpu") -> Restorer:
@@ -62,6 +44,20 @@ def load(model: str | PathLike[str], *, device: str = "cpu") -> Restorer:
         raise ValueError(f"{path}: {error}") from None
 
 
+@dataclass(frozen=True)
+class _Way:
+    """How planes become others of another size.
+
+    sides: rows and columns of the result.
+    layout: where the model's outputs lie; None for its scale.
+    plain: interpolates planes that the model does not restore.
+    """
+
+    sides: tuple[int, int]
+    layout: Layout | None
+    plain: Callable[[Pixels], Pixels]
+
+
 class Restorer:
     """A model ready to restore. It may be used from several threads at once, and is best kept from image to image."""
 
@@ -69,8 +65,8 @@ class Restorer:
         """Take a loaded artifact; `load` takes a file. Raises ValueError if nothing installed runs it on `device`."""
         self.artifact = model
         self.device = device
-        self.backend = "engine" if device == "cpu" and engine.available() and _suits_engine(model) else "torch"
-        self._run = _engine_run(model) if self.backend == "engine" else _torch_run(model, device)
+        self.backend = "engine" if device == "cpu" and engine.available() and suits_engine(model) else "torch"
+        self._run = engine_run(model) if self.backend == "engine" else torch_run(model, device)
 
     def __reduce__(self) -> tuple[Callable[[Artifact, str], Restorer], tuple[Artifact, str]]:
         """Let another process, which gets a copy, compile the model there."""
@@ -81,14 +77,33 @@ class Restorer:
         """The factor by which each side of an image grows."""
         return self.artifact.description.scale
 
-    @overload
-    def restore(self, image: Pixels, *, threads: int | None = None, out: Pixels | None = None) -> Pixels: ...
+    @property
+    def any_size(self) -> bool:
+        """Whether the model makes results of any size itself."""
+        return self.artifact.description.any_size is not None
 
     @overload
-    def restore(self, image: Image.Image, *, threads: int | None = None) -> Image.Image: ...
+    def restore(
+        self,
+        image: Pixels,
+        *,
+        size: Size | Target | None = None,
+        threads: int | None = None,
+        out: Pixels | None = None,
+    ) -> Pixels: ...
+
+    @overload
+    def restore(
+        self, image: Image.Image, *, size: Size | Target | None = None, threads: int | None = None
+    ) -> Image.Image: ...
 
     def restore(
-        self, image: Pixels | Image.Image, *, threads: int | None = None, out: Pixels | None = None
+        self,
+        image: Pixels | Image.Image,
+        *,
+        size: Size | Target | None = None,
+        threads: int | None = None,
+        out: Pixels | None = None,
     ) -> Pixels | Image.Image:
         """Restore a picture in the planes that the model was trained on.
 
@@ -100,30 +115,66 @@ class Restorer:
         Args:
             image: uint8 (H, W) gray, (H, W, 2) gray and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha, 0..255; or
                 a Pillow image, whose palette or 1-bit pixels are converted first. EXIF orientation is not applied.
+            size: width and height of the result, or `Target(scale=2.5)`; None for the model's scale. A model of any
+                size makes that size. A model of one scale restores at its scale, and the result is resampled to the
+                size: bicubic, antialiased. So does a model of any size along an axis that does not
+                grow.
             threads: the number of threads; None for one per processor that this process may use. The result does not
                 depend on it.
             out: a C-contiguous uint8 array that takes the result of an array and is returned, such as one that is
                 kept from frame to frame of a video; it shares no memory with `image`.
 
         Returns:
-            The same kind: an array of `scale` times the height and width and as many channels, or a Pillow image
-            with the ICC profile and EXIF of `image`.
+            The same kind: an array of `scale` times the height and width, or of that size, and as many channels, or
+            a Pillow image with the ICC profile and EXIF of `image`.
 
         Raises:
-            ValueError: the image or `out` has another type, shape or mode, or `threads` is no positive whole
-                number.
+            ValueError: the image or `out` has another type, shape or mode, `size` is out of range, or `threads` is
+                no positive whole number.
         """
         engine.check_threads(threads)
+        target = size if isinstance(size, Target | None) else Target.of(size)
         if not isinstance(image, Image.Image):
-            return self._restore(np.asarray(image), threads, out)
+            return self._restore(np.asarray(image), target, threads, out)
         if out is not None:
             raise ValueError("out is for arrays, and the image is a Pillow image")
-        try:
-            restored = Image.fromarray(self._restore(to_pixels(image), threads, None))
-        except Refused as refusal:
-            raise ValueError(f"image has {refusal}, expected 8 bits, gray or RGB, with or without alpha") from None
-        restored.info = {key: image.info[key] for key in ("icc_profile", "exif") if key in image.info}
-        return restored
+        return _through_pixels(image, lambda pixels: self._restore(pixels, target, threads, None))
+
+    @overload
+    def warp(self, image: Pixels, matrix: Any, size: Size, *, threads: int | None = None) -> Pixels: ...
+
+    @overload
+    def warp(self, image: Image.Image, matrix: Any, size: Size, *, threads: int | None = None) -> Image.Image: ...
+
+    def warp(
+        self, image: Pixels | Image.Image, matrix: Any, size: Size, *, threads: int | None = None
+    ) -> Pixels | Image.Image:
+        """Restore a picture by a model of any size and show it through a homography, in one step.
+
+        What the homography shrinks is not antialiased. Beyond the picture, the result is 0, and transparent where
+        the picture has alpha, which is interpolated.
+
+        Args:
+            image, threads: as for `restore`.
+            matrix: 3x3, maps (x, y, 1) of a pixel of `image` to that of the result, up to a factor; x counts columns,
+                and the centre of the first pixel is (0, 0).
+            size: width and height of the result.
+
+        Returns:
+            The same kind, of that size.
+
+        Raises:
+            ValueError: as `restore` does; or the model has one scale, or the matrix cannot be inverted.
+        """
+        engine.check_threads(threads)
+        if not self.any_size:
+            raise ValueError(f"the model restores at x{self.scale} alone, expected one of any size, which can warp")
+
+        def work(pixels: Pixels) -> Pixels:
+            warp = warp_of(matrix, size, pixels.shape)
+            return self._along(_checked(pixels), _Way(warp.shape, warp, partial(warped, warp=warp)), threads, None)
+
+        return _through_pixels(image, work) if isinstance(image, Image.Image) else work(np.asarray(image))
 
     def restore_planes(self, image: Pixels, *, threads: int | None = None) -> Pixels:
         """Restore planes that are already those the model was trained on, such as the luma of a protocol.
@@ -143,46 +194,75 @@ class Restorer:
             raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 3), not empty")
         return self._restore_planes(image, threads, None)
 
-    def _restore_planes(self, image: Pixels, threads: int | None, out: Pixels | None) -> Pixels:
+    def _restore_planes(
+        self, image: Pixels, threads: int | None, out: Pixels | None, layout: Layout | None = None
+    ) -> Pixels:
         """Restore (H, W) or (H, W, 3); a gray image as three equal colours, where the model needs three."""
         if image.ndim == 3 or self.artifact.description.colours == 1:
-            return self._run(image, threads, out)
-        restored = self._run(np.repeat(image[:, :, None], 3, axis=2), threads, None)
+            return self._run(image, threads, out, layout)
+        restored = self._run(np.repeat(image[:, :, None], 3, axis=2), threads, None, layout)
         mean: Pixels = ((restored.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)
         if out is None:
             return mean
         out[...] = mean
         return out
 
-    def _restore(self, pixels: Pixels, threads: int | None, out: Pixels | None) -> Pixels:
-        known = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (2, 3, 4))
-        if pixels.dtype != np.uint8 or not known or pixels.size == 0:
-            found = f"{pixels.dtype} of shape {pixels.shape}"
-            raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 2..4), not empty")
+    def sizes(self, width: int, height: int, target: Target | None) -> tuple[Size, Size]:
+        """Return what size the model makes of a picture of that size, and what size the result has.
+
+        Raises:
+            ValueError: the result would be too large.
+        """
+        own = width * self.scale, height * self.scale
+        if target is None:
+            return own, own
+        size = target.size(width, height)
+        if not self.any_size:
+            return own, size
+        rows, columns = target.grid(width, height, self.scale).shape
+        return (columns, rows), size
+
+    def _restore(self, pixels: Pixels, target: Target | None, threads: int | None, out: Pixels | None) -> Pixels:
+        height, width = _checked(pixels).shape[:2]
+        made, size = self.sizes(width, height, target)
         if out is not None:
-            engine.check_out(out, pixels, self.scale)
+            engine.check_out(out, pixels, (size[1], size[0]))
+        if target is None or not self.any_size:
+            way = _Way((made[1], made[0]), None, partial(enlarge_alpha, scale=self.scale))
+        else:
+            way = _Way((made[1], made[0]), target.grid(width, height, self.scale), partial(resized, size=made))
+        if made == size:
+            return self._along(pixels, way, threads, out)
+        result = resized(self._along(pixels, way, threads, None), size)
+        if out is None:
+            return result
+        out[...] = result
+        return out
+
+    def _along(self, pixels: Pixels, way: _Way, threads: int | None, out: Pixels | None) -> Pixels:
+        """Restore any picture: its colour by the model, its alpha plainly."""
         if pixels.ndim == 2 or pixels.shape[2] == 3:
-            return self._restore_colour(pixels, threads, out)
+            return self._restore_colour(pixels, way, threads, out)
         alpha = pixels[:, :, -1]
         colour = np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 2 else pixels[:, :, :-1])
-        if is_opaque(alpha):
-            enlarged = np.full((alpha.shape[0] * self.scale, alpha.shape[1] * self.scale), 255, np.uint8)
+        if is_opaque(alpha) and not isinstance(way.layout, Warp):
+            enlarged = np.full(way.sides, 255, np.uint8)
         else:
             reach = self.artifact.description.radius + 2  # the model's, and that of bicubic alpha
-            colour, enlarged = fill_hidden(colour, alpha, reach), enlarge_alpha(alpha, self.scale)
-        restored = self._restore_colour(colour, threads, None)
+            colour, enlarged = fill_hidden(colour, alpha, reach), way.plain(alpha)
+        restored = self._restore_colour(colour, way, threads, None)
         return np.concatenate([np.atleast_3d(restored), enlarged[:, :, None]], axis=2, out=out)
 
-    def _restore_colour(self, colour: Pixels, threads: int | None, out: Pixels | None) -> Pixels:
+    def _restore_colour(self, colour: Pixels, way: _Way, threads: int | None, out: Pixels | None) -> Pixels:
         """Restore (H, W) or (H, W, 3): each of its planes, or its luma."""
         if self.artifact.trained_planes == "each":
-            return self._restore_planes(colour, threads, out)
+            return self._restore_planes(colour, threads, out, way.layout)
         luma = _luma(colour)
         stored = np.rint(luma).astype(np.uint8)
-        restored = self._run(stored, threads, None)
-        base = imresize(colour, self.scale) if self.scale > 1 else colour
+        restored = self._run(stored, threads, None, way.layout)
+        base = way.plain(colour)
         # Where sizes stay, a luma that the model does not change must stay, so its rounding does not count as a change.
-        before = _luma(base) if self.scale > 1 else stored.astype(np.float64)
+        before = stored.astype(np.float64) if base is colour else _luma(base)
         changed = with_luma(base, restored - before)
         if out is None:
             return changed
@@ -195,61 +275,24 @@ def _luma(image: Pixels) -> NDArray[np.float64]:
     return rgb_to_y(image) if image.ndim == 3 else 16 + image.astype(np.float64) * (219 / 255)
 
 
+def _checked(pixels: Pixels) -> Pixels:
+    """Return an image's pixels; raises ValueError if they have another type or shape than `restore` takes."""
+    known = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (2, 3, 4))
+    if pixels.dtype != np.uint8 or not known or pixels.size == 0:
+        found = f"{pixels.dtype} of shape {pixels.shape}"
+        raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 2..4), not empty")
+    return pixels
+
+
+def _through_pixels(image: Image.Image, work: Callable[[Pixels], Pixels]) -> Image.Image:
+    """Return what `work` makes of a Pillow image's pixels, with the ICC profile and EXIF of the image."""
+    try:
+        made = Image.fromarray(work(to_pixels(image)))
+    except Refused as refusal:
+        raise ValueError(f"image has {refusal}, expected 8 bits, gray or RGB, with or without alpha") from None
+    made.info = {key: image.info[key] for key in ("icc_profile", "exif") if key in image.info}
+    return made
+
+
 def _restorer(model: Artifact, device: str) -> Restorer:
     return Restorer(model, device=device)
-
-
-def _suits_engine(model: Artifact) -> bool:
-    """Return whether a model is all tables, in fixed point."""
-    real = model.description.tap_bits is None and any(name.endswith((".sampler", ".adarl")) for name in model.tensors)
-    return model.is_tables and not real
-
-
-def _engine_run(model: Artifact) -> Run:
-    compiled = engine.compile(model)
-    return lambda pixels, threads, out: compiled.restore(pixels, threads=threads, out=out)
-
-
-def _torch_run(model: Artifact, device: str) -> Run:
-    limits.wait_passively()
-    try:
-        import torch
-
-        from lutra.reference.convert import from_artifact
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise ValueError(f"{_why_torch(model, device)}; `pip install 'lutra[train]'` installs torch") from None
-    try:
-        place = torch.device(device)
-    except RuntimeError:
-        raise ValueError(f"device is {device!r}, expected cpu or cuda") from None
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device is {device!r}, but torch finds no CUDA device here")
-    if device == "cpu" and not engine.available() and not _core.broken:  # else a warning has told why
-        warnings.warn(SLOW, RuntimeWarning, stacklevel=4)
-    ready = from_artifact(model).to(place)
-
-    def run(pixels: Pixels, threads: int | None, out: Pixels | None) -> Pixels:
-        with _torch_lock:
-            before = torch.get_num_threads()
-            torch.set_num_threads(threads or min(before, limits.processors()))
-            try:
-                restored = ready.restore_image(pixels)
-            finally:
-                torch.set_num_threads(before)
-        if out is None:
-            return restored
-        out[...] = restored
-        return out
-
-    return run
-
-
-def _why_torch(model: Artifact, device: str) -> str:
-    if device != "cpu":
-        return f"device {device!r} needs torch"
-    if not engine.available():
-        why = f"{_core.reason}; reinstall" if _core.broken else "reinstall"
-        return f"restoring needs the compiled engine ({why} lutra where there is a C++ compiler) or torch"
-    return "the model is a network or samples real-valued taps, which needs torch"

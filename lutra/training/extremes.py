@@ -31,8 +31,9 @@ _ENOUGH = 0.45
 def keep_extremes(model: LutModel, task: str) -> LutModel:
     """Return a copy that restores areas of black and of white exactly.
 
-    In the last step, the entries that weigh most in a flat area are changed by as few levels as it takes. Where
-    8 bits do not hold the change, the result stays as near as they allow. In a model of layers, the samples that a
+    In the last step, or in a model of any size in the step that makes the pixels, the entries that weigh most in a flat
+    area are changed by as few levels as it takes. Where 8 bits do not hold the change, the result stays as near as they
+    allow. In a model of layers, the samples that a
     flat area reads in the last layer change by the same number for all inputs; direct tables stay as they are.
 
     Args:
@@ -46,7 +47,7 @@ def keep_extremes(model: LutModel, task: str) -> LutModel:
                 if not _move_samples(result, level):
                     break
         return result
-    last = [result.unit(unit.name) for unit in result.description.unit_steps[-1].units]
+    last = [result.unit(unit.name) for unit in result.description.unit_steps[_deciding(result)].units]
     if not all(isinstance(unit.function, Table) for unit in last):
         raise ValueError("model: found networks in its last step, expected tables")
     for level in ENDS[TASKS[task].planes]:
@@ -56,10 +57,24 @@ def keep_extremes(model: LutModel, task: str) -> LutModel:
     return result
 
 
+def _deciding(model: LutModel) -> int:
+    """Return the number of the step that makes the pixels of a flat area; kernels do not change it."""
+    steps, resampling = model.description.unit_steps, model.description.any_size
+    return next((n for n, step in enumerate(steps) if resampling and resampling.reads in step.writes), len(steps) - 1)
+
+
+def _made(model: LutModel, flat: Tensor) -> Tensor:
+    """Return what the model makes of the pixels of a flat image (1, 1, H, W), rounded: one block."""
+    if model.description.any_size:
+        return model.planes(flat, _deciding(model) + 1)[model.description.any_size.reads][0, :1, :1].detach()
+    scale = model.description.scale
+    return model.restore(flat.to(torch.uint8))[0, 0, :scale, :scale]
+
+
 def _move(model: LutModel, units: list[LutUnit], level: int) -> bool:
     """Move entries towards restoring a flat area of one level exactly; return whether anything changed."""
-    flat, scale = torch.full((1, 1, _SIDE, _SIDE), level), model.description.scale
-    wrong = model.restore(flat.to(torch.uint8))[0, 0, :scale, :scale] != level
+    flat = torch.full((1, 1, _SIDE, _SIDE), float(level))
+    wrong = _made(model, flat) != level
     if not wrong.any():
         return False
     row, column = (int(place) for place in wrong.nonzero()[0])
@@ -68,7 +83,7 @@ def _move(model: LutModel, units: list[LutUnit], level: int) -> bool:
     for table in tables:
         table.requires_grad_(True)
     with torch.enable_grad():
-        result = _unrounded(model, flat.float())[row, column]
+        result = _unrounded(model, flat)[row, column]
         gradients = torch.autograd.grad(result, tables, allow_unused=True)
     for table, trained in zip(tables, kept, strict=True):
         table.requires_grad_(trained)
@@ -129,8 +144,8 @@ def _spread(samples: Tensor, weights: Tensor, missing: float) -> bool:
 
 
 def _unrounded(model: LutModel, flat: Tensor) -> Tensor:
-    """Return the first pixel that the last step makes of a flat image, before it is rounded: (scale, scale)."""
-    last = len(model.description.unit_steps) - 1
+    """Return the first pixel that the deciding step makes of a flat image, before it is rounded: a block."""
+    last = _deciding(model)
     step = model.description.unit_steps[last]
     return model.sums(last, model.planes(flat, last))[0, 0, 0, 0] / step.divisor + step.offset
 

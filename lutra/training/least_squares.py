@@ -60,8 +60,10 @@ def solve(
         A copy of the model with the new tables, rounded to whole levels.
 
     Raises:
-        ValueError: a unit of the last step is no table, or there are no images.
+        ValueError: a unit of the last step is no table, the last step makes kernels, or there are no images.
     """
+    if model.description.any_size:
+        raise ValueError(f"least squares fits pixels, and the last tables of {model.description.family} make kernels")
     if not images or not held_out:
         raise ValueError("least squares needs images to fit and images to hold out")
     problem = _Problem(model, images)

@@ -28,7 +28,8 @@ def facts(path: Path) -> tuple[str, str, str, str, str]:
     model = artifact.load(path)
     strength = model.options.get(TASKS[model.task].strength or "")
     task = f"{model.task} {strength}" if strength is not None else model.task
-    scale, size = str(model.description.scale), str(path.stat().st_size)
+    scale = "any" if model.description.any_size else str(model.description.scale)
+    size = str(path.stat().st_size)
     return task, scale, size, _score(model.metrics), str(model.provenance.get("licence", ""))
 
 

@@ -15,7 +15,7 @@ app = typer.Typer()
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="Name of the experiment: small letters, digits and dashes.")],
-    family: Annotated[str, typer.Option(help="srlut, mulut, spflut, autolut, shiftlut, tinylut or hklut.")],
+    family: Annotated[str, typer.Option(help="srlut, mulut, spflut, autolut, shiftlut, tinylut, hklut or lerf.")],
     preset: Annotated[
         Literal["quick", "published"],
         typer.Option(help="quick trains in minutes on two cores; published is the papers' recipe."),

@@ -114,8 +114,8 @@ class Params(Section):
                 raise ValueError(f"experiments.{name}.model: {error}") from None
             if described.colours > 1 and TASKS[self.tasks[block.task].task].planes == "luma":
                 raise ValueError(f"experiments.{name}.model.colours: found {described.colours}, expected 1 for luma")
-            if block.train.init == "least_squares" and not described.has_units:
-                found = f"found least_squares, which fits tables of four pixels: {block.family} has none"
+            if block.train.init == "least_squares" and (not described.has_units or described.any_size):
+                found = f"found least_squares, which fits the pixels of tables of four: {block.family} has none"
                 raise ValueError(f"experiments.{name}.train.init: {found}, expected interpolation")
             if block.table.bytes and not (described.is_layered and block.train.steps):
                 found = f"found {block.table.bytes} for {block.family} with {block.train.steps} train.steps"

@@ -15,7 +15,9 @@ class ModelParams(Section):
     pattern: Annotated[Pattern | None, Field(description="srlut: pattern of the four taps")] = None
     patterns: Annotated[
         str | None,
-        Field(pattern=f"^[{''.join(PATTERNS)}]+$", description="mulut, spflut: patterns in parallel, a letter each"),
+        Field(
+            pattern=f"^[{''.join(PATTERNS)}]+$", description="mulut, spflut, lerf: patterns in parallel, a letter each"
+        ),
     ] = None
     stages: Annotated[Count | None, Field(description="mulut, autolut on mulut: groups in series")] = None
     base: Annotated[Literal["mulut", "spflut"] | None, Field(description="autolut: family that it builds on")] = None
@@ -30,6 +32,9 @@ class ModelParams(Section):
         tuple[tuple[tuple[int, int], ...], ...] | None,
         Strict(False),
         Field(description="shiftlut: (row, column) by which each channel of each block is shifted"),
+    ] = None
+    border: Annotated[
+        Literal["replicate", "zero"] | None, Field(description="lerf: what pixels outside the image are")
     ] = None
 
 

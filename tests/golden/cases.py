@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutra.model import families
+from lutra.model.anysize import Grid
 from lutra.model.artifact import Array, Artifact, layout_for, split_table
 from lutra.model.description import TAP_BITS, Padding, Rounding, SampledTaps
 from lutra.model.fixedpoint import adarl_shares, sampling_weights
@@ -35,6 +36,8 @@ CASES: dict[str, Case] = {
     "spflut-dfc-x1": ("spflut", 1, {"patterns": "sd"}, DFC, None, None),
     "autolut-mulut-x4": ("autolut", 4, {"kernel": 3}, DENSE, None, None),
     "autolut-spflut-dfc-x2": ("autolut", 2, {"base": "spflut", "kernel": 4}, DFC, None, None),
+    "lerf-x4": ("lerf", 4, {}, DENSE, None, None),
+    "lerf-dfc-x3": ("lerf", 3, {"patterns": "yt", "border": "zero"}, DFC, "lookup", "reflect"),
 }
 MIXED = (1, 2, 4, 8, 16, 4, 2, 64, 32, 1)
 
@@ -50,6 +53,8 @@ LAYERED: dict[str, tuple[str, int, dict[str, Any], str]] = {
 }
 """Models of layers and of direct tables: family, scale, options and how their vectors are stored."""
 SIZES = ((1, 1), (1, 6), (5, 2), (9, 7))
+OTHER_SIZES = ((9, 7), (13, 20), (31, 8))
+"""Rows and columns that models of any size make of an image of 9x7."""
 
 
 def noise(count: int, seed: int) -> NDArray[np.int64]:
@@ -128,10 +133,15 @@ def restored(name: str) -> dict[str, NDArray[np.uint8]]:
     from lutra.reference.convert import from_artifact
 
     runner = from_artifact(model(name))
-    return {
+    found = {
         f"{name}/{height}x{width}": runner.restore(torch.from_numpy(image(height, width))[None, None])[0, 0].numpy()
         for height, width in SIZES
     }
+    if runner.description.any_size:
+        for rows, columns in OTHER_SIZES:
+            grid = Grid.enlarged((9, 7), (rows, columns), (rows / 9, columns / 7))
+            found[f"{name}/9x7 to {rows}x{columns}"] = runner.restore_image(image(9, 7), grid)
+    return found
 
 
 if __name__ == "__main__":

@@ -79,10 +79,16 @@ struct Avx512 {
 
     template <bool wide>
     static void blend_exact(const Step& step, const Unit& unit, const Scratch& scratch, std::int32_t* sums) {
-        if (unit.rotations == 4)
-            blend_exact<wide, 4>(step, unit, scratch, sums);
-        else
-            blend_exact<wide, 1>(step, unit, scratch, sums);
+        switch (unit.rotations) {
+            case 4:
+                return blend_exact<wide, 4>(step, unit, scratch, sums);
+            case 3:
+                return blend_exact<wide, 3>(step, unit, scratch, sums);
+            case 2:
+                return blend_exact<wide, 2>(step, unit, scratch, sums);
+            default:
+                return blend_exact<wide, 1>(step, unit, scratch, sums);
+        }
     }
 
     template <bool wide, int rotations>

@@ -2,6 +2,8 @@
 // must not share these functions with code for other processors.
 #include "avx2.hpp"
 #include "ensemble_avx2.hpp"
+#include "reals_avx2.hpp"
+#include "resample_vector.hpp"
 #include "sample_vector.hpp"
 #include "sums.hpp"
 #include "vector.hpp"
@@ -20,6 +22,7 @@ const Kernels avx2_kernels{
     "avx2",           true,
     run_vector<Avx2>, split_line<Avx2>,
     join_line<Avx2>,  &avx2_ensemble,
-    &avx2_sums,       {Form::words, run_sum_avx2<Avx2>, merge_words<Avx2Bytes, Avx2>, split_bits<Avx2>}};
+    &avx2_sums,       {Form::words, run_sum_avx2<Avx2>, merge_words<Avx2Bytes, Avx2>, split_bits<Avx2>},
+    {resample_line<Avx2>, resample_row_vector<Reals256>, resample_points<Avx2>}};
 
 }  // namespace lutra

@@ -2,6 +2,8 @@
 // this file: the linker must not share these functions with code for other processors.
 #include "avx512.hpp"
 #include "ensemble_avx512.hpp"
+#include "reals_avx512.hpp"
+#include "resample_vector.hpp"
 #include "sample_vector.hpp"
 #include "sums_avx512.hpp"
 #include "vector.hpp"
@@ -20,6 +22,7 @@ const Kernels avx512_kernels{
     "avx512",           true,
     run_vector<Avx512>, split_line<Avx512>,
     join_line<Avx512>,  &avx512_ensemble,
-    &avx512_sums,       {Form::digits, run_sum_avx512<Avx512>, merge_words<Avx512Bytes, Avx512>, split_bits<Avx512>}};
+    &avx512_sums,       {Form::digits, run_sum_avx512<Avx512>, merge_words<Avx512Bytes, Avx512>, split_bits<Avx512>},
+    {resample_line<Avx512>, resample_row_vector<Reals512>, resample_points<Avx512>}};
 
 }  // namespace lutra

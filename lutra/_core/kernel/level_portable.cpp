@@ -2,6 +2,7 @@
 #include "ensemble.hpp"
 #include "lines.hpp"
 #include "plain.hpp"
+#include "resample_plain.hpp"
 #include "sample_plain.hpp"
 #include "sums.hpp"
 #include "vectors_plain.hpp"
@@ -22,6 +23,7 @@ const Kernels portable_kernels{
     "portable",          false,
     run_plain<Portable>, split_line<Portable>,
     join_line<Portable>, &portable_ensemble,
-    &portable_sums,      {Form::plain, run_sum_plain<Portable>, merge_plain<Portable>, split_bits<Portable>}};
+    &portable_sums,      {Form::plain, run_sum_plain<Portable>, merge_plain<Portable>, split_bits<Portable>},
+    {resample_line<Portable>, resample_row<Portable>, resample_points<Portable>}};
 
 }  // namespace lutra

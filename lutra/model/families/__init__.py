@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lutra.model.description import PATTERNS, Description, NetworkSpec
-from lutra.model.families import autolut, hklut, mulut, shiftlut, spflut, srlut, tinylut
+from lutra.model.families import autolut, hklut, lerf, mulut, shiftlut, spflut, srlut, tinylut
 from lutra.model.steps import MOST_CHANNELS
 
 FAMILIES = {
@@ -18,6 +18,7 @@ FAMILIES = {
     "shiftlut": shiftlut,
     "tinylut": tinylut,
     "hklut": hklut,
+    "lerf": lerf,
 }
 SCALES = range(1, 5)
 _MOST = {"stages": 15, "branches": 15, "kernel": 15, "blocks": 15, "channels": MOST_CHANNELS}

@@ -33,7 +33,7 @@ from lutra.model.artifact import Artifact, layout_for, split_table
 from lutra.model.description import PATTERNS, TAP_BITS, Description, SampledTaps
 from lutra.model.fixedpoint import with_fixed
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Dimensions, Layout
-from lutra.model.published import hkfiles, shiftfiles, sidecar, tinyfiles
+from lutra.model.published import hkfiles, lerffiles, shiftfiles, sidecar, tinyfiles
 from lutra.model.published.arrays import DIRECTORY, PARTS, Stored, files_in, files_of, load_array
 
 Array = NDArray[Any]
@@ -45,7 +45,7 @@ _UNIT = re.compile(
 _DIRECTORY = re.compile(r"ref2index_(?P<dimensions>[xyzt]+)(?P<width>\d+)i(?P<coarse>\d+)\.npy")
 
 
-OWN_FILES = {"shiftlut": shiftfiles, "tinylut": tinyfiles, "hklut": hkfiles}
+OWN_FILES = {"shiftlut": shiftfiles, "tinylut": tinyfiles, "hklut": hkfiles, "lerf": lerffiles}
 """The modules of the families that have files of their own form, which read and write them."""
 
 sidecar_of = sidecar.sidecar_of

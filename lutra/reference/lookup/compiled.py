@@ -48,7 +48,7 @@ def plan_of(
             units.append(["fixed", reads[0], previous, unit.taps.offsets])
         else:
             units.append(["sampled", reads[0], previous, unit.taps.kernel])
-        units[-1].append(layout.numbers())
+        units[-1] += [layout.numbers(), *([unit.turns] if unit.turns else [])]
     head = [len(planes), step.values, step.upscale, step.rotations, ROUNDINGS.index(rounding), padding == "reflect"]
     return json.dumps({"head": [*head, -1 if tap_bits is None else tap_bits, level], "units": units})
 

@@ -251,7 +251,10 @@ def networks() -> Artifact:
 
 STRANGERS = {
     **{name: cases.model(name) for name in ("srlut-x2-8bit", "mulut-dfc-xy-x2", "autolut-mulut-x4", "spflut-dfc-x1")},
-    **{name: cases.model(name) for name in ("shiftlut-x1", "tinylut-x2", "shiftlut-rounded-x3", "hklut-x3")},
+    **{
+        name: cases.model(name)
+        for name in ("shiftlut-x1", "tinylut-x2", "shiftlut-rounded-x3", "hklut-x3", "lerf-dfc-x3")
+    },
     "networks": networks(),
 }
 

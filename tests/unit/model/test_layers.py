@@ -43,6 +43,8 @@ MANY = Shift("high", "many", ((0, 0),) * 5, (0,) * 5)
         ("shiftlut", {"blocks": 2, "channels": 5, "colours": 3}),
         ("tinylut", {}),
         ("hklut", {}),
+        ("lerf", {}),
+        ("lerf", {"patterns": "ys", "border": "zero"}),
     ],
 )
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])

@@ -104,6 +104,10 @@ def test_least_squares_is_for_tables_of_four_pixels() -> None:
     parse(text)
     with pytest.raises(ParamsError, match=r"one.train.init: found least_squares, .* shiftlut has none"):
         parse(text.replace("train: {}, fine", "train: {init: least_squares}, fine", 1))
+    kernels = TEXT.replace("family: srlut", "family: lerf", 1)
+    parse(kernels)
+    with pytest.raises(ParamsError, match=r"one.train.init: found least_squares, .* lerf has none"):
+        parse(kernels.replace("train: {}, fine", "train: {init: least_squares}, fine", 1))
 
 
 @pytest.mark.parametrize(("family", "steps"), [("srlut", 10), ("shiftlut", 0)])

@@ -1,8 +1,9 @@
-"""ShiftLUT, TinyLUT and HKLUT, written from the papers' definitions, without a line of the library.
+"""ShiftLUT, TinyLUT, HKLUT and LeRF's last step, written from the papers' definitions, without a line of the library.
 
 The images themselves are turned, padded and moved. In the first two, every quotient is one of integers.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -165,3 +166,30 @@ def hklut(image: NDArray[np.uint8], tables: dict[str, Any], factors: tuple[int, 
         added = high.astype(single) / single(3) / single(255) + low.astype(single) / single(2) / single(255)
         x = (added + x.repeat(r, 0).repeat(r, 1)).clip(0, 1)
     return x
+
+
+def lerf_resampled(
+    pixels: Any, kernel: Any, outputs: tuple[int, int], factors: tuple[float, float]
+) -> NDArray[np.float64]:
+    """LeRF's last step, one output at a time, not rounded; 0 outside the image.
+
+    kernel: the values 0..255 of correlation and steepness along rows and columns.
+    """
+    rho = np.float32(2) * (kernel[0].astype(np.float32) / np.float32(255)) - np.float32(1)
+    steep = [np.float32(10) * (plane.astype(np.float32) / np.float32(255)) for plane in kernel[1:]]
+    (height, width), (down, across) = pixels.shape, factors
+    rows, columns = outputs
+    result = np.empty((rows, columns))
+    for i in range(rows):
+        for j in range(columns):
+            y = i / down + (height - 1) / 2 - (rows - 1) / (2 * down)
+            x = j / across + (width - 1) / 2 - (columns - 1) / (2 * across)
+            top, left = math.ceil(y - 1 - 2**-23), math.ceil(x - 1 - 2**-23)
+            weights, values = [], []
+            for row, column in ((top, left), (top + 1, left), (top, left + 1), (top + 1, left + 1)):
+                near = min(max(row, 0), height - 1), min(max(column, 0), width - 1)
+                dy, dx = float(steep[0][near]) * (y - row), float(steep[1][near]) * (x - column)
+                weights.append(math.exp(-0.5 * (dy**2 - 2 * float(rho[near]) * dy * dx + dx**2)))
+                values.append(float(pixels[near]) if near == (row, column) else 0.0)
+            result[i, j] = sum(w / sum(weights) * value for w, value in zip(weights, values, strict=True))
+    return result

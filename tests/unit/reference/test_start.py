@@ -60,7 +60,7 @@ def test_restoring_gradients_and_training_load_no_compiler_of_torchs() -> None:
     [
         "import lutra.reference.simplex",
         "import lutra.training.fitting",
-        "from lutra.restore import restorer, sources; restorer._torch_run(restorer.load('srlut-x4').artifact, 'cpu')",
+        "from lutra.restore import restorer, running; running.torch_run(restorer.load('srlut-x4').artifact, 'cpu')",
         "import pipeline, torch",
         "import tests.conftest, torch",
     ],

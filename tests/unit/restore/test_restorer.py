@@ -152,11 +152,11 @@ def test_a_copy_in_another_process_restores_alike(restorer: Restorer) -> None:
 def test_a_child_forked_while_another_thread_restores_with_torch_does_not_wait_for_it() -> None:
     code = """
 import os, sys
-from lutra.restore import restorer as restoring
-restoring._torch_lock.acquire()
+from lutra.restore import running
+running.torch_lock.acquire()
 child = os.fork()
 if not child:
-    os._exit(not restoring._torch_lock.acquire(blocking=False))
+    os._exit(not running.torch_lock.acquire(blocking=False))
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

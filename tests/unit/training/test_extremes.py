@@ -21,6 +21,7 @@ MODELS = [
     ("mulut", 1, {}, DIAGONAL, "deblock"),
     ("spflut", 1, {}, DIAGONAL, "deblock"),
     ("autolut", 3, {"base": "mulut"}, DIAGONAL, "sr"),
+    ("lerf", 2, {}, DIAGONAL, "sr"),
 ]
 
 

@@ -100,6 +100,8 @@ def test_what_it_cannot_fit_is_refused() -> None:
     network = build(families.describe("srlut", 2), NetworkSpec("plain", 4, 1))
     with pytest.raises(ValueError, match="is no table: least squares fits"):
         least_squares.solve(network, [planes(1, 0)], [planes(1, 0)])
+    with pytest.raises(ValueError, match="the last tables of lerf make kernels"):
+        least_squares.solve(start("lerf", DenseLayout(7)), [planes(1, 0)], [planes(1, 0)])
 
 
 @pytest.mark.parametrize("layout", [DenseLayout(6), DIAGONAL, DiagonalLayout(6, 2, 7, "xy")])

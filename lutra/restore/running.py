@@ -1,0 +1,107 @@
+"""Run a model's planes: on the compiled engine, or through torch."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lutra import _core, engine, limits
+from lutra.model.anysize import Layout
+from lutra.model.artifact import Artifact
+
+Pixels = NDArray[np.uint8]
+
+
+class Run(Protocol):
+    """What runs a model."""
+
+    def __call__(self, pixels: Pixels, threads: int | None, out: Pixels | None, layout: Layout | None = None) -> Pixels:
+        """Restore planes (H, W) or (H, W, 3), into `out` where there is one; `layout` None: at the model's scale."""
+        ...
+
+
+SLOW = (
+    "the compiled engine is not installed, so torch restores, many times slower; "
+    "`pip install --force-reinstall --no-deps lutra` builds it where there is a C++ compiler"
+)
+torch_lock = threading.Lock()  # the whole process shares torch's number of threads
+
+
+def _renew_lock() -> None:
+    """Replace the lock in a forked child, because a thread that only the parent has may hold it."""
+    global torch_lock
+    torch_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
+def suits_engine(model: Artifact) -> bool:
+    """Return whether a model is all tables, in fixed point."""
+    real = model.description.tap_bits is None and any(name.endswith((".sampler", ".adarl")) for name in model.tensors)
+    return model.is_tables and not real
+
+
+def engine_run(model: Artifact) -> Run:
+    """Return what runs a model on the compiled engine."""
+    compiled = engine.compile(model)
+
+    def run(pixels: Pixels, threads: int | None, out: Pixels | None, layout: Layout | None = None) -> Pixels:
+        if layout is None:
+            return compiled.restore(pixels, threads=threads, out=out)
+        assert isinstance(compiled, engine.AnySizeEngine)
+        return compiled.restore_at(pixels, layout, threads=threads, out=out)
+
+    return run
+
+
+def torch_run(model: Artifact, device: str) -> Run:
+    """Return what runs a model through torch; raises ValueError where nothing installed does on that device."""
+    limits.wait_passively()
+    try:
+        import torch
+
+        from lutra.reference.convert import from_artifact
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ValueError(f"{_why_torch(model, device)}; `pip install 'lutra[train]'` installs torch") from None
+    try:
+        place = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"device is {device!r}, expected cpu or cuda") from None
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device is {device!r}, but torch finds no CUDA device here")
+    if device == "cpu" and not engine.available() and not _core.broken:  # else a warning has told why
+        warnings.warn(SLOW, RuntimeWarning, stacklevel=4)
+    ready = from_artifact(model).to(place)
+
+    def run(pixels: Pixels, threads: int | None, out: Pixels | None, layout: Layout | None = None) -> Pixels:
+        with torch_lock:
+            before = torch.get_num_threads()
+            torch.set_num_threads(threads or min(before, limits.processors()))
+            try:
+                restored = ready.restore_image(pixels, layout)
+            finally:
+                torch.set_num_threads(before)
+        if out is None:
+            return restored
+        out[...] = restored
+        return out
+
+    return run
+
+
+def _why_torch(model: Artifact, device: str) -> str:
+    if device != "cpu":
+        return f"device {device!r} needs torch"
+    if not engine.available():
+        why = f"{_core.reason}; reinstall" if _core.broken else "reinstall"
+        return f"restoring needs the compiled engine ({why} lutra where there is a C++ compiler) or torch"
+    return "the model is a network or samples real-valued taps, which needs torch"
