@@ -11,7 +11,7 @@
 namespace lutra {
 
 // Working memory of one thread, reused from row to row. Sizes: a chunk of pixels under four rotations.
-struct alignas(64) Scratch {
+struct alignas(64) Scratch : Large {
     std::uint16_t taps[4][kChunk];
     std::uint16_t taps_before[4][kChunk];
     std::uint8_t pixels[4][kChunk];
@@ -44,7 +44,7 @@ struct StepCall {
 };
 
 // Working memory of one thread for layers.
-struct alignas(64) LayerScratch {
+struct alignas(64) LayerScratch : Large {
     // [row][term]: of a span of up to six vectors, in the form that a level's lookups read.
     std::uint8_t indices[kRowsAtOnce * kMostIndices * 6 * 64];
     std::int32_t sums[kChunk * kMostChannels];
@@ -85,6 +85,13 @@ struct LayerKernels {
     void (*split)(const Operation& operation, const std::uint8_t* pixels, int count, std::uint8_t* high,
                   std::uint8_t* low);
 };
+
+// The address of kernels for training; the C library, which only restores, has none.
+#ifdef LUTRA_RUNTIME
+#define LUTRA_TRAINING(kernels) nullptr
+#else
+#define LUTRA_TRAINING(kernels) &kernels
+#endif
 
 struct Kernels {
     const char* name;

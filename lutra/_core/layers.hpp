@@ -31,7 +31,7 @@ struct Layer {
     int denominator = 1;  // entries are multiples of 1 / denominator
     int divisor = 1;
     bool shared = true;                 // whether all outputs have the same inputs
-    std::vector<std::int16_t> entries;  // [input][output][level]
+    Vector<std::int16_t> entries;       // [input][output][level]
 
     int entry(int input, int output, int level) const { return entries[(input * outputs + output) * levels + level]; }
 };

@@ -7,7 +7,11 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <stdexcept>
+#include <utility>
 #include <vector>
+
+#include "memory.hpp"
 
 namespace lutra {
 
@@ -38,7 +42,7 @@ inline int inside(int position, int size, bool reflect) {
 enum class Rounding { exact, lookup, branch };
 enum class TapKind { fixed, sampled, channel };
 
-// Zeroed memory aligned for the widest vectors.
+// Zeroed memory, aligned for the widest vectors.
 template <class T>
 class AlignedArray {
   public:
@@ -49,7 +53,8 @@ class AlignedArray {
 
   private:
     struct Free {
-        void operator()(T* pointer) const { std::free(pointer); }
+        std::size_t bytes = 0;
+        void operator()(T* pointer) const { give_memory(pointer, bytes); }
     };
     std::unique_ptr<T[], Free> memory_;
     std::size_t size_ = 0;
@@ -100,6 +105,21 @@ struct Unit {
     AlignedArray<std::int8_t> nodes;  // rows of `values` bytes
     AlignedArray<std::int8_t> cells;  // for few values: the 16 corners of every cell, value after value
 };
+
+// Where a unit's taps lie under every rotation; throws std::invalid_argument.
+inline void set_offsets(Unit& unit, const std::array<std::pair<int, int>, 4>& offsets) {
+    for (int tap = 0; tap < 4; ++tap) {
+        auto [row, column] = offsets[tap];
+        if (row < 0 || row > kMaxReach || column < 0 || column > kMaxReach)
+            throw std::invalid_argument("plan: an offset out of range");
+        unit.reach = std::max({unit.reach, row, column});
+        for (int rotation = 0; rotation < 4; ++rotation) {
+            unit.row[rotation][tap] = row;
+            unit.column[rotation][tap] = column;
+            turn(1, row, column);
+        }
+    }
+}
 
 struct Step {
     std::vector<Unit> units;
