@@ -40,8 +40,13 @@ if(LUTRA_SHARED)
     set_target_properties(lutra PROPERTIES LINK_DEPENDS ${here}/exports.map)
   endif()
 endif()
+set(cxx_runtime stdc++)
+if("c++" IN_LIST CMAKE_CXX_IMPLICIT_LINK_LIBRARIES)
+  set(cxx_runtime c++)
+endif()
 if(LUTRA_STATIC)
   lutra_add_library(lutra_static STATIC static)
+  target_link_libraries(lutra_static INTERFACE ${cxx_runtime} m)  # for programs that are all C
 endif()
 
 set(config ${CMAKE_INSTALL_LIBDIR}/cmake/lutra)
@@ -51,12 +56,7 @@ write_basic_package_version_file(lutraConfigVersion.cmake VERSION ${LUTRA_VERSIO
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/lutraConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/lutraConfigVersion.cmake
   DESTINATION ${config})
 
-set(LUTRA_PRIVATE_LIBS "-lm ${CMAKE_THREAD_LIBS_INIT}")
-foreach(library IN LISTS CMAKE_CXX_IMPLICIT_LINK_LIBRARIES)
-  if(library MATCHES "^(stdc\\+\\+|c\\+\\+)$")
-    string(PREPEND LUTRA_PRIVATE_LIBS "-l${library} ")
-  endif()
-endforeach()
+set(LUTRA_PRIVATE_LIBS "-l${cxx_runtime} -lm ${CMAKE_THREAD_LIBS_INIT}")
 file(RELATIVE_PATH LUTRA_PREFIX_FROM_PC /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(${here}/lutra.pc.in lutra.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/lutra.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
