@@ -37,9 +37,9 @@ def example(toolchain: Toolchain, examples: dict[str, Path]) -> tuple[str | Path
     if toolchain.cc not in examples:
         program = examples["folder"] / toolchain.cc
         library = [where / "lib" / "liblutra.a", "-static"] if toolchain.runner else [where / "lib" / "liblutra.so"]
-        flags = [f"-I{where}/include", f"-Wl,-rpath,{where}/lib", "-pthread"]
-        run(toolchain.cc, *STRICT, *flags, "-c", ROOT / "examples/c/restore.c", "-o", program.with_suffix(".o"))
-        run(toolchain.cxx, program.with_suffix(".o"), *library, *flags, "-lm", "-o", program)
+        compiled, source = program.with_suffix(".o"), ROOT / "examples/c/restore.c"
+        run(toolchain.cc, *STRICT, f"-I{where}/include", "-c", source, "-o", compiled)
+        run(toolchain.cxx, compiled, *library, f"-Wl,-rpath,{where}/lib", "-pthread", "-lm", "-o", program)
         examples[toolchain.cc] = program
     return (*toolchain.runner[:1], examples[toolchain.cc]) if toolchain.runner else (examples[toolchain.cc],)
 
