@@ -109,6 +109,9 @@ extern const Kernels portable_kernels;
 extern const Kernels avx2_kernels;
 extern const Kernels avx512_kernels;
 #endif
+#ifdef LUTRA_ARM
+extern const Kernels neon_kernels;
+#endif
 
 // Those of a level by its name; throws std::invalid_argument. Empty: the best that this processor runs.
 const Kernels& best_kernels(const std::string& level = "");

@@ -28,7 +28,7 @@ const Kernels avx2_kernels{
     join_line<Avx2>,
     LUTRA_TRAINING(avx2_ensemble),
     LUTRA_TRAINING(avx2_sums),
-    {Form::words, run_sum_avx2<Avx2>, merge_words<Avx2Bytes, Avx2>, split_bits<Avx2>},
+    {Form::rows, run_sum_avx2<Avx2>, merge_words<Avx2Bytes, Avx2>, split_bits<Avx2>},
 };
 
 }  // namespace lutra

@@ -11,6 +11,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from lutra.engine.plan_file import to_bytes
+from lutra.engine.records import LayerRecord
 from tests.golden.cases import model
 from tests.unit.liblutra.bound import BAD_PLAN, NO_MEMORY, Failed, Library
 
@@ -135,6 +136,23 @@ def test_records_in_any_order_crash_nothing(library: Library, names: tuple[str, 
 def test_any_bytes_crash_nothing(library: Library, data: bytes, kind: int, begun: bool) -> None:
     head = plan_of("mulut-dfc-x2")[:16] + struct.pack("<IIII", kind, 0, 0, 0)
     accepts(library, sealed(head + data) if begun else data)
+
+
+def test_memory_for_a_small_image_is_bounded(library: Library) -> None:
+    """Every row kept has the margin at both ends."""
+    for count, message in ((60, None), (100, "operations that together look too far")):
+        record = LayerRecord(1, False)
+        record.layer(0, 1, 1, True, np.zeros((1, 1, 64), np.int16))
+        for plane in range(count):
+            record.plane(1, 0, 63)
+            record.sum(0, plane + 1, 0, 63, np.array([[plane, 0, 15, 15]]), np.zeros((0, 4), np.int32))
+        record.merge(1, 1, 0, np.array([[count, 0, 0, 0]]), np.zeros((0, 4), np.int32))
+        plan = record.to_bytes("far", "each")
+        if message is None:
+            assert library.load(plan).fact("margin") == 15 * count
+            continue
+        with pytest.raises(Failed, match=message):
+            library.load(plan)
 
 
 def test_what_is_wrong_is_said(library: Library) -> None:

@@ -5,15 +5,18 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import lutra
-from lutra import zoo
+from lutra import engine, zoo
 from lutra.engine.plan_file import write_plan
 from lutra.model import artifact
+from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 from tests.golden.cases import CASES, LAYERED, OUTPUTS, image, model
+from tests.unit.engine.engine_models import random_image, random_model
 from tests.unit.liblutra.building import ARM, CLANG, GCC, ROOT, SANITIZE, Toolchain, installed, run
 
 pytestmark = [
@@ -22,6 +25,14 @@ pytestmark = [
 ]
 TOOLCHAINS = pytest.mark.parametrize("toolchain", [GCC, CLANG, ARM], ids=lambda toolchain: toolchain.cc)
 SANITIZED = pytest.mark.skipif(bool(SANITIZE), reason="a program without sanitizers does not load the library")
+RANDOM: tuple[tuple[str, int, dict[str, Any], Layout], ...] = (
+    ("srlut", 4, {}, DenseLayout(4)),
+    ("mulut", 2, {"patterns": "sdy", "stages": 2}, DiagonalLayout(4, 2, 5)),
+    ("mulut", 1, {"patterns": "sd", "stages": 2}, DenseLayout(8)),
+    ("spflut", 4, {"patterns": "sd"}, DiagonalLayout(5, 1, 6)),
+    ("autolut", 4, {"kernel": 5}, DenseLayout(6)),
+    ("autolut", 2, {"base": "spflut", "kernel": 2}, DiagonalLayout(4, 2, 6)),
+)
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-ffp-contract=off")
 
 
@@ -74,15 +85,36 @@ def test_the_example_restores_as_python_does(tmp_path: Path, toolchain: Toolchai
 
 
 @SANITIZED
-@TOOLCHAINS
-def test_golden_outputs_by_the_example(tmp_path: Path, toolchain: Toolchain, examples: dict[str, Path]) -> None:
+@pytest.mark.parametrize(
+    ("toolchain", "level"),
+    [(CLANG, "portable"), (CLANG, "avx2"), (CLANG, "avx512"), (ARM, "portable"), (ARM, "neon")],
+    ids=lambda value: value if isinstance(value, str) else value.cc,
+)
+def test_golden_outputs(tmp_path: Path, toolchain: Toolchain, level: str, examples: dict[str, Path]) -> None:
+    """By the example; gcc's are tested without it."""
+    if toolchain == CLANG and level not in engine.levels():
+        pytest.skip(f"this processor does not run {level}")
     command = example(toolchain, examples)
     golden = np.load(OUTPUTS)
     for name in (*CASES, *LAYERED):
         write_plan(tmp_path / "model.lut", model(name))
         save_pnm(tmp_path / "in.pgm", image(9, 7))
-        run(*command, tmp_path / "model.lut", tmp_path / "in.pgm", tmp_path / "out.pgm", "1")
+        run(*command, tmp_path / "model.lut", tmp_path / "in.pgm", tmp_path / "out.pgm", "1", LUTRA_SIMD=level)
         assert np.array_equal(load_pnm(tmp_path / "out.pgm"), golden[f"{name}/9x7"]), name
+
+
+@SANITIZED
+def test_neon_restores_what_this_machine_does(tmp_path: Path, examples: dict[str, Path]) -> None:
+    """Wider than a chunk of pixels and a strip, by random models of every kernel."""
+    command = example(ARM, examples)
+    random = [random_model(*case, seed=seed) for seed, case in enumerate(RANDOM)]
+    for number, drawn in enumerate([*random, *(model(name) for name in LAYERED)]):
+        write_plan(tmp_path / "model.lut", drawn)
+        pixels = random_image(9, 530, 1, seed=number, smooth=number % 2 == 0).reshape(9, 530)
+        save_pnm(tmp_path / "in.pgm", pixels)
+        run(*command, tmp_path / "model.lut", tmp_path / "in.pgm", tmp_path / "out.pgm", "2", LUTRA_SIMD="neon")
+        expected = engine.compile(drawn).restore(pixels)
+        assert np.array_equal(load_pnm(tmp_path / "out.pgm"), expected), (number, drawn.description.family)
 
 
 @SANITIZED
