@@ -55,8 +55,8 @@ LUTRA_API const char *lutra_error(void);
  *
  * model: receives the model, to be given to `lutra_free`; null where the call fails.
  *
- * The environment variable LUTRA_SIMD (portable, avx2 or avx512) chooses the level of vector instructions; without it,
- * the best one that the processor runs is used. Results do not depend on it. */
+ * The environment variable LUTRA_SIMD (portable, avx2, avx512 or neon) chooses the level of vector instructions;
+ * without it, the best one that the processor runs is used. Results do not depend on it. */
 LUTRA_API lutra_status lutra_load_file(const char *path, lutra_model **model);
 LUTRA_API lutra_status lutra_load_memory(const void *bytes, size_t size, lutra_model **model);
 

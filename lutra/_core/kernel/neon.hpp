@@ -99,9 +99,9 @@ struct Neon {
     struct Products {
         int16x8_t low = vdupq_n_s16(0), high = vdupq_n_s16(0);
 
-        void add(int8x16_t row, int8x8_t minus) {
-            low = vmlsl_s8(low, vget_low_s8(row), minus);
-            high = vmlsl_high_s8(high, row, vcombine_s8(minus, minus));
+        void add(int8x16_t row, int8x16_t minus) {
+            low = vmlsl_s8(low, vget_low_s8(row), vget_low_s8(minus));
+            high = vmlsl_high_s8(high, row, minus);
         }
     };
 
@@ -116,29 +116,33 @@ struct Neon {
         }
     };
 
-    // Minus a byte of a word, in all lanes.
-    static int8x8_t minus(std::uint32_t word, int byte) {
-        return vdup_n_s8(static_cast<std::int8_t>(-static_cast<int>(word >> (8 * byte) & 255)));
-    }
+    // Minus the weights of the five vertices of a lookup, each in all lanes. `fifth` has the last one as a byte.
+    struct Minus {
+        int8x16_t weights[5];
 
-    // Adds one lookup: `four` and `fifth` weigh its vertices, the latter by one of its bytes.
-    // The weights' parts of 7 bits are too many for 16 bits, but two of them are not.
-    static void add_parts(Sums& sums, const Entries& entries, std::uint32_t four, std::uint32_t fifth, int byte) {
-        for (int vertex = 0; vertex < 4; vertex += 2) {
+        Minus(std::uint32_t four, std::uint32_t fifth, int byte) {
+            const int8x16_t words = vnegq_s8(vreinterpretq_s8_u32(vdupq_n_u32(four)));
+            weights[0] = vdupq_laneq_s8(words, 0);
+            weights[1] = vdupq_laneq_s8(words, 1);
+            weights[2] = vdupq_laneq_s8(words, 2);
+            weights[3] = vdupq_laneq_s8(words, 3);
+            weights[4] = vnegq_s8(vdupq_n_s8(static_cast<std::int8_t>(fifth >> (8 * byte))));
+        }
+    };
+
+    // Adds one lookup. The sums of all parts of 7 bits of its weights are too large for 16 bits, those of two are not.
+    static void add_parts(Sums& sums, const Entries& entries, const Minus& minus) {
+        for (int vertex = 0; vertex < 5; vertex += 2) {
             Products products;
-            products.add(entries.rows[vertex], minus(four, vertex));
-            products.add(entries.rows[vertex + 1], minus(four, vertex + 1));
+            products.add(entries.rows[vertex], minus.weights[vertex]);
+            if (vertex < 4) products.add(entries.rows[vertex + 1], minus.weights[vertex + 1]);
             sums.add(products.low, products.high);
         }
-        Products products;
-        products.add(entries.rows[4], minus(fifth, byte));
-        sums.add(products.low, products.high);
     }
-    // Weights that sum to at most 128.
-    static void add_whole(Sums& sums, const Entries& entries, std::uint32_t four, std::uint32_t fifth, int byte) {
+    // The same where weights sum to at most 128.
+    static void add_whole(Sums& sums, const Entries& entries, const Minus& minus) {
         Products products;
-        for (int vertex = 0; vertex < 4; ++vertex) products.add(entries.rows[vertex], minus(four, vertex));
-        products.add(entries.rows[4], minus(fifth, byte));
+        for (int vertex = 0; vertex < 5; ++vertex) products.add(entries.rows[vertex], minus.weights[vertex]);
         sums.add(products.low, products.high);
     }
 
@@ -149,10 +153,10 @@ struct Neon {
             for (int r = 0; r < unit.rotations; ++r) {
                 const Entries entries(step, unit, scratch, r, i);
                 if constexpr (wide) {
-                    add_parts(sum, entries, scratch.quad[r][0][i], scratch.fifth[0][0][i], r);
-                    add_whole(high, entries, scratch.quad[r][1][i], scratch.fifth[0][1][i], r);
+                    add_parts(sum, entries, {scratch.quad[r][0][i], scratch.fifth[0][0][i], r});
+                    add_whole(high, entries, {scratch.quad[r][1][i], scratch.fifth[0][1][i], r});
                 } else {
-                    add_whole(sum, entries, scratch.quad[r][0][i], scratch.fifth[0][0][i], r);
+                    add_whole(sum, entries, {scratch.quad[r][0][i], scratch.fifth[0][0][i], r});
                 }
             }
             if (wide) sum.add_high(high);
@@ -171,11 +175,11 @@ struct Neon {
                 Sums sum = Sums::all(half);
                 if constexpr (wide) {
                     Sums high = Sums::all(0);
-                    add_parts(sum, entries, scratch.quad[r][0][i], scratch.fifth[r][0][i], 0);
-                    add_whole(high, entries, scratch.quad[r][1][i], scratch.fifth[r][1][i], 0);
+                    add_parts(sum, entries, {scratch.quad[r][0][i], scratch.fifth[r][0][i], 0});
+                    add_whole(high, entries, {scratch.quad[r][1][i], scratch.fifth[r][1][i], 0});
                     sum.add_high(high);
                 } else {
-                    add_whole(sum, entries, scratch.quad[r][0][i], scratch.fifth[r][0][i], 0);
+                    add_whole(sum, entries, {scratch.quad[r][0][i], scratch.fifth[r][0][i], 0});
                 }
                 // As add_rounded: half a unit less is already added.
                 for (int part = 0; part < 4; ++part) {
