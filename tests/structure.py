@@ -37,7 +37,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "lutra.training": ("lutra.reference", "lutra.imaging", *_MODEL),
     "lutra.restore": ("lutra.engine", "lutra.reference", "lutra.imaging", "lutra.zoo", *_MODEL),
     "lutra.evaluation": ("lutra.restore", "lutra.engine", "lutra.imaging", *_MODEL),
-    "lutra.cli": ("lutra.evaluation", "lutra.restore", "lutra.imaging", "lutra.zoo", *_MODEL),
+    "lutra.cli": ("lutra.evaluation", "lutra.restore", "lutra.engine", "lutra.imaging", "lutra.zoo", *_MODEL),
     "lutra": ("lutra.restore", "lutra.evaluation", "lutra.imaging"),
     "pipeline": (),
     "pipeline.code": ("pipeline",),
