@@ -135,9 +135,9 @@ STAGES: tuple[Stage, ...] = (
         name="export",
         summary="Evaluate every unit at the nodes of its table and write the tables as one file",
         per="experiment",
-        inputs={"network": "train/{experiment}/network.safetensors"},
+        inputs={"data": "prepare/{task}", "network": "train/{experiment}/network.safetensors"},
         outputs={"model": Output("export/{experiment}/model.safetensors")},
-        parameters=_of_experiment("family", "task", "model", "network", "table"),
+        parameters=("tasks.{task}", *_of_experiment("family", "task", "model", "network", "table")),
         resources=Resources(threads=4, mem_mb=8000, runtime=60),
     ),
     Stage(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from lutra.model.artifact import layout_for
-from lutra.model.description import TAP_BITS, Description, SampledTaps, Split
+from lutra.model.description import TAP_BITS, SampledTaps, Split
 from lutra.model.layouts import Layout
 from lutra.model.vectors import VectorLayout
 from lutra.reference.interpreter import LutModel
@@ -88,32 +89,86 @@ def started(model: LutModel) -> LutModel:
     return result
 
 
+def steps_of(model: LutModel, depthwise: int, pointwise: int) -> dict[str, int]:
+    """Return the step of every layer of vectors by its name; vectors of the low bits keep every value.
+
+    Args:
+        model: of layers.
+        depthwise, pointwise: the steps of both kinds of layers.
+    """
+    few = max((2**one.bits for one in model.description.steps if isinstance(one, Split)), default=0)
+    return {
+        layer.name: depthwise if layer.kind == "depthwise" else pointwise
+        for _, layer in model.description.layers()
+        if isinstance(function := model.layer(layer.name), Vectors) and function.form.levels > few
+    }
+
+
 @torch.no_grad()
-def stored(model: LutModel, depthwise: int, pointwise: int) -> LutModel:
+def stored(model: LutModel, steps: Mapping[str, int]) -> LutModel:
     """Return a copy whose vectors are stored at every so many levels, and interpolated and rounded between.
 
     Args:
         model: of layers; its vectors have one value for each level, or these steps already.
-        depthwise, pointwise: the steps of both kinds of layers; vectors of the low bits keep every value.
+        steps: of layers by their names; vectors of other layers stay as they are.
 
     Raises:
         ValueError: a step does not divide the levels of a vector.
     """
     result = copy.deepcopy(model)
-    for _, layer in model.description.layers():
-        function = result.layer(layer.name)
-        wanted = depthwise if layer.kind == "depthwise" else pointwise
-        layout = VectorLayout(wanted)
-        if not isinstance(function, Vectors) or function.layout == layout:
-            continue
-        if function.form.levels > _few(model.description):
-            result.replace_function(layer.name, Vectors(layout, function.form, _sampled(function.values(), wanted)))
+    for name, step in steps.items():
+        function, layout = result.layer(name), VectorLayout(step)
+        assert isinstance(function, Vectors)
+        if function.layout != layout:
+            result.replace_function(name, Vectors(layout, function.form, _sampled(function.values(), step)))
     return result
 
 
-def _few(description: Description) -> int:
-    """Return the number of levels of low bits, up to which vectors are stored whole."""
-    return max((2**one.bits for one in description.steps if isinstance(one, Split)), default=0)
+def steps_within(
+    model: LutModel, most: int, score: Callable[[LutModel], float], least: Mapping[str, int]
+) -> dict[str, int]:
+    """Return the steps at which the vectors of a model take at most so many bytes and lose the least.
+
+    The loss at every larger step is measured for one layer at a time, and losses of several layers are taken to add
+    up. From the least steps on, the layer whose next steps cost least for each byte saved takes them, until all fit.
+
+    Args:
+        model: of layers whose vectors have one value for each level.
+        most: bytes of all its vectors.
+        score: what to keep high, such as the PSNR of restored images.
+        least: the least step of each layer that may change.
+
+    Raises:
+        ValueError: the largest steps still take more bytes.
+    """
+    chosen, best = dict(least), score(stored(model, least))
+    forms = {name: model.layer(name).form for name in least}
+    others = [function for name, function in model.layers_by_name().items() if name not in least]
+    fixed = sum(parameter.numel() for function in others for parameter in function.parameters())
+
+    def taken(name: str, step: int) -> int:
+        return VectorLayout(step).samples(forms[name])
+
+    larger = {name: [s for s in _STEPS if step < s <= forms[name].levels] for name, step in least.items()}
+    losses = {(name, step): 0.0 for name, step in least.items()}
+    for name, step in ((name, step) for name, steps in larger.items() for step in steps):
+        losses[name, step] = best - score(stored(model, {**least, name: step}))
+    while (whole := fixed + sum(itertools.starmap(taken, chosen.items()))) > most:
+        moves = [
+            ((losses[name, step] - losses[name, now]) / (taken(name, now) - taken(name, step)), name, step)
+            for name, now in chosen.items()
+            for step in larger[name]
+            if step > now
+        ]
+        if not moves:
+            raise ValueError(f"vectors at the largest steps take {whole} bytes, expected at most {most}")
+        _, name, step = min(moves)
+        chosen[name] = step
+    return chosen
+
+
+_STEPS = (2, 4, 8, 16, 32, 64)
+"""Distances between the stored values of a vector."""
 
 
 def _sampled(values: Tensor, step: int) -> Tensor:

@@ -114,6 +114,9 @@ class Params(Section):
             if block.train.init == "least_squares" and not described.has_units:
                 found = f"found least_squares, which fits tables of four pixels: {block.family} has none"
                 raise ValueError(f"experiments.{name}.train.init: {found}, expected interpolation")
+            if block.table.bytes and not (described.is_layered and block.train.steps):
+                found = f"found {block.table.bytes} for {block.family} with {block.train.steps} train.steps"
+                raise ValueError(f"experiments.{name}.table.bytes: {found}, expected trained vectors")
         return self
 
     def experiment(self, name: str) -> Experiment:

@@ -46,7 +46,7 @@ class DfcParams(Section):
     dimensions: Annotated[Literal["xy", "xyz", "xyzt"], Field(description="taps that are compressed")] = "xyzt"
 
 
-VectorStep = Literal[1, 2, 4, 8, 16]
+VectorStep = Literal[1, 2, 4, 8, 16, 32, 64]
 
 
 class TableParams(Section):
@@ -61,6 +61,10 @@ class TableParams(Section):
         VectorStep, Field(description="shiftlut: levels between the stored values of a vector, in depthwise layers")
     ] = 1
     pointwise: Annotated[VectorStep, Field(description="shiftlut: the same in pointwise layers")] = 1
+    bytes: Annotated[
+        Count | None,
+        Field(description="shiftlut: the most that all vectors take; larger steps are chosen by what they lose"),
+    ] = None
 
     @model_validator(mode="after")
     def _layout_exists(self) -> Self:

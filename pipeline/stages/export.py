@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lutra.model import artifact
 from pipeline import tracking
+from pipeline.data import packed
+from pipeline.data.packed import PackedImages
 from pipeline.reporting import logged
 from pipeline.running.job import Job
 
 if TYPE_CHECKING:
     from lutra.model.artifact import Artifact
-    from pipeline.params import TableParams
+    from lutra.reference.interpreter import LutModel
 
 
 def run(job: Job) -> None:
@@ -27,18 +30,36 @@ def run(job: Job) -> None:
         live=False,
     ) as log:
         trained = artifact.load(job.inputs["network"])
-        tables = replace(_exported(trained, job.block.table), provenance=origin)
+        tables = replace(_exported(trained, job), provenance=origin)
         artifact.save(out, tables)
         log.metrics({"table_bytes": tables.table_bytes})
         log.artifact(out, "model")
 
 
-def _exported(trained: Artifact, table: TableParams) -> Artifact:
+def _exported(trained: Artifact, job: Job) -> Artifact:
     """Return the model with tables in place of its networks, and vectors at their steps."""
     if not trained.has_networks and not trained.description.is_layered:
         return trained
     from lutra.reference.convert import from_artifact, to_artifact  # imports torch, which tables do without
-    from lutra.training.tabulate import stored, to_tables
+    from lutra.training import tabulate
 
-    model = stored(to_tables(from_artifact(trained), table.layout()), table.depthwise, table.pointwise)
-    return to_artifact(model, task=trained.task, options=trained.options)
+    table = job.block.table
+    model = tabulate.to_tables(from_artifact(trained), table.layout())
+    steps = tabulate.steps_of(model, table.depthwise, table.pointwise)
+    if table.bytes is not None:
+        steps = _steps_within(table.bytes, model, steps, job)
+    return to_artifact(tabulate.stored(model, steps), task=trained.task, options=trained.options)
+
+
+def _steps_within(most: int, model: LutModel, least: dict[str, int], job: Job) -> dict[str, int]:
+    """Return the steps that lose least on the held-out images."""
+    from lutra.training import fitting, tabulate
+
+    packed.check(job.inputs["data"], "validate")
+    held_out, rank = PackedImages(job.inputs["data"] / "validate"), job.task_params.protocol().rank
+    try:
+        steps = tabulate.steps_within(model, most, lambda one: fitting.validate(one, held_out, rank), least)
+    except ValueError as error:
+        raise ValueError(f"experiments.{job.name}.table.bytes: {error}") from None
+    print("steps: " + ", ".join(f"{name} {step}" for name, step in steps.items()), file=sys.stderr)
+    return steps

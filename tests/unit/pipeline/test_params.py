@@ -106,6 +106,19 @@ def test_least_squares_is_for_tables_of_four_pixels() -> None:
         parse(text.replace("train: {}, fine", "train: {init: least_squares}, fine", 1))
 
 
+@pytest.mark.parametrize(("family", "steps"), [("srlut", 10), ("shiftlut", 0)])
+def test_a_limit_of_bytes_is_for_trained_vectors(family: str, steps: int) -> None:
+    text = TEXT.replace("table: {}", "table: {bytes: 9000}", 1)
+
+    def block(family: str, steps: int) -> str:
+        changed = text.replace("family: srlut", f"family: {family}", 1)
+        return changed.replace("train: {}, fine", f"train: {{steps: {steps}}}, fine", 1)
+
+    assert parse(block("shiftlut", 10)).experiments["one"].table.bytes == 9000
+    with pytest.raises(ParamsError, match=rf"one.table.bytes: found 9000 for {family} with {steps} train.steps"):
+        parse(block(family, steps))
+
+
 def test_a_task_knows_its_options_as_they_are_written() -> None:
     loaded = parse(TEXT)
     assert loaded.tasks["x4"].options == {"scale": 4} and loaded.tasks["x4"].labels == {"task": "sr", "options": {}}

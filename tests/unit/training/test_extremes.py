@@ -11,7 +11,7 @@ from lutra.reference.interpreter import LutModel
 from lutra.reference.layers import Vectors
 from lutra.reference.units import Table
 from lutra.training.extremes import ENDS, keep_extremes
-from lutra.training.tabulate import started, stored, to_tables
+from lutra.training.tabulate import started, steps_of, stored, to_tables
 
 DENSE, DIAGONAL = DenseLayout(4), DiagonalLayout(5, 1, 6)
 MODELS = [
@@ -76,7 +76,8 @@ def test_flat_areas_of_layers_come_out_as_they_went_in(scale: int, task: str) ->
     for vectors in found.layers_by_name().values():
         assert isinstance(vectors, Vectors)
         vectors.samples.data = torch.randint(-60, 61, vectors.samples.shape, generator=generator).float()
-    found = stored(started(found), 2, 2)
+    found = started(found)
+    found = stored(found, steps_of(found, 2, 2))
     if scale > 1:  # the state of a flat area, 31 or less, is added four times: three levels are missing to white
         assert int(found.restore(torch.full((1, 1, 9, 8), 255, dtype=torch.uint8)).min()) < 255
     kept = kept_of(found, task)
