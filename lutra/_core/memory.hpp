@@ -20,7 +20,7 @@ extern MemorySource memory_source;  // to be changed only while nothing holds me
 
 inline constexpr std::size_t kAlignment = 64;  // of the widest vectors
 
-// Both throw std::bad_alloc; sizes are multiples of the alignment.
+// Sizes are multiples of the alignment. `take_memory` and `aligned_size` throw std::bad_alloc.
 void* take_memory(std::size_t size);
 void give_memory(void* memory, std::size_t size) noexcept;
 

@@ -42,7 +42,7 @@ inline int inside(int position, int size, bool reflect) {
 enum class Rounding { exact, lookup, branch };
 enum class TapKind { fixed, sampled, channel };
 
-// Zeroed memory, aligned for the widest vectors.
+// Zeroed memory aligned for the widest vectors.
 template <class T>
 class AlignedArray {
   public:
