@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from lutra.engine import plan_file
+from tests.golden.cases import CASES, LAYERED, model
+
 ROOT = Path(__file__).resolve().parents[3]
+GOLDEN = tuple(
+    name
+    for name in (*CASES, *LAYERED)
+    if all(isinstance(step, plan_file.KNOWN) for step in model(name).description.steps)
+)
+"""The golden models that a plan file can hold."""
 SANITIZE = os.environ.get("LUTRA_SANITIZE", "")
 
 

@@ -15,9 +15,9 @@ from lutra import engine, zoo
 from lutra.engine.plan_file import write_plan
 from lutra.model import artifact
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
-from tests.golden.cases import CASES, LAYERED, OUTPUTS, image, model
+from tests.golden.cases import LAYERED, OUTPUTS, image, model
 from tests.unit.engine.engine_models import random_image, random_model
-from tests.unit.liblutra.building import ARM, CLANG, GCC, ROOT, SANITIZE, Toolchain, installed, run
+from tests.unit.liblutra.building import ARM, CLANG, GCC, GOLDEN, ROOT, SANITIZE, Toolchain, installed, run
 
 pytestmark = [
     pytest.mark.xdist_group("liblutra"),
@@ -96,7 +96,7 @@ def test_golden_outputs(tmp_path: Path, toolchain: Toolchain, level: str, exampl
         pytest.skip(f"this processor does not run {level}")
     command = example(toolchain, examples)
     golden = np.load(OUTPUTS)
-    for name in (*CASES, *LAYERED):
+    for name in GOLDEN:
         write_plan(tmp_path / "model.lut", model(name))
         save_pnm(tmp_path / "in.pgm", image(9, 7))
         run(*command, tmp_path / "model.lut", tmp_path / "in.pgm", tmp_path / "out.pgm", "1", LUTRA_SIMD=level)

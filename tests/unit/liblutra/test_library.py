@@ -21,10 +21,11 @@ from lutra.reference.convert import to_artifact
 from tests.golden.cases import CASES, LAYERED, OUTPUTS, SIZES, image, model
 from tests.unit.engine.engine_models import random_image
 from tests.unit.liblutra.bound import BAD_ARGUMENT, BAD_PLAN, CANNOT_READ, Failed, Library
+from tests.unit.liblutra.building import GOLDEN
 
 pytestmark = pytest.mark.xdist_group("liblutra")
 
-GOLDEN = np.load(OUTPUTS)
+EXPECTED = np.load(OUTPUTS)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def plan() -> bytes:
 
 
 @pytest.mark.parametrize("level", ["portable", "avx2", "avx512"])
-@pytest.mark.parametrize("name", [*CASES, *LAYERED])
+@pytest.mark.parametrize("name", GOLDEN)
 def test_golden_outputs(library: Library, monkeypatch: pytest.MonkeyPatch, name: str, level: str) -> None:
     if level not in engine.levels():
         pytest.skip(f"this processor does not run {level}")
@@ -41,7 +42,7 @@ def test_golden_outputs(library: Library, monkeypatch: pytest.MonkeyPatch, name:
     loaded = library.load(to_bytes(model(name)))
     assert loaded.fact("level") == level.encode()
     for height, width in SIZES:
-        assert np.array_equal(loaded.restore(image(height, width)), GOLDEN[f"{name}/{height}x{width}"])
+        assert np.array_equal(loaded.restore(image(height, width)), EXPECTED[f"{name}/{height}x{width}"])
 
 
 @pytest.mark.parametrize("channels", [(), (2,), (3,), (4,)])
@@ -120,6 +121,12 @@ def test_a_plan_needs_steps_that_the_format_knows(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(plan_file, "KNOWN", (Step,))
     with pytest.raises(ValueError, match="a plan file cannot hold the step Residual of family hklut"):
         to_bytes(model("hklut-x4"))
+
+
+def test_other_golden_models_are_refused() -> None:
+    for name in {*CASES, *LAYERED} - set(GOLDEN):
+        with pytest.raises(ValueError, match=r"a plan file cannot hold the step \w+ of family \w+"):
+            to_bytes(model(name))
 
 
 @pytest.mark.parametrize(
