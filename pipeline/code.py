@@ -43,9 +43,9 @@ _CALL_THE_CORE = ("lutra.reference.lookup.compiled", "lutra.training.patches")
 _CALL_THE_ENGINE = "lutra.engine"
 ENGINE_ONLY = (
     *("engine.cpp", "engine.hpp", "module.cpp", "region.cpp", "region.hpp"),
-    *("residuals.cpp", "residuals.hpp", "bind_residuals.cpp", "bind_residuals.hpp"),
+    *("builders.cpp", "builders.hpp", "bind_builders.cpp", "residuals.cpp", "residuals.hpp"),
     *("resample.cpp", "resample.hpp", "bind_resample.cpp"),
-    *("layers.cpp", "layers_pack.cpp", "layers_region.cpp", "layers_region.hpp", "bind_layers.cpp", "bind_layers.hpp"),
+    *("layers.cpp", "layers_pack.cpp", "layers_region.cpp", "layers_region.hpp"),
 )
 """Files of the core that nothing but `lutra.engine` runs, so that training does not depend on them."""
 

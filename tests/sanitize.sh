@@ -12,11 +12,12 @@ tools=$build/tools
 tree=$build/$kind  # the package, and the tests next to it: they must not find another core
 engine=tests/unit/engine
 process=$engine/test_process.py
+runtime=tests/unit/liblutra
 lookup="tests/unit/reference/lookup/test_compiled.py tests/unit/reference/lookup/test_layered.py"
 case $kind-$length in
-address-full) tests="$engine $lookup tests/unit/training/test_patches.py" ;;
-address-short) tests="$engine/test_engine.py tests/unit/training/test_patches.py" ;;
-thread-full) tests="$engine/test_engine.py $engine/test_pool.py $process $lookup" ;;
+address-full) tests="$engine $lookup tests/unit/training/test_patches.py $runtime" ;;
+address-short) tests="$engine/test_engine.py tests/unit/training/test_patches.py $runtime/test_damaged_plans.py" ;;
+thread-full) tests="$engine/test_engine.py $engine/test_pool.py $process $lookup $runtime/test_library.py" ;;
 thread-short) tests="$engine/test_pool.py $process::test_a_process_ends_while_a_daemon_thread_computes
     $engine/test_engine.py::test_one_engine_serves_many_threads" ;;
 *) echo "found '$kind $length', expected address or thread, then short or nothing" >&2 && exit 2 ;;
@@ -39,8 +40,8 @@ rm -rf "$tree"
 PATH=$tools/bin:$PATH PYTHONPATH=$tools LUTRA_REQUIRE_ENGINE=1 pip install --no-deps --no-build-isolation \
     --target "$tree" -C build-dir="$build/cmake-$kind" -C cmake.build-type=RelWithDebInfo \
     -C cmake.define.LUTRA_SANITIZE=$sanitizers .
-cp -r tests pyproject.toml CMakeLists.txt "$tree"
-cp lutra/_core/*.[ch]pp "$tree/lutra/_core"
+cp -r tests liblutra examples docs pyproject.toml CMakeLists.txt "$tree"
+cp -r lutra/_core/*.[ch]pp lutra/_core/kernel "$tree/lutra/_core"
 cd "$tree"
 # An editable installation would find its own core, whatever the path says
 cat > sitecustomize.py <<'END'
@@ -48,12 +49,14 @@ import sys
 
 sys.meta_path = [finder for finder in sys.meta_path if "Redirecting" not in type(finder).__name__]
 END
-export PYTHONPATH="$tree" CXXFLAGS="-g -fsanitize=$sanitizers"  # what the tests compile is checked too
+# What the tests compile is checked too
+export PYTHONPATH="$tree" CXXFLAGS="-g -fsanitize=$sanitizers" LUTRA_SANITIZE=$sanitizers
 # Python itself is not built with the sanitizer, so its library must come first
 preload=
 for library in $libraries libstdc++.so; do preload="$preload $(c++ -print-file-name=$library)"; done
 export LD_PRELOAD="$preload"
-export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1  # Python never frees everything
+# Python never frees everything
+export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS="halt_on_error=1 die_after_fork=0 ignore_noninstrumented_modules=1"
 "$python" -c 'import sys, lutra._core as core; assert core.core.__file__.startswith(sys.argv[1]), core.core' "$tree"
 # shellcheck disable=SC2086

@@ -38,7 +38,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "lutra.restore": ("lutra.engine", "lutra.reference", "lutra.imaging", "lutra.zoo", *_MODEL),
     "lutra.evaluation": ("lutra.restore", "lutra.engine", "lutra.imaging", *_MODEL),
     "lutra.video": ("lutra.evaluation", "lutra.restore", "lutra.imaging", *_MODEL),
-    "lutra.cli": ("lutra.video", "lutra.evaluation", "lutra.restore", "lutra.imaging", "lutra.zoo", *_MODEL),
+    "lutra.cli": (
+        *("lutra.video", "lutra.evaluation", "lutra.restore", "lutra.engine", "lutra.imaging", "lutra.zoo"),
+        *_MODEL,
+    ),
     "lutra": ("lutra.restore", "lutra.evaluation", "lutra.imaging"),
     "pipeline": (),
     "pipeline.code": ("pipeline",),

@@ -3,12 +3,8 @@
 
 #include <nanobind/nanobind.h>
 
-#include <array>
-#include <tuple>
 #include <utility>
 #include <vector>
-
-#include "plan.hpp"
 
 #ifndef _WIN32
 #include <unistd.h>
@@ -58,27 +54,7 @@ inline void require(bool condition, const char* what) {
 
 void bind_ensemble(nanobind::module_& module);
 void bind_sums(nanobind::module_& module);
-void bind_layers(nanobind::module_& module);
-void bind_residuals(nanobind::module_& module);
+void bind_builders(nanobind::module_& module);
 void bind_resample(nanobind::module_& module);
 void bind_patches(nanobind::module_& module);
-
-// Where a unit's taps lie under the rotations that it is applied at, `turns`, or all of its step's; throws
-// nanobind::value_error.
-inline void set_offsets(Unit& unit, const std::array<std::pair<int, int>, 4>& offsets, const std::vector<int>& turns) {
-    require(turns.size() <= 4, "plan: at most 4 rotations");
-    for (int turned : turns) require(turned >= 0 && turned <= 3, "plan: a rotation out of range");
-    if (!turns.empty()) unit.rotations = static_cast<int>(turns.size());
-    for (int tap = 0; tap < 4; ++tap) {
-        const auto [row, column] = offsets[tap];
-        if (row < 0 || row > kMaxReach || column < 0 || column > kMaxReach)
-            throw nanobind::value_error("plan: an offset out of range");
-        unit.reach = std::max({unit.reach, row, column});
-        for (int rotation = 0; rotation < unit.rotations; ++rotation) {
-            std::tie(unit.row[rotation][tap], unit.column[rotation][tap]) = offsets[tap];
-            turn(turns.empty() ? rotation : turns[rotation], unit.row[rotation][tap], unit.column[rotation][tap]);
-        }
-    }
-}
-
 }  // namespace lutra

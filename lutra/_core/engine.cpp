@@ -33,6 +33,9 @@ std::vector<const Kernels*> runnable() {
     if (runs_avx2()) found.push_back(&avx2_kernels);
     if (runs_avx512()) found.push_back(&avx512_kernels);
 #endif
+#ifdef LUTRA_ARM
+    found.push_back(&neon_kernels);  // every 64-bit ARM processor runs them
+#endif
     return found;
 }
 

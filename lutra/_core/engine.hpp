@@ -12,7 +12,7 @@ namespace lutra {
 
 class Engine {
   public:
-    // level: "portable", "avx2", "avx512", or empty for the best this processor has.
+    // level: "portable", "avx2", "avx512", "neon", or empty for the best this processor has.
     Engine(std::unique_ptr<Program> program, const std::string& level);
     ~Engine() { idle_.destroy(); }
     const char* level() const { return kernels_->name; }

@@ -12,7 +12,7 @@
 namespace lutra {
 
 // Working memory of one thread, reused from row to row. Sizes: a chunk of pixels under four rotations.
-struct alignas(64) Scratch {
+struct alignas(64) Scratch : Large {
     std::uint16_t taps[4][kChunk];
     std::uint16_t taps_before[4][kChunk];
     std::uint8_t pixels[4][kChunk];
@@ -45,7 +45,7 @@ struct StepCall {
 };
 
 // Working memory of one thread for layers.
-struct alignas(64) LayerScratch {
+struct alignas(64) LayerScratch : Large {
     // [row][term]: of a span of up to six vectors, in the form that a level's lookups read.
     std::uint8_t indices[kRowsAtOnce * kMostIndices * 6 * 64];
     std::int32_t sums[kChunk * kMostChannels];
@@ -87,6 +87,13 @@ struct LayerKernels {
                   std::uint8_t* low);
 };
 
+// The address of kernels for training; the C library, which only restores, has none.
+#ifdef LUTRA_RUNTIME
+#define LUTRA_TRAINING(kernels) nullptr
+#else
+#define LUTRA_TRAINING(kernels) &kernels
+#endif
+
 struct Kernels {
     const char* name;
     bool cells;  // whether they read Unit::cells
@@ -103,6 +110,9 @@ extern const Kernels portable_kernels;
 #ifdef LUTRA_X86
 extern const Kernels avx2_kernels;
 extern const Kernels avx512_kernels;
+#endif
+#ifdef LUTRA_ARM
+extern const Kernels neon_kernels;
 #endif
 
 // Those of a level by its name; throws std::invalid_argument. Empty: the best that this processor runs.

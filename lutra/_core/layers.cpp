@@ -9,6 +9,7 @@ namespace lutra {
 namespace {
 
 constexpr std::int64_t kMostLines = 1 << 16;  // rows of channels kept by a thread
+constexpr int kMostMargin = 1 << 10;          // which every row kept has at both ends
 constexpr int kMostReal = 1 << 22;            // sums that single precision divides exactly
 
 void require(bool condition, const char* what) {
@@ -181,6 +182,7 @@ void LayerPlan::finish() {
         finisher.check(operations[number], number);
     for (auto operation = operations.rbegin(); operation != operations.rend(); ++operation)
         finisher.look_back(*operation);
+    require(planes.front().margin <= kMostMargin, "operations that together look too far");
     std::int64_t lines = 0;
     for (const LayerPlane& plane : planes) lines += std::int64_t{plane.rows} * plane.channels;
     require(lines <= kMostLines, "planes of too many rows, which operations wait for");

@@ -19,10 +19,10 @@ inline constexpr int kBlockRows = 16;  // that a chain of operations writes befo
 
 // How a layer's vectors are laid out for kernels, from the most general form to the fastest.
 // - plain: the entries themselves.
-// - rows: the entries of all outputs of a value side by side, in 16 bits, in which they are summed.
 // - words: bytes, summed in bytes as far as they cannot overflow, then in 16 bits.
+// - rows: the entries of all outputs of a value side by side, in 16 bits, in which they are summed.
 // - digits: entry = divisor * a + b, both summed in bytes.
-enum class Form { plain, rows, words, digits };
+enum class Form { plain, words, rows, digits };
 
 // One-dimensional tables, one for each input of each output. An output is the sum of its inputs' entries, divided and
 // rounded half to even.
@@ -31,7 +31,7 @@ struct Layer {
     int denominator = 1;  // entries are multiples of 1 / denominator
     int divisor = 1;
     bool shared = true;                 // whether all outputs have the same inputs
-    std::vector<std::int16_t> entries;  // [input][output][level]
+    Vector<std::int16_t> entries;       // [input][output][level]
 
     int entry(int input, int output, int level) const { return entries[(input * outputs + output) * levels + level]; }
 };

@@ -242,7 +242,7 @@ Packed pack(const Layer& layer, Form best, bool saturates) {
     packed.terms = layer.inputs;
     packed.narrow = layer.low >= 0 && layer.low + layer.levels <= 16;
     const bool few = packed.terms <= kMostIndices;
-    if (best >= Form::words && few && saturates && pack_rows(layer, packed)) return in_form(Form::rows);
+    if (best >= Form::rows && few && saturates && pack_rows(layer, packed)) return in_form(Form::rows);
     if (best >= Form::words && few && pack_words(layer, single, packed)) return in_form(Form::words);
     pack_plain(layer, packed);
     return in_form(Form::plain);

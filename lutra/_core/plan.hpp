@@ -7,7 +7,11 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <stdexcept>
+#include <utility>
 #include <vector>
+
+#include "memory.hpp"
 
 namespace lutra {
 
@@ -49,7 +53,8 @@ class AlignedArray {
 
   private:
     struct Free {
-        void operator()(T* pointer) const { std::free(pointer); }
+        std::size_t bytes = 0;
+        void operator()(T* pointer) const { give_memory(pointer, bytes); }
     };
     std::unique_ptr<T[], Free> memory_;
     std::size_t size_ = 0;
@@ -100,6 +105,26 @@ struct Unit {
     AlignedArray<std::int8_t> nodes;  // rows of `values` bytes
     AlignedArray<std::int8_t> cells;  // for few values: the 16 corners of every cell, value after value
 };
+
+// Where a unit's taps lie under the rotations that it is applied at, `turns`, or all of its step's; throws
+// std::invalid_argument.
+inline void set_offsets(Unit& unit, const std::array<std::pair<int, int>, 4>& offsets, const std::vector<int>& turns) {
+    if (turns.size() > 4) throw std::invalid_argument("plan: at most 4 rotations");
+    for (int turned : turns)
+        if (turned < 0 || turned > 3) throw std::invalid_argument("plan: a rotation out of range");
+    if (!turns.empty()) unit.rotations = static_cast<int>(turns.size());
+    for (int tap = 0; tap < 4; ++tap) {
+        const auto [row, column] = offsets[tap];
+        if (row < 0 || row > kMaxReach || column < 0 || column > kMaxReach)
+            throw std::invalid_argument("plan: an offset out of range");
+        unit.reach = std::max({unit.reach, row, column});
+        for (int rotation = 0; rotation < unit.rotations; ++rotation) {
+            unit.row[rotation][tap] = row;
+            unit.column[rotation][tap] = column;
+            turn(turns.empty() ? rotation : turns[rotation], unit.row[rotation][tap], unit.column[rotation][tap]);
+        }
+    }
+}
 
 struct Step {
     std::vector<Unit> units;

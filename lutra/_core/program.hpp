@@ -1,6 +1,7 @@
 // What the engine runs: a model compiled for a level of kernels, and the memory of one thread that runs it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -9,10 +10,13 @@
 
 namespace lutra {
 
-// Rows of interleaved 8-bit channels without gaps.
+// Rows of interleaved 8-bit channels, `stride` bytes apart.
 struct Image {
     std::uint8_t* data;
     int height, width, channels;
+    std::ptrdiff_t stride;
+
+    std::uint8_t* at(int row, int column) const { return data + row * stride + std::ptrdiff_t{column} * channels; }
 };
 
 struct Rectangle {

@@ -51,8 +51,7 @@ void Workspace::read_row(int row) {
     std::uint8_t* rows[4] = {};
     for (int channel = 0; channel < channels_; ++channel)
         rows[channel] = line(0, row, channel) + (range.begin - wanted_.left);
-    const std::ptrdiff_t first = static_cast<std::ptrdiff_t>(row) * input_.width + range.begin;
-    kernels_->split_line(input_.data + first * channels_, channels_, range.end - range.begin, rows);
+    kernels_->split_line(input_.at(row, range.begin), channels_, range.end - range.begin, rows);
     for (int channel = 0; channel < channels_; ++channel) extend(0, row, channel, range);
 }
 
@@ -95,9 +94,8 @@ void Workspace::write_rows(int row) {
         const std::uint8_t* rows[4] = {};
         for (int channel = 0; channel < channels_; ++channel)
             rows[channel] = out_.data() + (i * 4 + channel) * out_stride_;
-        const std::ptrdiff_t first =
-            (static_cast<std::ptrdiff_t>(row) * scale + i) * output_.width + std::ptrdiff_t{wanted_.left} * scale;
-        kernels_->join_line(rows, channels_, (wanted_.right - wanted_.left) * scale, output_.data + first * channels_);
+        std::uint8_t* pixels = output_.at(row * scale + i, wanted_.left * scale);
+        kernels_->join_line(rows, channels_, (wanted_.right - wanted_.left) * scale, pixels);
     }
 }
 

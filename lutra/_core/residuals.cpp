@@ -71,17 +71,14 @@ void ResidualWorkspace::restore(const Kernels&, const Image& input, const Image&
             Area& first = areas_.front();
             float* state = first.state.data();
             for (int row = first.part.top; row < first.part.bottom; ++row)
-                for (int column = first.part.left; column < first.part.right; ++column) {
-                    const auto place = (static_cast<std::size_t>(row) * input.width + column) * input.channels;
-                    *state++ = static_cast<float>(input.data[place + channel]) / 255.0F;
-                }
+                for (int column = first.part.left; column < first.part.right; ++column)
+                    *state++ = static_cast<float>(input.at(row, column)[channel]) / 255.0F;
             for (std::size_t stage = 0; stage < plan_.steps.size(); ++stage)
                 run(plan_.steps[stage], areas_[stage], areas_[stage + 1]);
             const Area& last = areas_.back();
             const float* result = last.state.data();
             for (int row = last.part.top; row < last.part.bottom; ++row) {
-                const auto place = (static_cast<std::size_t>(row) * output.width + last.part.left) * output.channels;
-                std::uint8_t* pixel = output.data + place + channel;
+                std::uint8_t* pixel = output.at(row, last.part.left) + channel;
                 for (int column = last.part.left; column < last.part.right; ++column, pixel += output.channels)
                     *pixel = static_cast<std::uint8_t>(std::lrint(*result++ * 255.0F));
             }
@@ -122,10 +119,10 @@ void ResidualWorkspace::run(const ResidualStep& step, const Area& from, Area& to
 }
 
 // The bits that a table reads in `core` and around it.
-const std::vector<std::uint8_t>& ResidualWorkspace::bits(const ResidualStep& step, const DirectTable& table,
-                                                         const Area& from, const Rectangle& core) {
+const Vector<std::uint8_t>& ResidualWorkspace::bits(const ResidualStep& step, const DirectTable& table,
+                                                    const Area& from, const Rectangle& core) {
     const int number = (table.high ? 0 : 2) + (table.reflect ? 1 : 0);
-    std::vector<std::uint8_t>& plane = planes_[number];
+    Vector<std::uint8_t>& plane = planes_[number];
     if (std::exchange(filled_[number], true)) return plane;
     const int width = core.right - core.left + 2 * step.reach, height = core.bottom - core.top + 2 * step.reach;
     plane.resize(static_cast<std::size_t>(width) * height);

@@ -17,7 +17,7 @@ struct DirectTable {
     bool reflect = false;  // how the image continues, else by repeating its border
     int taps = 0;
     std::array<std::array<std::pair<int, int>, kMostDirectTaps>, 4> offsets{};  // (row, column)
-    std::array<std::vector<std::int8_t>, 4> entries;                           // [entry][upscale * upscale]
+    std::array<Vector<std::int8_t>, 4> entries;                                // [entry][upscale * upscale]
 };
 
 struct ResidualStep {
@@ -48,22 +48,22 @@ class ResidualWorkspace final : public Worker {
     struct Area {
         Rectangle part{};
         int height = 0, width = 0;  // of the whole image
-        std::vector<float> state;
+        Vector<float> state;
         int columns() const { return part.right - part.left; }
     };
 
     void place(const Image& input, const Rectangle& band);
     void run(const ResidualStep& step, const Area& from, Area& to);
-    const std::vector<std::uint8_t>& bits(const ResidualStep& step, const DirectTable& table, const Area& from,
-                                          const Rectangle& core);
+    const Vector<std::uint8_t>& bits(const ResidualStep& step, const DirectTable& table, const Area& from,
+                                     const Rectangle& core);
     void sum(const ResidualStep& step, const Rectangle& core, int row);
     void add(const ResidualStep& step, const Area& from, Area& to, int row);
 
     const ResidualPlan& plan_;
     std::vector<Area> areas_;
-    std::array<std::vector<std::uint8_t>, 4> planes_;  // of high or low bits, continued in either way
+    std::array<Vector<std::uint8_t>, 4> planes_;  // of high or low bits, continued in either way
     std::array<bool, 4> filled_{};
-    std::array<std::vector<std::int32_t>, 2> sums_;  // of the high and the low bits, [pixel][upscale * upscale]
+    std::array<Vector<std::int32_t>, 2> sums_;  // of the high and the low bits, [pixel][upscale * upscale]
 };
 
 class ResidualProgram final : public Program {

@@ -71,10 +71,9 @@ void for_each_node(int positions, Visit visit) {
 
 template <class T>
 AlignedArray<T>::AlignedArray(std::size_t size) : size_(size) {
-    const std::size_t bytes = (size * sizeof(T) + 63) / 64 * 64;
-    memory_.reset(static_cast<T*>(std::aligned_alloc(64, std::max<std::size_t>(bytes, 64))));
-    if (!memory_) throw std::bad_alloc();
-    std::memset(static_cast<void*>(memory_.get()), 0, std::max<std::size_t>(bytes, 64));
+    const std::size_t bytes = aligned_size(size * sizeof(T));
+    memory_ = {static_cast<T*>(take_memory(bytes)), Free{bytes}};
+    std::memset(static_cast<void*>(memory_.get()), 0, bytes);
 }
 
 template class AlignedArray<std::int8_t>;

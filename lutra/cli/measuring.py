@@ -93,7 +93,7 @@ def bench(
     threads: Annotated[int, typer.Option(help="The number of threads; Pillow always uses one.")] = 1,
     level: Annotated[
         str | None,
-        typer.Option(help="The engine's vector level: portable, avx2 or avx512 [default: the best of this machine]."),
+        typer.Option(help="The vector level: portable, avx2, avx512 or neon [default: the best of this machine]."),
     ] = None,
     reference: Annotated[bool, typer.Option(help="Measure the torch reference as well.")] = True,
     rounds: Annotated[int, typer.Option(help="The number of turns that each gets; the least time counts.")] = 20,

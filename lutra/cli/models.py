@@ -102,10 +102,24 @@ def import_(
 @app.command()
 def export(
     model: Model,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")],
-    format: Annotated[Literal["npy"], typer.Option(help="The form: npy, that of the published tables.")] = "npy",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder (npy) or the file (plan, such as model.lut) to write.")
+    ],
+    format: Annotated[
+        Literal["npy", "plan"],
+        typer.Option(help="The form: npy, that of the published tables, or plan, one file for liblutra (docs/c.md)."),
+    ] = "npy",
 ) -> None:
-    """Write a model's tables in another form, and what that form cannot hold in a .lutra.json file."""
+    """Write a model in another form.
+
+    npy holds the tables, and a .lutra.json file holds the rest. A plan holds all that restoring needs.
+    """
+    if format == "plan":
+        from lutra.engine.plan_file import write_plan
+
+        write_plan(output, load(model))
+        say(output)
+        return
     from lutra.model.published import tables
 
     written = tables.write_tables(load(model), output)

@@ -33,7 +33,7 @@ def compile(artifact: Artifact, *, level: str | None = None) -> Engine:
 
     Args:
         artifact: a model of layers or residuals, or one whose units are all tables, with sampled taps in fixed point.
-        level: "portable", "avx2" or "avx512"; None for $LUTRA_SIMD, or else the best that this processor runs.
+        level: "portable", "avx2", "avx512" or "neon"; None for $LUTRA_SIMD, or else the best that this processor runs.
 
     Raises:
         ValueError: the model is a network, or this processor does not run that level.

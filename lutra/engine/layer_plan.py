@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,10 @@ from lutra.model.steps import Bounds, Layer, Merge, Offset, Shift, Split, Sum
 
 if TYPE_CHECKING:
     from lutra._core._lutra import LayerBuilder
+    from lutra.engine.records import LayerRecord
+
+AnyBuilder = TypeVar("AnyBuilder", "LayerBuilder", "LayerRecord")
+"""A builder of the core, or one that records its calls."""
 
 Source = tuple[int, int, int, int]
 """A channel of a plane, at an offset from the pixel: (plane, channel, row, column)."""
@@ -63,7 +67,7 @@ class _Planner:
     chains: what writes the operations, by the first rotation that needs them.
     """
 
-    def __init__(self, artifact: Artifact, plan: LayerBuilder, rotations: int) -> None:
+    def __init__(self, artifact: Artifact, plan: LayerBuilder | LayerRecord, rotations: int) -> None:
         self.artifact, self.plan = artifact, plan
         self.chains: list[list[Callable[[], None]]] = [[] for _ in range(rotations)]
         self.views = {INPUT: [_whole(0, artifact.description.colours, (0, 255))] * rotations}
@@ -173,7 +177,7 @@ class _Planner:
         self.plan.merge(step.rotations, step.divisor, step.offset, _array(inputs), _array(adds))
 
 
-def build_layers(artifact: Artifact, builder: type[LayerBuilder]) -> LayerBuilder:
+def build_layers(artifact: Artifact, builder: type[AnyBuilder]) -> AnyBuilder:
     """Copy the layers of a model into a plan of the core.
 
     Raises:

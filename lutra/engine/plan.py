@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -11,9 +11,13 @@ from lutra.model.description import INPUT, OUTPUT, ROUNDINGS, ChannelTaps, Fixed
 
 if TYPE_CHECKING:
     from lutra._core._lutra import Builder
+    from lutra.engine.records import UnitRecord
+
+AnyBuilder = TypeVar("AnyBuilder", "Builder", "UnitRecord")
+"""A builder of the core, or one that records its calls."""
 
 
-def build(artifact: Artifact, builder: type[Builder]) -> Builder:
+def build(artifact: Artifact, builder: type[AnyBuilder]) -> AnyBuilder:
     """Check the artifact's steps and tables, and copy them into a plan of the core.
 
     Raises:
@@ -52,7 +56,7 @@ def build(artifact: Artifact, builder: type[Builder]) -> Builder:
     return plan
 
 
-def _add(plan: Builder, artifact: Artifact, unit: Unit, numbers: dict[str, int]) -> None:
+def _add(plan: Builder | UnitRecord, artifact: Artifact, unit: Unit, numbers: dict[str, int]) -> None:
     table = np.ascontiguousarray(artifact.table(unit.name))
     layout = artifact.functions[unit.name].numbers()  # type: ignore[union-attr]  # no network: build() checked
     if isinstance(unit.taps, ChannelTaps):

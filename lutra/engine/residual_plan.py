@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -12,11 +12,15 @@ from lutra.model.steps import Residual
 
 if TYPE_CHECKING:
     from lutra._core._lutra import ResidualBuilder
+    from lutra.engine.records import ResidualRecord
+
+AnyBuilder = TypeVar("AnyBuilder", "ResidualBuilder", "ResidualRecord")
+"""A builder of the core, or one that records its calls."""
 
 ROTATIONS = range(4)
 
 
-def build_residuals(artifact: Artifact, builder: type[ResidualBuilder]) -> ResidualBuilder:
+def build_residuals(artifact: Artifact, builder: type[AnyBuilder]) -> AnyBuilder:
     """Copy the steps and tables of a model of residuals into a plan of the core."""
     plan = builder(artifact.description.scale)
     for step in artifact.description.steps:

@@ -1,13 +1,15 @@
 // Kernels for processors with AVX-512 (VL, BW, DQ, VBMI, VNNI). Everything here is a template over Avx512 or local to
 // this file: the linker must not share these functions with code for other processors.
 #include "avx512.hpp"
-#include "ensemble_avx512.hpp"
 #include "reals_avx512.hpp"
 #include "resample_vector.hpp"
 #include "sample_vector.hpp"
-#include "sums_avx512.hpp"
 #include "vector.hpp"
 #include "vectors_window.hpp"
+#ifndef LUTRA_RUNTIME
+#include "ensemble_avx512.hpp"
+#include "sums_avx512.hpp"
+#endif
 
 namespace lutra {
 
@@ -16,13 +18,20 @@ void Avx512::sample(const std::uint8_t* const* lines, const Unit& unit, int tap_
     sample_pairs<Avx512>(lines, unit, tap_bits, rotation, x, scratch, taps);
 }
 
+#ifndef LUTRA_RUNTIME
 const EnsembleKernels<float> avx512_ensemble = ensemble_kernels<Avx512Floats, float>;
 const SumsKernels avx512_sums = sums_kernels<Avx512Sums>;
+#endif
 const Kernels avx512_kernels{
-    "avx512",           true,
-    run_vector<Avx512>, split_line<Avx512>,
-    join_line<Avx512>,  &avx512_ensemble,
-    &avx512_sums,       {Form::digits, run_sum_avx512<Avx512>, merge_words<Avx512Bytes, Avx512>, split_bits<Avx512>},
-    {resample_line<Avx512>, resample_row_vector<Reals512>, resample_points<Avx512>}};
+    "avx512",
+    true,
+    run_vector<Avx512>,
+    split_line<Avx512>,
+    join_line<Avx512>,
+    LUTRA_TRAINING(avx512_ensemble),
+    LUTRA_TRAINING(avx512_sums),
+    {Form::digits, run_sum_avx512<Avx512>, merge_words<Avx512Bytes, Avx512>, split_bits<Avx512>},
+    {resample_line<Avx512>, resample_row_vector<Reals512>, resample_points<Avx512>},
+};
 
 }  // namespace lutra

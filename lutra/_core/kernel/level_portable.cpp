@@ -1,11 +1,13 @@
 // Kernels in plain C++, for any processor; compilers make vector code of their loops.
-#include "ensemble.hpp"
 #include "lines.hpp"
 #include "plain.hpp"
 #include "resample_plain.hpp"
 #include "sample_plain.hpp"
-#include "sums.hpp"
 #include "vectors_plain.hpp"
+#ifndef LUTRA_RUNTIME
+#include "ensemble.hpp"
+#include "sums.hpp"
+#endif
 
 namespace lutra {
 
@@ -16,14 +18,21 @@ struct Portable {
     }
 };
 
+#ifndef LUTRA_RUNTIME
 const EnsembleKernels<float> portable_ensemble = ensemble_kernels<Portable, float>;
 const EnsembleKernels<double> portable_ensemble_double = ensemble_kernels<Portable, double>;
 const SumsKernels portable_sums = sums_kernels<PlainSums<Portable>>;
+#endif
 const Kernels portable_kernels{
-    "portable",          false,
-    run_plain<Portable>, split_line<Portable>,
-    join_line<Portable>, &portable_ensemble,
-    &portable_sums,      {Form::plain, run_sum_plain<Portable>, merge_plain<Portable>, split_bits<Portable>},
-    {resample_line<Portable>, resample_row<Portable>, resample_points<Portable>}};
+    "portable",
+    false,
+    run_plain<Portable>,
+    split_line<Portable>,
+    join_line<Portable>,
+    LUTRA_TRAINING(portable_ensemble),
+    LUTRA_TRAINING(portable_sums),
+    {Form::plain, run_sum_plain<Portable>, merge_plain<Portable>, split_bits<Portable>},
+    {resample_line<Portable>, resample_row<Portable>, resample_points<Portable>},
+};
 
 }  // namespace lutra

@@ -74,7 +74,7 @@ struct Avx2Bytes {
                       least = _mm256_set1_epi8(static_cast<char>(low));
         return reinterpret_cast<Bytes>(_mm256_max_epi8(_mm256_min_epi8(reinterpret_cast<__m256i>(bytes), most), least));
     }
-    static Signed clip(Signed words, std::int16_t low, std::int16_t high) {
+    static Signed clip_words(Signed words, std::int16_t low, std::int16_t high) {
         const __m256i most = _mm256_set1_epi16(high), least = _mm256_set1_epi16(low);
         return reinterpret_cast<Signed>(
             _mm256_max_epi16(_mm256_min_epi16(reinterpret_cast<__m256i>(words), most), least));

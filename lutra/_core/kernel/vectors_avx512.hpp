@@ -45,7 +45,7 @@ struct Avx512Bytes {
                       least = _mm512_set1_epi8(static_cast<char>(low));
         return reinterpret_cast<Bytes>(_mm512_max_epi8(_mm512_min_epi8(reinterpret_cast<__m512i>(bytes), most), least));
     }
-    static Signed clip(Signed words, std::int16_t low, std::int16_t high) {
+    static Signed clip_words(Signed words, std::int16_t low, std::int16_t high) {
         const __m512i most = _mm512_set1_epi16(high), least = _mm512_set1_epi16(low);
         return reinterpret_cast<Signed>(
             _mm512_max_epi16(_mm512_min_epi16(reinterpret_cast<__m512i>(words), most), least));

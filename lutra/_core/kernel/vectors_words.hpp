@@ -118,7 +118,7 @@ void finish_words(const LayerCall& call, int row, int output, int x, typename Si
         odd += pixels >> 8;
     }
     const auto low = static_cast<std::int16_t>(operation.low), high = static_cast<std::int16_t>(operation.high);
-    Simd::store(out, joined(Simd::clip(even, low, high), Simd::clip(odd, low, high)));
+    Simd::store(out, joined(Simd::clip_words(even, low, high), Simd::clip_words(odd, low, high)));
 }
 
 template <class Simd, bool narrow, bool shared, bool parts, int... i>
@@ -204,8 +204,8 @@ void merge_position(const LayerCall& call, int row, int position, int x, std::ui
             even += reinterpret_cast<Signed>(pixels & 255);
             odd += reinterpret_cast<Signed>(pixels >> 8);
         }
-        const auto low = reinterpret_cast<Words>(Simd::clip(even, 0, 255));
-        const auto high = reinterpret_cast<Words>(Simd::clip(odd, 0, 255));
+        const auto low = reinterpret_cast<Words>(Simd::clip_words(even, 0, 255));
+        const auto high = reinterpret_cast<Words>(Simd::clip_words(odd, 0, 255));
         Simd::store(result + i, reinterpret_cast<typename Simd::Bytes>(low | high << 8));
     }
 }

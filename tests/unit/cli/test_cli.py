@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from lutra import engine
+from lutra.engine.plan_file import to_bytes
 from lutra.files import temporary_name
 from lutra.imaging.images import read_image, write_image
 from lutra.model import artifact
@@ -492,6 +493,14 @@ def test_compare_makes_the_folder_of_its_sheet(model: Path, tmp_path: Path) -> N
     write_image(tmp_path / "hr.png", np.kron(cases.image(16, 16), np.ones((4, 4), np.uint8)))
     lutra("compare", tmp_path / "hr.png", "-m", model, "-o", tmp_path / "new" / "deep" / "s.png")
     assert (tmp_path / "new" / "deep" / "s.png").is_file()
+
+
+def test_export_as_a_plan(tmp_path: Path) -> None:
+    path = saved(tmp_path, "mulut-sdy-x4")
+    assert lutra("export", "--format", "plan", path, "-o", tmp_path / "model.lut") == f"{tmp_path / 'model.lut'}\n"
+    assert (tmp_path / "model.lut").read_bytes() == to_bytes(artifact.load(path))
+    message = lutra("export", "--format", "plan", path, "-o", tmp_path, code=2)
+    assert message.count("\n") == 1 and str(tmp_path) in message
 
 
 def test_export_and_import_keep_padding_rounding_and_task(tmp_path: Path) -> None:

@@ -1,0 +1,82 @@
+"""Builds liblutra for tests: once in a checkout, into build/, where later sessions find what has not changed."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from lutra.engine import plan_file
+from tests.golden.cases import CASES, LAYERED, model
+
+ROOT = Path(__file__).resolve().parents[3]
+GOLDEN = tuple(
+    name
+    for name in (*CASES, *LAYERED)
+    if all(isinstance(step, plan_file.KNOWN) for step in model(name).description.steps)
+)
+"""The golden models that a plan file can hold."""
+SANITIZE = os.environ.get("LUTRA_SANITIZE", "")
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """The programs that build for one processor, and the one that runs what they build."""
+
+    cc: str
+    cxx: str
+    processor: str = ""
+    runner: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> str:
+        """The programs that are not installed."""
+        wanted = ("cmake", "ninja", self.cc, self.cxx, *self.runner[:1])
+        return ", ".join(program for program in wanted if not shutil.which(program))
+
+
+GCC = Toolchain("gcc", "g++")
+CLANG = Toolchain("clang", "clang++")
+ARM = Toolchain(
+    "aarch64-linux-gnu-gcc",
+    "aarch64-linux-gnu-g++",
+    "aarch64",
+    ("qemu-aarch64", "-L", "/usr/aarch64-linux-gnu"),
+)
+
+
+@cache
+def installed(toolchain: Toolchain) -> Path:
+    """Build and install liblutra; return the folder. Skips where a program is missing."""
+    if toolchain.missing:
+        pytest.skip(f"liblutra needs {toolchain.missing}, which is not installed")
+    name = "-".join(filter(None, (toolchain.cc, SANITIZE.replace(",", "-"))))
+    folder = ROOT / "build" / "liblutra" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock"):
+        build = folder / "build"
+        options = [f"-DLUTRA_SANITIZE={SANITIZE}", "-DCMAKE_INSTALL_LIBDIR=lib"]
+        if toolchain.processor:
+            options += ["-DCMAKE_SYSTEM_NAME=Linux", f"-DCMAKE_SYSTEM_PROCESSOR={toolchain.processor}"]
+        run("cmake", "-G", "Ninja", "-S", ROOT, "-B", build, *options, CC=toolchain.cc, CXX=toolchain.cxx)
+        run("cmake", "--build", build)
+        run("cmake", "--install", build, "--prefix", folder / "installed")
+    return folder / "installed"
+
+
+def run(*command: str | Path, cwd: Path | None = None, **variables: str) -> str:
+    """Run a program and return what it printed; fail with all of it where it fails."""
+    ended = subprocess.run(
+        [str(word) for word in command], cwd=cwd, env=clean() | variables, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, f"{command}\n{ended.stdout}\n{ended.stderr}"
+    return ended.stdout
+
+
+def clean() -> dict[str, str]:
+    """Return the environment without what would reach into a compiler."""
+    return {name: value for name, value in os.environ.items() if name not in ("LD_PRELOAD", "CXXFLAGS", "CFLAGS")}
