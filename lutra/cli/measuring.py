@@ -131,9 +131,9 @@ def bench_video(
     import tempfile
 
     from lutra.cli.videos import needs_pyav
-    from lutra.restore.sizes import parse_size
     from lutra.files import write_whole
     from lutra.restore.restorer import load as load_ready
+    from lutra.restore.sizes import parse_size
 
     with needs_pyav():
         from lutra.video import rates

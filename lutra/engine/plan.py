@@ -48,8 +48,7 @@ def build(artifact: Artifact, builder: type[AnyBuilder]) -> AnyBuilder:
             plan.step(writes, step.divisor, step.offset, step.upscale, step.rotations)
             for unit in step.units:
                 _add(plan, artifact, unit, numbers)
-        if description.any_size:
-            last = description.any_size
+        if last := description.any_size:
             plan.outputs([numbers[name] for name in (last.reads, *last.kernel)])
     except TypeError:  # a number that does not fit the core's
         raise ValueError("the model's description holds a number beyond what the engine supports") from None

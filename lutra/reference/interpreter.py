@@ -151,8 +151,8 @@ class LutModel(nn.Module):
         if len(planes) % self.description.colours:
             raise ValueError(f"image has {len(planes)} channels, expected {self.description.colours}")
         together = planes.reshape(-1, self.description.colours, *planes.shape[1:]).to(device)
-        restored = self.restore_at(together, layout) if layout else self.restore(together)
-        restored = restored.flatten(0, 1).cpu().numpy()
+        planes = self.restore_at(together, layout) if layout else self.restore(together)
+        restored: NDArray[np.uint8] = planes.flatten(0, 1).cpu().numpy()
         return restored[0] if image.ndim == 2 else np.ascontiguousarray(restored.transpose(1, 2, 0))
 
     def _run(self, number: int, planes: dict[str, Tensor]) -> dict[str, Tensor]:

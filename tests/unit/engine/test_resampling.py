@@ -62,7 +62,8 @@ def enlarged(image: Any, factors: tuple[float, float]) -> Grid:
 def test_any_size_of_any_image(factors: tuple[float, float], size: Any, border: str, layout: Layout, seed: int) -> None:
     patterns = ["s", "sct", "yc"][seed % 3]
     model = random_model("lerf", 1 + seed % 4, {"patterns": patterns, "border": border}, layout, seed=seed)
-    image = random_image(*size, 1 + seed % 4, seed=seed, smooth=seed % 2 == 0)
+    height, width = size
+    image = random_image(height, width, 1 + seed % 4, seed=seed, smooth=seed % 2 == 0)
     assert_equal_at(model, image, enlarged(image, factors), threads=1 + seed % 3)
 
 
@@ -115,7 +116,7 @@ def test_units_at_some_rotations(data: st.DataObject) -> None:
     last: Step | Resample = Resample("p0", ("p3", "p2", "p1"))
     if data.draw(st.booleans()):
         last = Step((unit("b", data.draw(st.sampled_from(writes)), 1),), ("output",), 4, 127)
-    rounding = data.draw(st.sampled_from(["exact", "lookup", "branch"]))
+    rounding: Any = data.draw(st.sampled_from(["exact", "lookup", "branch"]))
     description = Description("own", 1, (first, last), rounding=rounding)
     functions = {one.name: data.draw(st.sampled_from(LAYOUTS)) for _, one in description.units()}
     model = filled(description, functions, np.random.default_rng(count))
@@ -193,11 +194,19 @@ FIRST, FAR = np.array([-1, 0, 2], np.int32), np.array([0.5, 0.5, 0.5])
 )
 def test_the_core_refuses_grids_and_points_that_do_not_fit(changes: dict[str, Any], message: str) -> None:
     output = np.zeros((3, 3, 2), np.uint8)
-    grid = {"planes": PLANES, "top": FIRST, "down": FAR, "left": FIRST, "across": FAR, "output": output, "threads": 1}
+    grid: dict[str, Any] = {
+        "planes": PLANES,
+        "top": FIRST,
+        "down": FAR,
+        "left": FIRST,
+        "across": FAR,
+        "output": output,
+        "threads": 1,
+    }
     resampler().grid(**grid)
     with pytest.raises(ValueError, match=message):
         resampler().grid(**(grid | changes))
-    all_of = {name: np.tile(grid[name], (3, 1)) for name in ("top", "down", "left", "across")}  # type: ignore[arg-type]
+    all_of = {name: np.tile(grid[name], (3, 1)) for name in ("top", "down", "left", "across")}
     points = grid | all_of
     resampler().points(**points)
     if "order" in message or "beyond" in message:  # points may lie anywhere

@@ -141,7 +141,7 @@ def test_any_bytes_crash_nothing(library: Library, data: bytes, kind: int, begun
 def test_memory_for_a_small_image_is_bounded(library: Library) -> None:
     """Every row kept has the margin at both ends."""
     for count, message in ((60, None), (100, "operations that together look too far")):
-        record = LayerRecord(1, False)
+        record = LayerRecord(1, False, 1)
         record.layer(0, 1, 1, True, np.zeros((1, 1, 64), np.int16))
         for plane in range(count):
             record.plane(1, 0, 63)

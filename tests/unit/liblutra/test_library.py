@@ -20,6 +20,7 @@ from lutra.reference.build import untrained
 from lutra.reference.convert import to_artifact
 from tests.golden.cases import CASES, LAYERED, OUTPUTS, SIZES, image, model
 from tests.unit.engine.engine_models import random_image
+from tests.unit.engine.layered_models import filled
 from tests.unit.liblutra.bound import BAD_ARGUMENT, BAD_PLAN, CANNOT_READ, Failed, Library
 from tests.unit.liblutra.building import GOLDEN
 
