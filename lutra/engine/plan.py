@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from lutra.model.anysize import Resample
 from lutra.model.artifact import Artifact
 from lutra.model.description import INPUT, OUTPUT, ROUNDINGS, ChannelTaps, FixedTaps, SampledTaps, Unit
 
@@ -35,9 +36,10 @@ def build(artifact: Artifact, builder: type[AnyBuilder]) -> AnyBuilder:
         for name in step.writes:
             if name != OUTPUT:
                 numbers.setdefault(name, len(numbers))
+    outputs = _outputs(description.any_size)
     plan = builder(
         planes=len(numbers),
-        scale=1 if description.any_size else description.scale,
+        scale=1 if outputs else description.scale,
         reflect=description.padding == "reflect",
         rounding=ROUNDINGS.index(description.rounding),
         tap_bits=description.tap_bits or 0,
@@ -48,11 +50,16 @@ def build(artifact: Artifact, builder: type[AnyBuilder]) -> AnyBuilder:
             plan.step(writes, step.divisor, step.offset, step.upscale, step.rotations)
             for unit in step.units:
                 _add(plan, artifact, unit, numbers)
-        if last := description.any_size:
-            plan.outputs([numbers[name] for name in (last.reads, *last.kernel)])
+        if outputs:
+            plan.outputs([numbers[name] for name in outputs])
     except TypeError:  # a number that does not fit the core's
         raise ValueError("the model's description holds a number beyond what the engine supports") from None
     return plan
+
+
+def _outputs(last: Resample | None) -> tuple[str, ...]:
+    """Return the planes that resampling reads, the pixels first; none where the result is an image."""
+    return (last.reads, *last.kernel) if last else ()
 
 
 def _add(plan: Builder | UnitRecord, artifact: Artifact, unit: Unit, numbers: dict[str, int]) -> None:

@@ -102,7 +102,7 @@ def test_a_quota_bounds_the_threads_of_a_restore(monkeypatch: pytest.MonkeyPatch
     asked = []
 
     class Core:
-        scale = 1
+        scale = colours = 1
 
         def restore(self, image: Image, out: Image, threads: int) -> None:
             asked.append(threads)
