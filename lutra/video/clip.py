@@ -19,7 +19,7 @@ from lutra.video import FORMATS
 from lutra.video.demux import Clip, Part, Piece
 from lutra.video.mux import Encoding, Writer
 from lutra.video.overlap import overlap
-from lutra.video.planes import RGB, Plane, restore_planes
+from lutra.video.planes import RGB, Plane, check_model, restore_planes
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class Enlarging:
 
 
 def by_model(restorer: Restorer, threads: int | None) -> Enlarging:
-    """Return what restores frames by a model."""
+    """Return what restores frames by a model; ValueError if it is for pictures alone."""
+    check_model(restorer)
     return Enlarging(restorer.scale, partial(restore_frame, restorer, threads=threads))
 
 

@@ -49,6 +49,12 @@ SAME_SAMPLES = {
 """Formats of frames that are read, and those that hold the same samples, in planes or, for RGB, pixel by pixel."""
 
 
+def check_model(restorer: Restorer) -> None:
+    """Raise ValueError if the model reads red, green and blue together, which the planes of a video are not."""
+    if restorer.artifact.description.colours > 1:
+        raise ValueError("the model reads red, green and blue together, expected one that restores single planes")
+
+
 def restore_planes(restorer: Restorer, planes: Sequence[Plane], out: Sequence[Plane], threads: int | None) -> None:
     """Restore the planes of a frame.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lutra.restore.restorer import Restorer
 from lutra.video.overlap import overlap
-from lutra.video.planes import SAMPLINGS, Plane, Sampling, restore_planes
+from lutra.video.planes import SAMPLINGS, Plane, Sampling, check_model, restore_planes
 
 _MAGIC = b"YUV4MPEG2"
 _LONGEST = 1024
@@ -81,9 +81,11 @@ def restore_stream(
         max_pixels: the most pixels that a restored frame may have.
 
     Raises:
-        ValueError: the stream is of another kind, or ends within a frame; the frames before are written.
+        ValueError: the model is for pictures alone, or the stream is of another kind, or ends within a frame; the
+            frames before are written.
         OSError: a file cannot be read or written; BrokenPipeError where nobody reads the target any more.
     """
+    check_model(restorer)
     header = _read_header(source)
     made = header.enlarged(restorer.scale)
     if made.width * made.height > max_pixels:

@@ -16,10 +16,12 @@ import pytest
 
 from lutra import zoo
 from lutra.model import artifact
+from lutra.model.families import describe
 from lutra.restore.restorer import Restorer
 from lutra.video.planes import SAMPLINGS
 from lutra.video.y4m import restore_stream
 from tests.golden import cases
+from tests.unit.engine.layered_models import filled
 
 PIPE = [sys.executable, "-c", "import sys; from lutra.cli import main; sys.exit(main())", "pipe", "-m"]
 
@@ -182,3 +184,11 @@ def started(model: Path, stdout: int) -> Iterator[subprocess.Popen[bytes]]:
         for stream in (process.stdin, process.stdout, process.stderr):
             if stream:
                 stream.close()
+
+
+def test_a_model_of_colours_is_for_pictures(tmp_path: Path) -> None:
+    together = filled(describe("shiftlut", 2, {"colours": 3}), np.random.default_rng(0))
+    artifact.save(tmp_path / "colours.safetensors", together)
+    done = pipe(tmp_path / "colours.safetensors", stream("W4 H4 C420", [planes("yuv420p", 4, 4, 0)]))
+    assert done.returncode == 2 and not done.stdout
+    assert b"reads red, green and blue together, expected one that restores single planes" in done.stderr
