@@ -47,12 +47,7 @@ _SIGNED: Bounds = (-128, 127)
 
 
 def checked_planes(scale: int, steps: Sequence[AnyStep], colours: int = 1) -> dict[str, Plane]:
-    """Check the steps of a model, and return what each of its planes holds, the input's first.
-
-    Args:
-        scale: of the model.
-        steps: of the model.
-        colours: channels of the input and of the output.
+    """Check the steps of a model of that scale and number of colours; return what its planes hold, the input's first.
 
     Raises:
         ValueError: a step, a unit or a layer is out of bounds, or reads what nothing wrote; the message names it.
@@ -227,9 +222,7 @@ def _layers_planes(step: LayerStep, where: str, scale: int, planes: dict[str, Pl
 
 def _shifted(step: Shift, where: str, read: Plane) -> Plane:
     """Check a shift, and return the plane that it writes."""
-    if not 1 <= len(step.offsets) <= MOST_CHANNELS or len(step.sources) != len(step.offsets):
-        raise ValueError(f"{where}: shifts by {len(step.offsets)} offsets, expected one for each channel")
-    if not step.channels and len(step.offsets) != read.channels:
+    if not len(step.offsets) == len(step.channels or range(read.channels)) <= MOST_CHANNELS or not step.offsets:
         raise ValueError(f"{where}: shifts by {len(step.offsets)} offsets, expected one for each channel")
     if not all(0 <= channel < read.channels for channel in step.sources):
         raise ValueError(f"{where}: takes channels {shown(step.channels)}, expected those of 0..{read.channels - 1}")
