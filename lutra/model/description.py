@@ -235,18 +235,16 @@ class Description:
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready data, which `lutra.model.parsing.description_from_json` reads."""
-        data = asdict(self, dict_factory=_without_turns)
-        for step in data["steps"]:
-            if step.get("channels") == ():
-                del step["channels"]
-        if self.colours == 1:
-            del data["colours"]
-        return data
+        return asdict(self, dict_factory=_without_later)
 
 
-def _without_turns(fields: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return fields by name; those of units that are applied at all rotations are as in files of earlier versions."""
-    return {name: value for name, value in fields if name != "turns" or value is not None}
+_LATER = (("turns", None), ("channels", ()), ("colours", 1))
+"""Fields that earlier versions did not have, with the values that stand for what those did."""
+
+
+def _without_later(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return fields by name, without later ones that change nothing: files stay as earlier versions wrote them."""
+    return {name: value for name, value in fields if (name, value) not in _LATER}
 
 
 def furthest(offsets: Iterable[Offset]) -> int:

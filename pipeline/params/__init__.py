@@ -14,7 +14,6 @@ from pydantic import Field, ValidationError, model_validator
 
 from lutra.model.description import NetworkSpec
 from lutra.model.families import FAMILIES, describe, network_spec
-from lutra.model.tasks import TASKS
 from pipeline import PROJECT
 from pipeline.params import reading
 from pipeline.params.imagesets import DataParams, DeadLeavesParams, TaskParams
@@ -108,11 +107,12 @@ class Params(Section):
             if block.task not in self.tasks:
                 known = reading.one_of(block.task, list(self.tasks))
                 raise ValueError(f"experiments.{name}.task: found {block.task!r}, expected {known}")
+            protocol = self.tasks[block.task].protocol()
             try:
-                described = describe(block.family, self.tasks[block.task].protocol().scale, block.model.model_dump())
+                described = describe(block.family, protocol.scale, block.model.model_dump())
             except ValueError as error:
                 raise ValueError(f"experiments.{name}.model: {error}") from None
-            if described.colours > 1 and TASKS[self.tasks[block.task].task].planes == "luma":
+            if described.colours > 1 and protocol.luma:
                 raise ValueError(f"experiments.{name}.model.colours: found {described.colours}, expected 1 for luma")
             if block.train.init == "least_squares" and (not described.has_units or described.any_size):
                 found = f"found least_squares, which fits the pixels of tables of four: {block.family} has none"

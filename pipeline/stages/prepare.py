@@ -21,6 +21,7 @@ from lutra.evaluation.protocols import Protocol
 from lutra.files import whole_folder
 from lutra.imaging.degrade import SEED
 from lutra.terminal import printable
+from lutra.training.pairs import planes_of
 from pipeline import tracking
 from pipeline.data.sets import Source, image_sources
 from pipeline.params import TaskParams
@@ -85,9 +86,9 @@ def _pack(sources: list[Source], protocol: Protocol, folder: Path, trained: Task
             console=Console(stderr=True),
             disable=not sys.stderr.isatty(),
         ):
-            target_file.write(_planes(target))
-            input_file.write(_planes(degraded))
-            images.append({"name": source.name, "input_shape": list(_planes(degraded).shape)})
+            target_file.write(planes_of(target))
+            input_file.write(planes_of(degraded))
+            images.append({"name": source.name, "input_shape": list(planes_of(degraded).shape)})
     digests = {"target.npy": target_file.sha256, "input.npy": input_file.sha256}
     index: dict[str, Any] = {"scale": protocol.scale, "images": images, "sha256": digests}
     if trained and protocol.degradation.per_patch and not protocol.pairs:  # for every patch, by the sampler
@@ -123,10 +124,6 @@ def _made(sources: list[Source], protocol: Protocol, trained: bool) -> Iterator[
     with warnings.catch_warnings(), ThreadPoolExecutor(2) as pool:
         for start in range(0, len(sources), 4):  # a few at a time, so that memory does not grow with the set
             yield from pool.map(make, numbered[start : start + 4])
-
-
-def _planes(image: Image) -> Image:
-    return np.atleast_3d(image).transpose(2, 0, 1)
 
 
 class _Npy:

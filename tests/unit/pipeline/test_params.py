@@ -123,6 +123,13 @@ def test_a_limit_of_bytes_is_for_trained_vectors(family: str, steps: int) -> Non
         parse(block(family, steps))
 
 
+def test_colours_are_not_read_together_where_models_restore_luma() -> None:
+    text = TEXT.replace("family: srlut", "family: shiftlut", 1).replace("model: {}", "model: {colours: 3}", 1)
+    assert parse(text).experiments["one"].model.colours == 3
+    with pytest.raises(ParamsError, match=r"one.model.colours: found 3, expected 1 for luma"):
+        parse(text.replace("task: sr, scale: 4", "task: deblock, quality: 10", 1))
+
+
 def test_a_task_knows_its_options_as_they_are_written() -> None:
     loaded = parse(TEXT)
     assert loaded.tasks["x4"].options == {"scale": 4} and loaded.tasks["x4"].labels == {"task": "sr", "options": {}}
