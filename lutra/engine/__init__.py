@@ -124,9 +124,7 @@ class AnySizeEngine(Engine):
         """Restore an image, enlarged by the model's scale, as `Engine.restore` does."""
         image = _checked(image, threads)
         height, width = image.shape[:2]
-        sides = (height * self.scale, width * self.scale)
-        grid = Grid.enlarged((height, width), sides, (self.scale, self.scale))
-        return self.restore_at(image, grid, threads=threads, out=out)
+        return self.restore_at(image, Grid.scaled(height, width, self.scale), threads=threads, out=out)
 
     def restore_at(
         self,

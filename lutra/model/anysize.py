@@ -79,6 +79,11 @@ class Grid:
         rows, columns = (Axis.enlarged(*axis) for axis in zip(shape, outputs, factors, strict=True))
         return Grid(rows, columns)
 
+    @staticmethod
+    def scaled(height: int, width: int, scale: int) -> Grid:
+        """Return the grid of an image that is enlarged by a whole number, the model's scale."""
+        return Grid.enlarged((height, width), (height * scale, width * scale), (scale, scale))
+
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of the output."""

@@ -99,9 +99,8 @@ class LutModel(nn.Module):
 
     def own_grid(self, image: Tensor) -> Grid:
         """Return the grid of a result of a model of any size that is enlarged by the model's scale."""
-        scale = self.description.scale
         height, width = image.shape[-2:]
-        return Grid.enlarged((height, width), (height * scale, width * scale), (scale, scale))
+        return Grid.scaled(height, width, self.description.scale)
 
     def _in_bands(self, image: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
         """Return what `make` makes of an image, (N, C, ...) uint8, in bands of rows that overlap by the radius."""
