@@ -24,6 +24,8 @@ $(READY): pyproject.toml constraints.txt CMakeLists.txt $(shell find lutra/_core
 	@echo "Installing into $(VENV): a few minutes the first time"
 	@$(PYTHON) -m venv $(VENV)
 	@# --no-compile: Python compiles a module when it is first imported; all of them would take a minute
+	@# before version 0.2 the distribution had the name lutra: removed later, it would take files of this one with it
+	@$(BIN)/python -m pip uninstall -qq --disable-pip-version-check --yes lutra
 	@LUTRA_REQUIRE_ENGINE=1 $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints.txt \
 		-e '.[train,pipeline,cluster,video,dev]'
 	@touch $@
