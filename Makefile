@@ -26,7 +26,8 @@ $(READY): pyproject.toml constraints.txt CMakeLists.txt $(shell find lutra/_core
 	@# --no-compile: Python compiles a module when it is first imported; all of them would take a minute
 	@# before version 0.2 the distribution had the name lutra: removed later, it would take files of this one with it
 	@$(BIN)/python -m pip uninstall -qq --disable-pip-version-check --yes lutra
-	@LUTRA_REQUIRE_ENGINE=1 $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints.txt \
+	@LUTRA_REQUIRE_ENGINE=1 PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+		$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile \
 		-e '.[train,pipeline,cluster,video,dev]'
 	@touch $@
 
