@@ -120,7 +120,7 @@ def _section(
         task,
         protocol,
         shown,
-        papers.beside(protocol, _sets(results)),
+        papers.comparable(protocol, _sets(results)),
         speed.measure(models, protocol.scale) if timed else None,
         pictures(data / "evaluate", models, protocol, budget),
     )
