@@ -36,15 +36,19 @@ def new(
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="Name of a set in data/catalogue.yaml.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of sets in data/catalogue.yaml.")],
     origin: Annotated[
-        Path | None, typer.Option("--from", metavar="DIR_OR_ARCHIVE", help="Your own copy [default: download it].")
+        Path | None,
+        typer.Option("--from", metavar="DIR_OR_ARCHIVE", help="Your own copy of one set [default: download it]."),
     ] = None,
 ) -> None:
-    """Bring an image set to data/NAME: download it, or copy it from where you have it."""
+    """Bring image sets to data/NAME: download them, or copy one from where you have it."""
     from pipeline.data.fetch import fetch as bring
 
-    bring(name, origin, say=lambda text: print(terminal.printable(text), file=sys.stderr, flush=True))
+    if origin and len(names) > 1:
+        raise typer.BadParameter(f"--from: found {len(names)} sets, expected one")
+    for name in names:
+        bring(name, origin, say=lambda text: print(terminal.printable(text), file=sys.stderr, flush=True))
 
 
 data = typer.Typer(help="The image sets.", no_args_is_help=True)
