@@ -34,7 +34,7 @@ def test_the_sets() -> None:
         "budgie": 16,
         "lomiri": 14,
         "mate": 12,
-        "plasma": 11,
+        "plasma": 10,
         "palapeli": 3,
     }
 
