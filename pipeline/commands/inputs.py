@@ -55,6 +55,26 @@ data = typer.Typer(help="The image sets.", no_args_is_help=True)
 app.add_typer(data, name="data")
 
 
+@data.command()
+def overlap(params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Compare the images to train on with those to score, by what they show; fail if two show the same."""
+    from pipeline.data.copies import shared
+    from pipeline.data.sets import resolve
+    from pipeline.params import load
+
+    loaded = load(params)
+    trained = sorted({name for task in loaded.tasks for name in loaded.train_sets(task)} - {"deadleaves"})
+    scored = sorted({name for task in loaded.tasks for name in loaded.evaluate_sets(task)})
+    found = 0
+    for one, other in ((one, other) for one in trained for other in scored):
+        for pair in shared(resolve(one), resolve(other)):
+            terminal.say(f"{one}: {pair.one} shows the same as {other}: {pair.other} (alike {pair.alike:.2f})")
+            found += 1
+    if found:
+        raise typer.Exit(1)
+    print(f"no image of {', '.join(trained)} is in {', '.join(scored)}")
+
+
 @data.command("list")
 def list_data(
     decode: Annotated[bool, typer.Option(help="Decode every image to find broken ones.")] = True,

@@ -18,8 +18,8 @@ from lutra.imaging.images import read_image
 from lutra.imaging.resize import imresize
 from lutra.training.pairs import evenly_spaced
 from pipeline import PROJECT
-from pipeline.data import drawn
 from pipeline.data.catalogue import Downloaded, File, Packaged, Synthetic, catalogue
+from pipeline.data.leaves import drawn
 from pipeline.params import DeadLeavesParams, Params, reading, set_name
 
 Image = NDArray[np.uint8]
