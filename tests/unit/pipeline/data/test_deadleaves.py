@@ -12,8 +12,8 @@ from skimage import data
 
 from lutra.imaging.images import read_image
 from pipeline.data import covering, deadleaves
-from pipeline.data.covering import Leaves
-from pipeline.data.deadleaves import draw
+from pipeline.data.leaves.covering import Leaves
+from pipeline.data.leaves.deadleaves import draw
 
 SMALL = Leaves(size=64, most_radius=40)
 
