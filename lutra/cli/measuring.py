@@ -6,11 +6,12 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from lutra.cli.common import MODEL, Model, app, load, with_task_options
+from lutra.model.tasks import TASKS
 from lutra.terminal import Table, printable, say
 
 if TYPE_CHECKING:
@@ -31,11 +32,15 @@ def evaluate(
     sheets: Annotated[
         int, typer.Option(min=0, help="The number of best and of worst images that -o draws a sheet of.")
     ] = 2,
+    task: Annotated[
+        Literal[tuple(TASKS)] | None,  # type: ignore[valid-type]
+        typer.Option(help="The task by which to degrade and score, with its own options [default: the model's]."),
+    ] = None,
     pairs: Annotated[bool, typer.Option(help="Restore the set's own degraded images instead of making some.")] = False,
     options: dict[str, Any] | None = None,
     lpips: Annotated[bool, typer.Option(help="Measure LPIPS as well (needs the extra `lpips`).")] = False,
 ) -> None:
-    """Degrade clean images as the model's task does, restore them, and score the results by the field's protocol."""
+    """Degrade clean images as a task does, restore them, and score the results by the field's protocol."""
     from lutra.evaluation import protocols, scoring
     from lutra.files import write_whole
     from lutra.imaging.folders import find_images
@@ -43,7 +48,7 @@ def evaluate(
     from lutra.restore.restorer import Restorer
 
     loaded = load(model)
-    protocol = scoring.protocol_of(loaded, options, pairs=pairs)
+    protocol = scoring.protocol_of(loaded, options, task=task, pairs=pairs)
     folder, label = scoring.find_folder(data), Path(model.partition("#")[0]).name
     try:
         methods = {label: Restorer(loaded).restore_planes}

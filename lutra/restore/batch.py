@@ -13,6 +13,7 @@ from lutra.imaging.decoding import SUFFIXES
 from lutra.imaging.folders import image_size
 from lutra.imaging.images import check_writable, read_picture, write_picture
 from lutra.imaging.walk import identity, say_left_out, summary, walk
+from lutra.restore import compressed
 from lutra.restore.done import Done
 from lutra.restore.restorer import Restorer
 from lutra.restore.sizes import Target
@@ -102,7 +103,10 @@ def run(
     picture = read_picture(job.source, max_pixels=width * height)
     check_writable(job.target, picture.pixels, side=max(sizes[-1]))
     try:
-        restored = restorer.restore(picture.pixels, size=target, threads=threads)
+        own = target is None and compressed.suits(restorer)
+        restored = compressed.restore(restorer, job.source, picture.pixels, threads) if own else None
+        if restored is None:
+            restored = restorer.restore(picture.pixels, size=target, threads=threads)
     except MemoryError:
         raise OSError(f"{job.source}: not enough memory to restore it") from None
     write_picture(job.target, replace(picture, pixels=restored), quality=quality)
