@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-all results test test-cluster sanitize check structure ui clean
+.PHONY: help setup run run-all results test test-cluster sanitize check docs structure ui clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -28,7 +28,7 @@ $(READY): pyproject.toml constraints.txt CMakeLists.txt $(shell find lutra/_core
 	@$(BIN)/python -m pip uninstall -qq --disable-pip-version-check --yes lutra
 	@LUTRA_REQUIRE_ENGINE=1 PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 		$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile \
-		-e '.[train,pipeline,cluster,video,dev]'
+		-e '.[train,pipeline,cluster,video,docs,dev]'
 	@touch $@
 
 run: setup  ## the main job: photographs in, measured super-resolution tables out (DVC, into runs/dvc)
@@ -67,10 +67,14 @@ check: setup  ## lint, format and types
 	@$(BIN)/mypy lutra pipeline tests
 	@$(BIN)/snakefmt --check Snakefile workflow
 
+docs: setup  ## the guides and the API reference as one site, in site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+	@echo "Read it: $(BIN)/python -m http.server -d site -b 127.0.0.1 8000"
+
 ui: setup  ## MLflow's pages on this machine: compare the runs
 	@$(BIN)/python -m pipeline ui
 
 clean:  ## remove what the stages wrote and the tools' caches; keeps .venv and DVC's cache
-	rm -rf runs dvc_plots report.html build dist *.egg-info .snakemake
+	rm -rf runs dvc_plots report.html site build dist *.egg-info .snakemake
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find lutra pipeline tests -name __pycache__ -type d -prune -exec rm -rf {} +
