@@ -1,7 +1,10 @@
 """What the documents claim."""
 
 import re
+import tomllib
 from pathlib import Path
+
+from ruamel.yaml import YAML
 
 from pipeline.reporting import record
 
@@ -29,3 +32,11 @@ def test_the_index_lists_every_page() -> None:
     assert {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"} == set(
         re.findall(r"\]\((\w+\.md)\)", index)
     )
+
+
+def test_the_citation_is_of_the_projects_version() -> None:
+    cited = YAML(typ="safe").load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert {"cff-version", "message", "title", "authors"} <= cited.keys()
+    assert (cited["version"], cited["license"]) == (project["version"], project["license"])
+    assert cited["authors"] == project["authors"]
