@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import ClassVar, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ from PIL import Image as Pillow
 from lutra.imaging.resize import Variant, imresize
 
 Image = NDArray[np.uint8]
+Unclipped = NDArray[np.int16]
+"""An image whose values may lie beyond 0..255."""
 Range = tuple[float, float]
 
 SEED = 0
@@ -45,6 +47,21 @@ def add_noise(image: Image, sigma: float, generator: np.random.Generator) -> Ima
     """
     noise = generator.standard_normal(image.shape, dtype=np.float32) * np.float32(sigma)
     return np.rint(image + noise).clip(0, 255).astype(np.uint8)
+
+
+def add_papers_noise(image: Image, sigma: float) -> Unclipped:
+    """Add Gaussian noise as the papers' code draws it: NumPy's RandomState with seed 0, on pixels / 255.
+
+    Args:
+        image: (H, W) or (H, W, C) uint8; every value gets its own noise.
+        sigma: standard deviation in levels.
+
+    Returns:
+        The same shape, rounded half to even, not clipped.
+    """
+    noise = np.random.RandomState(0).normal(0, sigma / 255, np.atleast_3d(image).shape).reshape(image.shape)
+    levels: Unclipped = np.rint(np.float32(255) * (image / 255 + noise).astype(np.float32)).astype(np.int16)
+    return levels
 
 
 def compress(plane: Image, quality: int) -> Image:
@@ -128,21 +145,31 @@ class Bicubic:
 
 @dataclass(frozen=True)
 class Noise:
-    """Gaussian noise of a standard deviation, in levels, drawn evenly from `sigma` for every image."""
+    """Gaussian noise of a standard deviation, in levels, drawn evenly from `sigma` for every image.
+
+    noise: "file": rounded and clipped; "paper": as papers draw it for evaluation, not clipped (`unclipped`).
+    """
 
     sigma: Range
+    noise: Literal["file", "paper"] = "file"
     scale: ClassVar[int] = 1
     per_patch: ClassVar[bool] = True
     in_floats: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        """Raise ValueError for numbers that are no range of sigmas."""
+        """Raise ValueError for numbers that are no range of sigmas, or a noise that is not known."""
         _check_range("sigma", self.sigma, 0, 255)
+        if self.noise not in ("file", "paper"):
+            raise ValueError(f"noise: found {self.noise!r}, expected file or paper")
 
     def apply(self, image: Image, number: int, seed: int = SEED, stream: int = 0) -> Image:
-        """Return (H, W) or (H, W, 3) with noise."""
+        """Return (H, W) or (H, W, 3) with noise, as a file needs it."""
         generator = generator_of(seed, number, stream)
         return add_noise(image, generator.uniform(*self.sigma), generator)
+
+    def unclipped(self, image: Image, number: int) -> Unclipped:
+        """Return (H, W) or (H, W, 3) with the noise of papers."""
+        return add_papers_noise(image, generator_of(SEED, number).uniform(*self.sigma))
 
 
 @dataclass(frozen=True)

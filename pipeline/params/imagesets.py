@@ -111,6 +111,8 @@ class TaskParams(_TaskOptions):
     @model_validator(mode="after")
     def _is_a_task(self) -> Self:
         self.protocol()
+        if self.options.get("noise") == "paper":
+            raise ValueError("noise: found paper, which no prepared image holds, expected file (see lutra evaluate)")
         return self
 
     @property

@@ -112,9 +112,9 @@ def _made(sources: list[Source], protocol: Protocol, trained: bool) -> Iterator[
         if min(image.shape[:2]) < least:
             found = f"{image.shape[1]}x{image.shape[0]} pixels"
             raise ValueError(f"{source.name}: too small: {found}, expected at least {least} on each side")
-        target = protocol.target(image)
         own = source.read_input() if protocol.pairs and source.read_input else None
         try:
+            target = protocol.target(image)
             return source, target, protocol.input(target, number, own, seed)
         except ValueError as error:
             raise ValueError(f"{source.name}: {error}") from None
