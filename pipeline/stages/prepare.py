@@ -59,9 +59,10 @@ def run(job: Job) -> Path:
         live=False,
     ) as log:
         sets = image_sources(params, task, job.root / CACHE)
+        ways = {f"evaluate/{one.name}": one.protocol for one in params.evaluations(task)}
         with whole_folder(out) as folder:
             parts = {
-                name: _pack(sources, protocol, folder / name, block if name == "train" else None)
+                name: _pack(sources, ways.get(name, protocol), folder / name, block if name == "train" else None)
                 for name, sources in sets.items()
             }
             index = {"task": block.task, "options": block.options, "pairs": block.pairs, "parts": parts}
