@@ -42,6 +42,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 
 
+def checked(pixels: Pixels) -> Pixels:
+    """Return an image's pixels; raises ValueError if they have another type or shape than `Restorer.restore` takes."""
+    known = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (2, 3, 4))
+    if pixels.dtype != np.uint8 or not known or pixels.size == 0:
+        found = f"{pixels.dtype} of shape {pixels.shape}"
+        raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 2..4), not empty")
+    return pixels
+
+
 def suits_engine(model: Artifact) -> bool:
     """Return whether a model is all tables, in fixed point."""
     real = model.description.tap_bits is None and any(name.endswith((".sampler", ".adarl")) for name in model.tensors)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from skimage import data
 
 from lutra.imaging.images import read_image
-from pipeline.data import covering, deadleaves
+from pipeline.data.leaves import covering, deadleaves
 from pipeline.data.leaves.covering import Leaves
 from pipeline.data.leaves.deadleaves import draw
 
