@@ -67,7 +67,7 @@ def protocol_of(model: Artifact, options: Mapping[str, object] | None = None, *,
     return protocols.of(model.task, found, pairs=pairs)
 
 
-def find_folder(data: str) -> Path:
+def find_folder(data: str | os.PathLike[str]) -> Path:
     """Find an image set: a folder, or a name in $LUTRA_DATA, or else in the folder `data` here.
 
     Raises:

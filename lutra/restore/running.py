@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import warnings
 from typing import Protocol
@@ -30,16 +31,20 @@ SLOW = (
     "`pip install --force-reinstall --no-deps lutra` builds it where there is a C++ compiler"
 )
 torch_lock = threading.Lock()  # the whole process shares torch's number of threads
+_parent_had_torch = False
 
 
-def _renew_lock() -> None:
-    """Replace the lock in a forked child, because a thread that only the parent has may hold it."""
-    global torch_lock
-    torch_lock = threading.Lock()
+def _after_fork() -> None:
+    """Replace the lock in a forked child, because a thread that only the parent has may hold it.
+
+    OpenMP's threads do not exist there either, and GCC's would be waited for: torch then computes with one thread.
+    """
+    global torch_lock, _parent_had_torch
+    torch_lock, _parent_had_torch = threading.Lock(), "torch" in sys.modules
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def suits_engine(model: Artifact) -> bool:
@@ -85,7 +90,8 @@ def torch_run(model: Artifact, device: str) -> Run:
     def run(pixels: Pixels, threads: int | None, out: Pixels | None, layout: Layout | None = None) -> Pixels:
         with torch_lock:
             before = torch.get_num_threads()
-            torch.set_num_threads(threads or min(before, limits.processors()))
+            wanted = threads or min(before, limits.processors())
+            torch.set_num_threads(1 if _parent_had_torch else wanted)
             try:
                 restored = ready.restore_image(pixels, layout)
             finally:
