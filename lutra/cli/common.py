@@ -39,7 +39,8 @@ ModelOrNone = Annotated[
 ChosenTask = Annotated[
     str | None,
     typer.Option(
-        help=f"Where no model is named, choose the best one of this task: {', '.join(TASKS)} [default: {PREFERRED[0]}]."
+        help=f"Where no model is named, choose the best one of this task: {', '.join(TASKS)} "
+        f"[default: {', or else '.join(PREFERRED)}]."
     ),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="The number of threads [default: one for each processor].")]

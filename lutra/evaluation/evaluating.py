@@ -32,14 +32,16 @@ def evaluate(
     data: str | PathLike[str],
     *,
     options: Mapping[str, object] | None = None,
+    task: str | None = None,
     pairs: bool = False,
     more: Measures | None = None,
 ) -> Evaluation:
-    """Degrade clean images as the model's task does, restore them, and score the results by the field's protocol.
+    """Degrade clean images as a task does, restore them, and score the results by the field's protocol.
 
     Args:
         model: a model file, a name that `lutra.models` lists, an address, or a model that `lutra.load` returned.
         data: a folder of clean images, or the name of a set in $LUTRA_DATA or the folder `data` here.
+        task: another task to degrade and score by, such as "photo"; None for the model's.
         options: values that replace the model's own options of its task, such as {"sigma": 50}.
         pairs: whether to restore the set's own degraded images instead of making some.
         more: further measures by name, each a function of the restored and the clean image.
@@ -49,7 +51,7 @@ def evaluate(
         OSError: the model or the folder cannot be read.
     """
     restorer = model if isinstance(model, Restorer) else load(model)
-    protocol = scoring.protocol_of(restorer.artifact, options, pairs=pairs)
+    protocol = scoring.protocol_of(restorer.artifact, options, task=task, pairs=pairs)
     entries = find_images(scoring.find_folder(data), protocol.scale, pairs=pairs)
     scored = scoring.evaluate({"model": restorer.restore_planes}, entries, protocol, more)
     scores = {one.sample.name: one.scores["model"] for one in scored}

@@ -1,8 +1,9 @@
-"""Degradations that the tasks undo: bicubic shrinking, Gaussian noise, JPEG compression, motion blur.
+"""Degradations that the tasks undo: bicubic shrinking, noise, JPEG, motion blur, and a chain of several.
 
 A degradation is plain data with `apply(image, number)` on uint8 images. The number of an image in its set decides its
 noise, quality or kernel, so that a set is degraded the same way every time. Images of several planes are degraded
-plane by plane: each has its own noise, all have the same kernel. Each degradation states
+plane by plane: each has its own noise, all have the same kernel. A photograph's JPEG alone holds all colours. Each
+degradation states
 
 - `scale`: how many times smaller, per side, it makes an image;
 - `per_patch`: whether every patch may be degraded by itself, because its result looks like a part of a degraded image;
@@ -30,6 +31,11 @@ INERTIA = 0.05
 """The inertia of a hand-held camera, which trembles at about 10 Hz (25 ms) during an exposure of half a second."""
 
 
+KERNELS = ("box", "bilinear", "bicubic", "lanczos")
+"""The kernels that shrink photographs: MATLAB's bicubic, and Pillow's others, all antialiased."""
+_SPARED = 0.25  # share of photographs that one kind of damage spares
+
+
 def generator_of(seed: int, number: int, stream: int = 0) -> np.random.Generator:
     """Return the random numbers of one image: Philox, counted by its number; `stream` keeps uses apart."""
     return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, stream, number]))
@@ -54,6 +60,36 @@ def compress(plane: Image, quality: int) -> Image:
     encoded = io.BytesIO()
     Pillow.fromarray(plane).save(encoded, format="JPEG", quality=quality)
     return np.array(Pillow.open(encoded))
+
+
+def compress_colours(image: Image, quality: int, *, halved: bool) -> Image:
+    """Encode (H, W) or (H, W, 3) uint8 by libjpeg at a quality of 1..100, and decode it.
+
+    `halved`: store the chroma of colours at half the width and height (4:2:0), as cameras do, else at full size.
+    """
+    if image.ndim == 2:
+        return compress(image, quality)
+    encoded = io.BytesIO()
+    Pillow.fromarray(image).save(encoded, format="JPEG", quality=quality, subsampling=2 if halved else 0)
+    return np.array(Pillow.open(encoded))
+
+
+def gaussian_kernel(along: float, across: float, angle: float) -> NDArray[np.float64]:
+    """Return a Gaussian of two standard deviations in pixels, turned by an angle: (K, K) float64 that sum to 1."""
+    reach = int(np.ceil(3 * max(along, across))) or 1
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    kernel: NDArray[np.float64] = np.exp(-0.5 * ((u / max(along, 1e-3)) ** 2 + (v / max(across, 1e-3)) ** 2))
+    kernel /= kernel.sum()
+    return kernel
+
+
+def shrink(image: Image, scale: int, kernel: str) -> Image:
+    """Shrink (H, W) or (H, W, 3) uint8, whose sides are multiples of the scale, by a kernel of `KERNELS`."""
+    if kernel == "bicubic":
+        return imresize(image, 1 / scale)
+    height, width = (side // scale for side in image.shape[:2])
+    return np.asarray(Pillow.fromarray(image).resize((width, height), Pillow.Resampling[kernel.upper()]))
 
 
 def motion_kernel(
@@ -191,7 +227,52 @@ class MotionBlur:
         return add_noise(blur(image, kernel), self.sigma, generator)
 
 
-Degradation = Bicubic | Noise | Jpeg | MotionBlur
+@dataclass(frozen=True)
+class Photo:
+    """What happens to a photograph before it is shown: blur, shrinking, noise, JPEG, each of random strength.
+
+    Every number is drawn evenly for every image. One image in four is spared the blur, one the noise and one the JPEG,
+    each drawn by itself, so that one in 64 is only shrunk. The kernel that shrinks is one of `KERNELS`. The blur is a
+    Gaussian of two standard deviations at a random angle. JPEG holds all colours, half of the images half the chroma.
+
+    blur: the standard deviations, in pixels of the input; in those of the clean image, they are `scale` times as large.
+    sigma: the standard deviation of the noise, in levels.
+    quality: that of JPEG.
+    """
+
+    scale: int
+    blur: Range = (0.2, 0.8)
+    sigma: Range = (1.0, 15.0)
+    quality: tuple[int, int] = (40, 95)
+    per_patch: ClassVar[bool] = False
+    in_floats: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a scale that does not exist, or numbers that are no ranges."""
+        Bicubic(self.scale)
+        _check_range("blur", self.blur, 0, 10)
+        _check_range("sigma", self.sigma, 0, 255)
+        _check_range("quality", self.quality, 1, 100)
+
+    def apply(self, image: Image, number: int, seed: int = SEED, stream: int = 0) -> Image:
+        """Return (H, W) or (H, W, 3) `scale` times smaller per side, as a photograph is found."""
+        generator = generator_of(seed, number, stream)
+        blurred, noisy, compressed = generator.random(3) >= _SPARED
+        along, across = generator.uniform(*self.blur, 2) * self.scale
+        angle = generator.uniform(0, np.pi)
+        if blurred:
+            image = blur(image, gaussian_kernel(along, across, angle))
+        kernel = KERNELS[generator.integers(len(KERNELS))]
+        image = shrink(image, self.scale, kernel) if self.scale > 1 else image
+        sigma = generator.uniform(*self.sigma)
+        quality = int(generator.integers(self.quality[0], self.quality[1] + 1))
+        halved = bool(generator.random() < 0.5)
+        if noisy:
+            image = add_noise(image, sigma, generator)
+        return compress_colours(image, quality, halved=halved) if compressed else image
+
+
+Degradation = Bicubic | Noise | Jpeg | MotionBlur | Photo
 
 DEGRADATIONS: dict[str, type[Degradation]] = {kind.__name__: kind for kind in get_args(Degradation)}
 """Every degradation by its name."""

@@ -6,40 +6,20 @@ import math
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lutra.imaging.folders import image_size
 from lutra.imaging.images import check_writable, read_picture, write_picture
-from lutra.model.artifact import Artifact
+from lutra.restore import compressed
 from lutra.restore.axes import Axes, as_batch, axes_of, from_batch, from_bytes, to_bytes
+from lutra.restore.running import Restores
 from lutra.restore.sizes import Size, Target
 
 MAX_PIXELS = 1 << 28
 """The largest result of a file, in pixels (three quarters of a gigabyte in RGB)."""
-
-
-class Restores(Protocol):
-    """What restores one picture."""
-
-    artifact: Artifact
-    name: str
-    backend: str
-
-    @property
-    def scale(self) -> int:
-        """The factor by which each side of an image grows."""
-        ...
-
-    def sizes(self, width: int, height: int, target: Target | None) -> tuple[Size, Size]:
-        """Return what size the model makes of a picture of that size, and what size the result has."""
-        ...
-
-    def restore(self, image: Any, *, size: Size | Target | None = None, threads: int | None = None) -> Any:
-        """Restore a picture."""
-        ...
 
 
 class AnyForm:
@@ -119,7 +99,10 @@ class AnyForm:
         picture = read_picture(source, max_pixels=width * height)
         check_writable(target, picture.pixels, side=max(sizes[-1]))
         try:
-            restored = self.restore(picture.pixels, size=wanted, threads=threads)
+            own = wanted is None and compressed.suits(self)
+            restored = compressed.restore(self, source, picture.pixels, threads) if own else None
+            if restored is None:
+                restored = self.restore(picture.pixels, size=wanted, threads=threads)
         except MemoryError:
             raise OSError(f"{source}: not enough memory to restore it") from None
         write_picture(target, replace(picture, pixels=restored), quality=quality)

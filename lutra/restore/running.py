@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import warnings
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lutra import _core, engine, limits
 from lutra.model.anysize import Layout
 from lutra.model.artifact import Artifact
+from lutra.restore.sizes import Size, Target
 
 Pixels = NDArray[np.uint8]
 
@@ -23,6 +24,31 @@ class Run(Protocol):
 
     def __call__(self, pixels: Pixels, threads: int | None, out: Pixels | None, layout: Layout | None = None) -> Pixels:
         """Restore planes (H, W) or (H, W, 3), into `out` where there is one; `layout` None: at the model's scale."""
+        ...
+
+
+class Restores(Protocol):
+    """What restores one picture."""
+
+    artifact: Artifact
+    name: str
+    backend: str
+
+    @property
+    def scale(self) -> int:
+        """The factor by which each side of an image grows."""
+        ...
+
+    def sizes(self, width: int, height: int, target: Target | None) -> tuple[Size, Size]:
+        """Return what size the model makes of a picture of that size, and what size the result has."""
+        ...
+
+    def restore_planes(self, image: Pixels, *, threads: int | None = None) -> Pixels:
+        """Restore planes that are already those the model was trained on."""
+        ...
+
+    def restore(self, image: Any, *, size: Size | Target | None = None, threads: int | None = None) -> Any:
+        """Restore a picture."""
         ...
 
 

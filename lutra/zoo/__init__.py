@@ -52,11 +52,9 @@ class Facts:
         """The value of the option that tells the task's variants apart, such as the sigma of noise; None without."""
         return self.options.get(TASKS[self.task].strength or "")
 
-    @property
-    def rank(self) -> float:
-        """The first measure of its task on the first image set that it was scored on; minus infinity without."""
-        measures = next(iter(self.scores.values()), {})
-        return measures.get(TASKS[self.task].measures[0], -inf)
+    def rank(self, data: str) -> float:
+        """Return the first measure of the model's task on an image set; minus infinity where it was not scored."""
+        return self.scores.get(data, {}).get(TASKS[self.task].measures[0], -inf)
 
 
 def models() -> dict[str, Path]:
@@ -76,6 +74,8 @@ def listed() -> list[Facts]:
 def choose(task: str | None = None, scale: float | None = None) -> Facts:
     """Choose a model that comes with the library: the one that scores best, and of equal ones the smallest.
 
+    The score is the first measure of the task on the first image set that all models to choose from were scored on.
+
     Args:
         task: what it was trained for; None for the first of `PREFERRED` that there are models of.
         scale: the factor by which sides are to grow: models of the smallest scale that is not smaller are chosen
@@ -86,6 +86,8 @@ def choose(task: str | None = None, scale: float | None = None) -> Facts:
             remove, such as noise, so that none of them is best.
     """
     every = listed()
+    if not every:
+        raise ValueError("this installation has no models, expected the name of a model file")
     found = {model.task for model in every}
     if task is None:
         task = next((known for known in PREFERRED if known in found), None)
@@ -98,7 +100,8 @@ def choose(task: str | None = None, scale: float | None = None) -> Facts:
     if any(model.strength != fitting[0].strength for model in fitting):
         names = ", ".join(model.name for model in fitting)
         raise ValueError(f"task {task} has models of several strengths ({names}), expected the name of one")
-    return max(fitting, key=lambda model: (model.rank, -model.bytes))
+    data = next((name for name in fitting[0].scores if all(name in model.scores for model in fitting)), "")
+    return max(fitting, key=lambda model: (model.rank(data), -model.bytes))
 
 
 def facts(path: Path) -> tuple[str, str, str, str, str]:
@@ -110,7 +113,8 @@ def facts(path: Path) -> tuple[str, str, str, str, str]:
     model = Facts.of(path)
     task = f"{model.task} {model.strength}" if model.strength is not None else model.task
     scale = "any" if model.any_size else str(model.scale)
-    score = f"{next(iter(model.scores))} {model.rank:.2f} dB" if isfinite(model.rank) else ""
+    data = next(iter(model.scores), "")
+    score = f"{data} {model.rank(data):.2f} dB" if isfinite(model.rank(data)) else ""
     return task, scale, str(model.bytes), score, model.licence
 
 

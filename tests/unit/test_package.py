@@ -45,7 +45,7 @@ def test_models_states_what_a_file_holds() -> None:
     model = found["spf-light-denoise25"]
     assert (model.task, model.scale, model.options, model.strength) == ("denoise", 1, {"sigma": 25}, 25)
     assert model.bytes == model.path.stat().st_size and model.licence
-    assert model.scores["Set12"]["psnr"] == model.rank > 29
+    assert model.scores["Set12"]["psnr"] == model.rank("Set12") > 29
 
 
 @pytest.fixture
@@ -71,5 +71,6 @@ def test_evaluate_takes_options_and_measures(folder: Path) -> None:
         for sigma in (5, 50)
     ]
     assert means[0]["psnr"] > means[1]["psnr"] and means[0]["zero"] == 0
+    assert lutra.evaluate("spf-light-denoise25", folder, task="deblock", options={"quality": 10}).protocol.luma
     with pytest.raises(ValueError, match="quality: denoise has no such option"):
         lutra.evaluate("spf-light-denoise25", folder, options={"quality": 3})

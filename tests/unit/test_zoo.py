@@ -76,35 +76,41 @@ def test_a_models_scores_are_its_own(dataset: Callable[[str], Path], name: str, 
 
 @pytest.fixture
 def shipped(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Pretend that these models come with the library: name, task, scale, score, bytes, options."""
+    """Pretend that these models come with the library: name, task, scale, PSNR-Y by image set, bytes, options."""
 
-    def ship(*models: tuple[str, str, int, float, int, dict[str, object]]) -> None:
+    def ship(*models: tuple[str, str, int, dict[str, float], int, dict[str, object]]) -> None:
         facts = [
-            zoo.Facts(name, Path(name), task, options, scale, False, size, {"Set5": {"psnr_y": score}}, "")
-            for name, task, scale, score, size, options in models
+            zoo.Facts(name, Path(name), task, options, scale, False, size, by_set(psnr), "")
+            for name, task, scale, psnr, size, options in models
         ]
         monkeypatch.setattr(zoo, "listed", lambda: facts)
+
+    def by_set(psnr: dict[str, float]) -> dict[str, dict[str, float]]:
+        return {data: {"psnr_y": value} for data, value in psnr.items()}
 
     return ship
 
 
 def test_the_best_model_of_task_and_scale_is_chosen(shipped: Callable[..., None]) -> None:
     shipped(
-        ("small-x4", "sr", 4, 30.5, 10, {}),
-        ("best-x4", "sr", 4, 31.0, 99, {}),
-        ("as-good-x4", "sr", 4, 31.0, 50, {}),
-        ("x2", "sr", 2, 36.0, 10, {}),
-        ("blur", "deblur", 1, 30.0, 10, {"length": [5, 10]}),
+        ("small-x4", "sr", 4, {"easy": 40, "Set5": 30.5}, 10, {}),
+        ("best-x4", "sr", 4, {"Set5": 31.0}, 99, {}),
+        ("as-good-x4", "sr", 4, {"Set5": 31.0, "easy": 35}, 50, {}),
+        ("x2", "sr", 2, {"Set5": 36.0}, 10, {}),
+        ("blur", "deblur", 1, {}, 10, {"length": [5, 10]}),
     )
     chosen = [zoo.choose(None, scale).name for scale in (None, 4, 3, 2, 1.5, 9)]
     assert chosen == ["as-good-x4", "as-good-x4", "as-good-x4", "x2", "x2", "as-good-x4"]
     assert zoo.choose("deblur").name == zoo.choose("deblur", 2).name == "blur"
     with pytest.raises(ValueError, match="task is 'denoise', expected one that the library has models of: deblur, sr"):
         zoo.choose("denoise")
+    shipped()
+    with pytest.raises(ValueError, match="this installation has no models"):
+        zoo.choose()
 
 
 def test_models_that_remove_noise_of_several_strengths_are_not_chosen_from(shipped: Callable[..., None]) -> None:
-    shipped(("d15", "denoise", 1, 32.0, 10, {"sigma": 15}), ("d50", "denoise", 1, 26.0, 10, {"sigma": 50}))
+    shipped(("d15", "denoise", 1, {}, 10, {"sigma": 15}), ("d50", "denoise", 1, {}, 10, {"sigma": 50}))
     with pytest.raises(ValueError, match=r"denoise has models of several strengths \(d15, d50\), expected the name"):
         zoo.choose("denoise")
 

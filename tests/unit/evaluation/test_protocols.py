@@ -25,6 +25,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "denoise": {"sigma": 25},
     "deblock": {"quality": 10},
     "deblur": {},
+    "photo": {"scale": 2},
 }
 
 
