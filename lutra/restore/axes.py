@@ -92,7 +92,8 @@ def checked(pixels: Pixels) -> Pixels:
     known = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (2, 3, 4))
     if pixels.dtype != np.uint8 or not known or pixels.size == 0:
         found = f"{pixels.dtype} of shape {pixels.shape}"
-        raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 2..4), not empty")
+        others = "restore_array takes floats and batches, restore_file takes files"
+        raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 2..4), not empty; {others}")
     return pixels
 
 

@@ -103,6 +103,12 @@ def test_floats_outside_of_their_range_are_refused(restorer: Restorer, value: fl
         restorer.restore_array(np.zeros((4, 4), np.int64))
 
 
+@pytest.mark.parametrize("image", ["photo.jpg", Path("photo.jpg"), noise(2, 9, 9, 3), noise(4, 4) / 255])
+def test_restore_names_the_method_for_other_forms(restorer: Restorer, image: object) -> None:
+    with pytest.raises(ValueError, match="restore_array takes floats and batches, restore_file takes files"):
+        restorer.restore(image)  # type: ignore[call-overload]
+
+
 def test_arrays_take_a_size(restorer: Restorer) -> None:
     images = noise(2, 6, 5, 3)
     restored = restorer.restore_array(images, "NHWC", size=(7, 9))
