@@ -162,7 +162,7 @@ TASKS: dict[str, Task] = {task.name: task for task in _ALL}
 """Every task by its name, in the order of tables."""
 
 PREFERRED = tuple(name for name in ("photo", "sr") if name in TASKS)
-"""The tasks that a model is chosen from where neither a model nor a task is named, in order."""
+"""The tasks to choose a model from where neither a model nor a task is named, in order."""
 
 
 def options() -> dict[str, dict[str, Option]]:

@@ -25,7 +25,7 @@ class Facts:
     scale: the factor by which each side of an image grows. any_size: whether it makes results of any size itself.
     bytes: the size of its file.
     scores: {image set: {measure: value}}, such as {"Set5": {"psnr_y": 29.84}}.
-    licence: on what terms its training images were, in words; empty where the file does not hold it.
+    licence: the terms of its training images, in words; empty where the file does not hold them.
     """
 
     name: str
