@@ -22,15 +22,20 @@ def models() -> dict[str, Path]:
 def facts(path: Path) -> tuple[str, str, str, str, str]:
     """Return task with strength, scale, bytes, score and licence of a model's file; what it does not hold is empty.
 
-    The licence is the provenance's field `licence`; the score is the first measure of the field's first image set among
-    the metrics, such as "Set5 29.83 dB".
+    The licence is one word: "free" for any purpose, or "research" where the training images are for research alone. The
+    score is the first measure of the field's first image set among the metrics, such as "Set5 29.83 dB".
     """
     model = artifact.load(path)
     strength = model.options.get(TASKS[model.task].strength or "")
     task = f"{model.task} {strength}" if strength is not None else model.task
     scale = "any" if model.description.any_size else str(model.description.scale)
     size = str(path.stat().st_size)
-    return task, scale, size, _score(model.metrics), str(model.provenance.get("licence", ""))
+    return task, scale, size, _score(model.metrics), _licence(model.provenance)
+
+
+def _licence(provenance: Mapping[str, Any]) -> str:
+    """Return the provenance's field `use`; models that were shipped before it had research images."""
+    return str(provenance.get("use") or ("research" if provenance.get("licence") else ""))
 
 
 def _score(metrics: Mapping[str, Any]) -> str:

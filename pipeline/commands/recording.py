@@ -26,7 +26,6 @@ def record(
     zoo: Annotated[
         str | None, typer.Option(help="Ship the model with the library, under this name [default: do not].")
     ] = None,
-    licence: Annotated[str, typer.Option(help="With --zoo: the licence of the training data.")] = "",
 ) -> None:
     """Write an experiment's figures to results/, and the README's table of them."""
     from lutra.files import write_whole
@@ -38,8 +37,17 @@ def record(
     result = recording.record(job, command, minutes)
     print(f"wrote {result}")
     if zoo is not None:
-        print(f"wrote {recording.ship(zoo, result, job.inputs['finetuned'], licence)}")
+        print(f"wrote {recording.ship(zoo, result, job.inputs['finetuned'])}")
     write_whole(recording.README, recording.readme_with_table(recording.README.read_text()))
+
+
+@app.command()
+def cards() -> None:
+    """Write the cards of the models that come with the library from results/ and data/catalogue.yaml."""
+    from pipeline.reporting import record as recording
+
+    for path in recording.write_cards():
+        print(f"wrote {path}")
 
 
 @app.command("bench-training")

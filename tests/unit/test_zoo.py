@@ -20,7 +20,9 @@ from lutra.restore.restorer import Restorer
 def test_every_model_has_a_card_and_scores() -> None:
     for name, path in zoo.models().items():
         assert path.with_suffix(".md").read_text().startswith(f"# {name}\n")
-        assert all(zoo.facts(path))
+        assert all(zoo.facts(path)) and zoo.facts(path)[-1] in ("free", "research")
+        allowed = "May I ship it? Yes" in path.with_suffix(".md").read_text()
+        assert (zoo.facts(path)[-1] == "free") == allowed
 
 
 @pytest.mark.parametrize("level", [0, 255])
