@@ -36,18 +36,27 @@ def new(
 
 @app.command()
 def fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of sets in data/catalogue.yaml.")],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...", help="Names of sets in data/catalogue.yaml [default: all that params.yaml names]."
+        ),
+    ] = None,
     origin: Annotated[
         Path | None,
         typer.Option("--from", metavar="DIR_OR_ARCHIVE", help="Your own copy of one set [default: download it]."),
     ] = None,
+    params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
     """Bring image sets to data/NAME: download them, or copy one from where you have it."""
+    from pipeline.data.catalogue import Downloaded, catalogue
     from pipeline.data.fetch import fetch as bring
+    from pipeline.params import load
 
-    if origin and len(names) > 1:
-        raise typer.BadParameter(f"--from: found {len(names)} sets, expected one")
-    for name in names:
+    if origin and len(names or ()) != 1:
+        raise typer.BadParameter(f"--from: found {len(names or ())} sets, expected one")
+    known = catalogue()
+    for name in names or [name for name in load(params).image_sets() if isinstance(known.get(name), Downloaded)]:
         bring(name, origin, say=lambda text: print(terminal.printable(text), file=sys.stderr, flush=True))
 
 

@@ -19,8 +19,13 @@ JsonFile = Annotated[
 @app.command()
 def record(
     experiment: Experiment,
-    command: Annotated[str, typer.Option(help="The command that made the result, so that a reader can run it again.")],
-    minutes: Annotated[float, typer.Option(help="Wall-clock of training and finetuning.")],
+    command: Annotated[
+        str | None, typer.Option(help="The command that made the result [default: that of each stage].")
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Wall-clock of training and finetuning [default: as Snakemake measured it in the root]."),
+    ] = None,
     root: Root = DEFAULT_ROOT,
     params: ParamsFile = DEFAULT_PARAMS,
     zoo: Annotated[
@@ -34,7 +39,8 @@ def record(
     from pipeline.running.job import Job
 
     job = Job.of("evaluate", load(params), root, experiment=experiment)
-    result = recording.record(job, command, minutes)
+    command = command or recording.command_of(job, params)
+    result = recording.record(job, command, recording.minutes_of(job) if minutes is None else minutes)
     print(f"wrote {result}")
     if zoo is not None:
         print(f"wrote {recording.ship(zoo, result, job.inputs['finetuned'])}")

@@ -124,6 +124,29 @@ def record(job: Job, command: str, minutes: float, results: Path = RESULTS) -> P
     return path
 
 
+def command_of(job: Job, params: Path) -> str:
+    """Return the commands that run all stages of an experiment, in one line."""
+    options = f"--params {params} --root {job.root}"
+    stage = f"python -m pipeline $stage --experiment {job.name} {options}"
+    stages = f"for stage in train export finetune evaluate; do {stage}; done"
+    return f"python -m pipeline prepare --task {job.task} {options} && {stages}"
+
+
+def minutes_of(job: Job) -> float:
+    """Return how long training and finetuning took, as Snakemake measured it under this root.
+
+    Raises:
+        FileNotFoundError: Snakemake did not run them there.
+    """
+    seconds = 0.0
+    for stage in ("train", "finetune"):
+        path = job.root / "benchmarks" / stage / f"{job.name}.tsv"
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: not found, expected Snakemake's benchmark, or --minutes")
+        seconds += float(path.read_text().splitlines()[1].split("\t")[0])
+    return round(seconds / 60, 1)
+
+
 def ship(name: str, result: Path, model: Path, zoo: Path = ZOO) -> Path:
     """Put a recorded model among those that come with the library, with its card.
 

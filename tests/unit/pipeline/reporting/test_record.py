@@ -9,8 +9,9 @@ import pytest
 
 from lutra import zoo
 from lutra.model import artifact
-from pipeline import params
+from pipeline import PROJECT, params
 from pipeline.reporting import record
+from pipeline.running.job import Job
 
 RECIPES = record.RESULTS / "recipes.yaml"
 
@@ -61,6 +62,26 @@ def test_what_dead_leaves_take_their_colours_from_is_kept(tmp_path: Path) -> Non
         path = record.ship("mine", tmp_path / "r.json", zoo.models()["srlut-x4"], tmp_path / "zoo")
         assert artifact.load(path).provenance["use"] == zoo.facts(path)[-1] == use
         assert path.with_suffix(".md").read_text().startswith("# mine\n")
+
+
+def test_time_and_command_of_a_run_of_snakemake_are_found(tmp_path: Path) -> None:
+    job = Job.of("evaluate", params.load(RECIPES), tmp_path, experiment="srlut-x4")
+    with pytest.raises(FileNotFoundError, match=r"train/srlut-x4\.tsv: not found, expected Snakemake's benchmark"):
+        record.minutes_of(job)
+    for stage, seconds in (("train", "30.4"), ("finetune", "89.6")):
+        path = tmp_path / "benchmarks" / stage / "srlut-x4.tsv"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"s\th:m:s\n{seconds}\t0:01:00\n")
+    assert record.minutes_of(job) == 2.0
+    job = Job.of("evaluate", params.load(RECIPES), Path("runs/recipes"), experiment="srlut-x4")
+    assert record.command_of(job, Path("results/recipes.yaml")) == RECORDED.command
+
+
+def test_make_states_how_long_the_recipes_take() -> None:
+    recipes = params.load(RECIPES).experiments
+    minutes = sum(json.loads((record.RESULTS / f"{name}.json").read_text())["training_minutes"] for name in recipes)
+    assert 60 < minutes < 120
+    assert "which take two hours on two cores" in (PROJECT / "Makefile").read_text()
 
 
 def test_recorded_commands_name_the_recipe() -> None:
