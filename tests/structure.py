@@ -53,7 +53,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "pipeline.reporting": _PIPELINE,
     "pipeline.tools": _PIPELINE,
 }
-"""For each room the rooms of its own package that it may import; what is not listed may import all of its package."""
+"""The rooms of its own package that each room may import; a room that is not listed may import all of them."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def palette(least: int = 0, most: int = 255) -> NDArray[np.uint8]:
 
 
 def spectral_slope(image: NDArray[np.uint8]) -> float:
-    """Of log power against log frequency, 0.02 to 0.4 cycles a pixel; image: (H, W, 3), its middle square is taken."""
+    """Return the slope of log power over log frequency (0.02 to 0.4 cycles a pixel), of the middle of (H, W, 3)."""
     side = min(*image.shape[:2], 256)
     top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
     gray = image[top : top + side, left : left + side].mean(axis=2)
