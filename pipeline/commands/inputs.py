@@ -67,6 +67,8 @@ app.add_typer(data, name="data")
 @data.command()
 def overlap(params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Compare the images to train on with those to score, by what they show; fail if two show the same."""
+    from dataclasses import replace
+
     from pipeline.data.copies import shared
     from pipeline.data.sets import resolve
     from pipeline.params import load
@@ -74,11 +76,13 @@ def overlap(params: ParamsFile = DEFAULT_PARAMS) -> None:
     loaded = load(params)
     trained = sorted({name for task in loaded.tasks for name in loaded.train_sets(task)} - {"deadleaves"})
     scored = sorted({name for task in loaded.tasks for name in loaded.evaluate_sets(task)})
-    found = 0
-    for one, other in ((one, other) for one in trained for other in scored):
-        for pair in shared(resolve(one), resolve(other)):
-            terminal.say(f"{one}: {pair.one} shows the same as {other}: {pair.other} (alike {pair.alike:.2f})")
-            found += 1
+    ones, others = (
+        [replace(source, name=f"{name}: {source.name}") for name in names for source in resolve(name)]
+        for names in (trained, scored)
+    )
+    found = shared(ones, others)
+    for pair in found:
+        terminal.say(f"{pair.one} shows the same as {pair.other} (alike {pair.alike:.2f})")
     if found:
         raise typer.Exit(1)
     print(f"no image of {', '.join(trained)} is in {', '.join(scored)}")
