@@ -1,15 +1,13 @@
 """Image restoration with lookup tables: train, export, finetune and run them (SR-LUT, MuLUT, SPF-LUT, AutoLUT)."""
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
+
+from lutra import distribution
 
 if TYPE_CHECKING:
     from lutra.restore.restorer import Restorer, load
 
-try:
-    __version__ = version("lutra")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0.0.0"
+__version__ = distribution.version()
 
 __all__ = ["Restorer", "__version__", "load"]
 

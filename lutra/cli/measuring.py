@@ -38,7 +38,7 @@ def evaluate(
     ] = None,
     pairs: Annotated[bool, typer.Option(help="Restore the set's own degraded images instead of making some.")] = False,
     options: dict[str, Any] | None = None,
-    lpips: Annotated[bool, typer.Option(help="Measure LPIPS as well (pip install 'lutra[lpips]').")] = False,
+    lpips: Annotated[bool, typer.Option(help="Measure LPIPS as well (needs the extra `lpips`).")] = False,
 ) -> None:
     """Degrade clean images as a task does, restore them, and score the results by the field's protocol."""
     from lutra.evaluation import protocols, scoring

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from lutra import terminal
+from lutra import distribution, terminal
 from lutra.terminal import printable, say
 from lutra.video import SUFFIXES
 
@@ -120,7 +120,7 @@ def needs_pyav() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name != "av":
             raise
-        way = "`pip install 'lutra[video]'` installs it; `lutra pipe` needs none"
+        way = f"`{distribution.pip_install('video')}` installs it; `lutra pipe` needs none"
         raise ValueError(f"videos need PyAV, which is not installed; {way}") from None
 
 

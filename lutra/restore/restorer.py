@@ -16,12 +16,13 @@ from lutra import engine
 from lutra.imaging.alpha import enlarge_alpha, fill_hidden
 from lutra.imaging.colour import rgb_to_y, with_luma
 from lutra.imaging.decoding import Refused
+from lutra.imaging.degrade import Unclipped
 from lutra.imaging.images import is_opaque, to_pixels
 from lutra.model import artifact
 from lutra.model.anysize import Layout, Warp
 from lutra.model.artifact import Artifact
 from lutra.restore import sources
-from lutra.restore.running import Pixels, engine_run, suits_engine, torch_run
+from lutra.restore.running import Pixels, checked, engine_run, suits_engine, torch_run
 from lutra.restore.sizes import Size, Target, resized, warp_of, warped
 
 
@@ -172,15 +173,16 @@ class Restorer:
 
         def work(pixels: Pixels) -> Pixels:
             warp = warp_of(matrix, size, pixels.shape)
-            return self._along(_checked(pixels), _Way(warp.shape, warp, partial(warped, warp=warp)), threads, None)
+            return self._along(checked(pixels), _Way(warp.shape, warp, partial(warped, warp=warp)), threads, None)
 
         return _through_pixels(image, work) if isinstance(image, Image.Image) else work(np.asarray(image))
 
-    def restore_planes(self, image: Pixels, *, threads: int | None = None) -> Pixels:
+    def restore_planes(self, image: Pixels | Unclipped, *, threads: int | None = None) -> Pixels:
         """Restore planes that are already those the model was trained on, such as the luma of a protocol.
 
         Args:
-            image: uint8 (H, W) or (H, W, 3), each plane by itself.
+            image: uint8 (H, W) or (H, W, 3); or int16, whose values may lie beyond 0..255. A model sees them
+                clipped; one that adds what it finds to the image adds it to the values as they are.
             threads: the number of threads, as for `restore`.
 
         Returns:
@@ -189,10 +191,16 @@ class Restorer:
         Raises:
             ValueError: the image has another type or shape.
         """
-        if image.dtype != np.uint8 or not (image.ndim == 2 or image.shape[2:] == (3,)) or image.size == 0:
+        known = image.dtype in (np.uint8, np.int16) and (image.ndim == 2 or image.shape[2:] == (3,))
+        if not known or image.size == 0:
             found = f"{image.dtype} of shape {image.shape}"
             raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 3), not empty")
-        return self._restore_planes(image, threads, None)
+        pixels: Pixels = image.clip(0, 255).astype(np.uint8)
+        restored = self._restore_planes(pixels, threads, None)
+        if not self.artifact.description.adds_input:
+            return restored
+        whole: Pixels = (restored + (image.astype(np.int16) - pixels)).clip(0, 255).astype(np.uint8)
+        return whole
 
     def _restore_planes(
         self, image: Pixels, threads: int | None, out: Pixels | None, layout: Layout | None = None
@@ -223,7 +231,7 @@ class Restorer:
         return (columns, rows), size
 
     def _restore(self, pixels: Pixels, target: Target | None, threads: int | None, out: Pixels | None) -> Pixels:
-        height, width = _checked(pixels).shape[:2]
+        height, width = checked(pixels).shape[:2]
         made, size = self.sizes(width, height, target)
         if out is not None:
             engine.check_out(out, pixels, (size[1], size[0]))
@@ -273,15 +281,6 @@ class Restorer:
 def _luma(image: Pixels) -> NDArray[np.float64]:
     """Return the luma of gray or RGB, in 16..235: (H, W)."""
     return rgb_to_y(image) if image.ndim == 3 else 16 + image.astype(np.float64) * (219 / 255)
-
-
-def _checked(pixels: Pixels) -> Pixels:
-    """Return an image's pixels; raises ValueError if they have another type or shape than `restore` takes."""
-    known = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (2, 3, 4))
-    if pixels.dtype != np.uint8 or not known or pixels.size == 0:
-        found = f"{pixels.dtype} of shape {pixels.shape}"
-        raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 2..4), not empty")
-    return pixels
 
 
 def _through_pixels(image: Image.Image, work: Callable[[Pixels], Pixels]) -> Image.Image:

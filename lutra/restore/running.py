@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lutra import _core, engine, limits
+from lutra import _core, distribution, engine, limits
 from lutra.model.anysize import Layout
 from lutra.model.artifact import Artifact
 
@@ -25,10 +25,6 @@ class Run(Protocol):
         ...
 
 
-SLOW = (
-    "the compiled engine is not installed, so torch restores, many times slower; "
-    "`pip install --force-reinstall --no-deps lutra` builds it where there is a C++ compiler"
-)
 torch_lock = threading.Lock()  # the whole process shares torch's number of threads
 
 
@@ -40,6 +36,15 @@ def _renew_lock() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
+
+
+def checked(pixels: Pixels) -> Pixels:
+    """Return an image's pixels; raises ValueError if they have another type or shape than `Restorer.restore` takes."""
+    known = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (2, 3, 4))
+    if pixels.dtype != np.uint8 or not known or pixels.size == 0:
+        found = f"{pixels.dtype} of shape {pixels.shape}"
+        raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 2..4), not empty")
+    return pixels
 
 
 def suits_engine(model: Artifact) -> bool:
@@ -71,7 +76,7 @@ def torch_run(model: Artifact, device: str) -> Run:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise ValueError(f"{_why_torch(model, device)}; `pip install 'lutra[train]'` installs torch") from None
+        raise ValueError(f"{_why_torch(model, device)}; `{distribution.pip_install('train')}` installs torch") from None
     try:
         place = torch.device(device)
     except RuntimeError:
@@ -79,7 +84,9 @@ def torch_run(model: Artifact, device: str) -> Run:
     if place.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device is {device!r}, but torch finds no CUDA device here")
     if device == "cpu" and not engine.available() and not _core.broken:  # else a warning has told why
-        warnings.warn(SLOW, RuntimeWarning, stacklevel=4)
+        slow = "the compiled engine is not installed, so torch restores, many times slower"
+        way = f"`{distribution.pip_install(rebuild=True)}` builds it where there is a C++ compiler"
+        warnings.warn(f"{slow}; {way}", RuntimeWarning, stacklevel=4)
     ready = from_artifact(model).to(place)
 
     def run(pixels: Pixels, threads: int | None, out: Pixels | None, layout: Layout | None = None) -> Pixels:

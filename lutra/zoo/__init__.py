@@ -10,7 +10,7 @@ from lutra.model import artifact
 from lutra.model.tasks import TASKS
 
 FOLDER = Path(__file__).parent
-SETS = ("Set5", "Set12", "classic5")
+SETS = ("Set5", "Set12", "CBSD68", "classic5")
 """Image sets whose scores `lutra models` prefers, in order."""
 
 
