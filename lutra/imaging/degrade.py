@@ -198,7 +198,8 @@ class Photo:
     """What happens to a photograph before it is shown: blur, shrinking, noise, JPEG, each of random strength.
 
     Every number is drawn evenly for every image. One image in four is spared the blur, one the noise and one the JPEG,
-    each drawn by itself, so that one in 64 is only shrunk. The kernel that shrinks is one of `KERNELS`. The blur is a
+    each drawn by itself, so that one in 64 is only shrunk; at scale 1 such an image is compressed, because the score of
+    an image that is left whole would outweigh all others. The kernel that shrinks is one of `KERNELS`. The blur is a
     Gaussian of two standard deviations at a random angle. JPEG holds all colours, half of the images half the chroma.
 
     blur: the standard deviations, in pixels of the input; in those of the clean image, they are `scale` times as large.
@@ -224,6 +225,7 @@ class Photo:
         """Return (H, W) or (H, W, 3) `scale` times smaller per side, as a photograph is found."""
         generator = generator_of(seed, number, stream)
         blurred, noisy, compressed = generator.random(3) >= _SPARED
+        compressed |= self.scale == 1 and not (blurred or noisy)
         along, across = generator.uniform(*self.blur, 2) * self.scale
         angle = generator.uniform(0, np.pi)
         if blurred:

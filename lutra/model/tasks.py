@@ -171,7 +171,7 @@ _ALL = (
         measures=("psnr_y", "ssim_y"),
         made="input: a photograph's chain: Gaussian blur of {blur} pixels, shrinking by 1/{scale} by box, bilinear, "
         "bicubic or Lanczos, noise of sigma {sigma}, JPEG of quality {quality} (libjpeg, chroma whole or halved); "
-        f"blur, noise and JPEG each left out of one image in four ({_SEED})",
+        f"blur, noise and JPEG each left out of one image in four, not all of them at x1 ({_SEED})",
         scored="PSNR and SSIM on Y (BT.601, 16..235) of uint8 RGB, {scale} border pixels cut for PSNR, none for SSIM "
         "(11x11 Gaussian, sigma 1.5, valid region)",
     ),

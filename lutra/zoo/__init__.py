@@ -26,6 +26,7 @@ class Facts:
     bytes: the size of its file.
     scores: {image set: {measure: value}}, such as {"Set5": {"psnr_y": 29.84}}.
     licence: the terms of its training images, in words; empty where the file does not hold them.
+    use: what those allow: "free" for any purpose, or "research" alone; empty where it is not known.
     """
 
     name: str
@@ -37,15 +38,16 @@ class Facts:
     bytes: int
     scores: Mapping[str, Mapping[str, float]]
     licence: str
+    use: str
 
     @staticmethod
     def of(path: Path) -> Facts:
         """Read the facts of a model's file. Raises ValueError where it is damaged, OSError where it cannot be read."""
         model = artifact.load(path)
-        description, licence = model.description, str(model.provenance.get("licence", ""))
-        size, scores = path.stat().st_size, _scores(model.metrics)
-        sizes = description.scale, description.any_size is not None, size
-        return Facts(path.stem, path, model.task, dict(model.options), *sizes, scores, licence)
+        description, scores = model.description, _scores(model.metrics)
+        sizes = description.scale, description.any_size is not None, path.stat().st_size
+        terms = str(model.provenance.get("licence", "")), _use(model.provenance)
+        return Facts(path.stem, path, model.task, dict(model.options), *sizes, scores, *terms)
 
     @property
     def strength(self) -> Any:
@@ -107,15 +109,20 @@ def choose(task: str | None = None, scale: float | None = None) -> Facts:
 def facts(path: Path) -> tuple[str, str, str, str, str]:
     """Return task with strength, scale, bytes, score and licence of a model's file; what it does not hold is empty.
 
-    The licence is the provenance's field `licence`; the score is the first measure of the field's first image set among
-    the metrics, such as "Set5 29.83 dB".
+    The licence is one word, `Facts.use`. The score is the first measure of the field's first image set among the
+    metrics, such as "Set5 29.83 dB".
     """
     model = Facts.of(path)
     task = f"{model.task} {model.strength}" if model.strength is not None else model.task
     scale = "any" if model.any_size else str(model.scale)
     data = next(iter(model.scores), "")
     score = f"{data} {model.rank(data):.2f} dB" if isfinite(model.rank(data)) else ""
-    return task, scale, str(model.bytes), score, model.licence
+    return task, scale, str(model.bytes), score, model.use
+
+
+def _use(provenance: Mapping[str, Any]) -> str:
+    """Return the provenance's field `use`; models that were shipped before it had research images."""
+    return str(provenance.get("use") or ("research" if provenance.get("licence") else ""))
 
 
 def _scores(metrics: Mapping[str, Any]) -> dict[str, dict[str, float]]:

@@ -26,6 +26,9 @@ class DeadLeavesParams(Section):
     exponent: Annotated[
         float, Field(gt=1, le=6, description="exponent of the power law of the radii: larger means fewer large shapes")
     ] = 3.0
+    rich: Annotated[
+        bool, Field(description="true: gratings, lattices, strokes, thin lines, shading and blur of depth too")
+    ] = False
     seed: Annotated[int, Field(ge=0, lt=2**32, description="seed of all random numbers")] = 0
 
     @model_validator(mode="after")

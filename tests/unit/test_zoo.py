@@ -20,7 +20,9 @@ from lutra.restore.restorer import Restorer
 def test_every_model_has_a_card_and_scores() -> None:
     for name, path in zoo.models().items():
         assert path.with_suffix(".md").read_text().startswith(f"# {name}\n")
-        assert all(zoo.facts(path))
+        assert all(zoo.facts(path)) and zoo.facts(path)[-1] in ("free", "research")
+        allowed = "May I ship it? Yes" in path.with_suffix(".md").read_text()
+        assert (zoo.facts(path)[-1] == "free") == allowed
 
 
 @pytest.mark.parametrize("level", [0, 255])
@@ -80,7 +82,7 @@ def shipped(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def ship(*models: tuple[str, str, int, dict[str, float], int, dict[str, object]]) -> None:
         facts = [
-            zoo.Facts(name, Path(name), task, options, scale, False, size, by_set(psnr), "")
+            zoo.Facts(name, Path(name), task, options, scale, False, size, by_set(psnr), "", "")
             for name, task, scale, psnr, size, options in models
         ]
         monkeypatch.setattr(zoo, "listed", lambda: facts)

@@ -104,6 +104,14 @@ def test_one_photograph_in_four_is_spared_each_damage() -> None:
     assert all(62 <= spared <= 138 for spared in (without_noise, without_blur, without_jpeg))
 
 
+def test_no_photograph_is_left_whole_at_its_own_size() -> None:
+    """Of 400, six would be."""
+    assert not [number for number in range(400) if np.array_equal(Photo(1).apply(PLANE, number), PLANE)]
+    halves = [Photo(2).apply(PLANE, number) for number in range(400)]
+    shrunk = [degrade.shrink(PLANE, 2, kernel) for kernel in KERNELS]
+    assert any(np.array_equal(half, one) for half in halves for one in shrunk), "but some are only shrunk"
+
+
 def test_a_photographs_numbers_come_from_their_ranges() -> None:
     flat = np.full((64, 64, 3), 128, np.uint8)
     noise = [Photo(1, (0, 0), (5, 30), (100, 100)).apply(flat, number)[..., 1].std() for number in range(60)]
