@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-all results test test-cluster sanitize check docs structure ui clean
+.PHONY: help setup run run-all zoo results test test-cluster sanitize check docs structure ui clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -39,6 +39,11 @@ run-all: setup  ## the same for all tasks: denoising, deblocking and deblurring 
 	@$(BIN)/dvc repro
 	@$(MAKE) --no-print-directory results
 	@echo "All tasks on a page:     $$($(BIN)/python -m pipeline report --root runs/dvc)"
+
+zoo: setup  ## all models of results/recipes.yaml, which take two hours on two cores; resumes (Snakemake, into runs/recipes)
+	@$(BIN)/python -m pipeline fetch --params results/recipes.yaml
+	@LUTRA_PARAMS=results/recipes.yaml $(BIN)/snakemake --cores $$(nproc)
+	@echo "Keep one, with its card: python -m pipeline record --params results/recipes.yaml --root runs/recipes --experiment X --zoo X"
 
 results:
 	@for report in runs/dvc/report/*/report.md; do echo; cat $$report; done

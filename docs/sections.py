@@ -9,6 +9,7 @@ import griffe
 
 _SEVERAL = re.compile(r"^( +)(\w+), (\w+(?:, \w+)*): (.*(?:\n\1 +\S.*)*)$", re.MULTILINE)
 """A line of a section that describes several names, with the lines that continue it."""
+_EXAMPLE = re.compile(r"^(>>> .*(?:\n\S.*)*)", re.MULTILINE)
 
 
 class Sections(griffe.Extension):
@@ -29,7 +30,9 @@ class Sections(griffe.Extension):
                 return
 
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Give each of several arguments or errors its own line."""
+        """Give each of several arguments or errors its own line, and mark examples as code."""
+        if obj.docstring:
+            obj.docstring.value = _EXAMPLE.sub(r"```pycon\n\1\n```", obj.docstring.value)
         while obj.docstring and (found := _SEVERAL.search(obj.docstring.value)):
             indent, first, others, text = found.groups()
             lines = f"{indent}{first}: {text}\n{indent}{others}: {text}"

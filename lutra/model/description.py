@@ -174,6 +174,11 @@ class Description:
         return isinstance(self.steps[0], Step)
 
     @property
+    def adds_input(self) -> bool:
+        """Whether the output is the input and what the model adds to it."""
+        return isinstance(last := self.steps[-1], Merge) and bool(last.adds)
+
+    @property
     def any_size(self) -> Resample | None:
         """The resampling of a model whose output has any size; None in a model of one scale."""
         return self.steps[-1] if isinstance(self.steps[-1], Resample) else None

@@ -50,6 +50,8 @@ class _Described(_Entry):
     title: _Text
     home: _Address
     licence: _Text
+    free: bool = False
+    """Whether tables that were trained on it may be shipped for any purpose."""
 
 
 class Packaged(_Described):

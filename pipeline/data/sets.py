@@ -20,7 +20,7 @@ from lutra.training.pairs import evenly_spaced
 from pipeline import PROJECT
 from pipeline.data.catalogue import Downloaded, File, Packaged, Synthetic, catalogue
 from pipeline.data.leaves import drawn
-from pipeline.params import DeadLeavesParams, Params, reading, set_name
+from pipeline.params import DeadLeavesParams, Params, reading
 
 Image = NDArray[np.uint8]
 
@@ -114,12 +114,11 @@ def image_sources(params: Params, task: str, cache: Path | None = None) -> dict[
         "train": sized(first, train) + [image for name in others for image in sized(name, sources(name))],
         "validate": sized(first, [image for number, image in enumerate(images) if number in chosen]),
     }
-    given = params.evaluate_sets(task)
-    names = [set_name(name) for name in given]
-    twice = [name for name, count in Counter(names).items() if count > 1]
+    evaluations = params.evaluations(task)
+    twice = [name for name, count in Counter(one.name for one in evaluations).items() if count > 1]
     if twice:
         raise ValueError(f"data.evaluate: found two sets called {twice[0]!r}, expected different names")
-    return sets | {f"evaluate/{name}": sources(found) for name, found in zip(names, given, strict=True)}
+    return sets | {f"evaluate/{one.name}": sources(one.data) for one in evaluations}
 
 
 def _shrunk(source: Source, factor: float, *, named: bool = False) -> Source:

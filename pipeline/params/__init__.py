@@ -6,12 +6,13 @@ schema that Snakemake and editors check the file against.
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
+from lutra.evaluation.protocols import Protocol
 from lutra.model.description import NetworkSpec
 from lutra.model.families import FAMILIES, describe, network_spec
 from pipeline import PROJECT
@@ -26,6 +27,7 @@ __all__ = [
     "DeadLeavesParams",
     "DfcParams",
     "EvaluateParams",
+    "Evaluation",
     "Experiment",
     "FinetuneParams",
     "FitParams",
@@ -87,6 +89,15 @@ class Experiment(Section):
         if self.train.init != "random":
             changes |= {"linear": True, "bound": "clamp"}
         return replace(network_spec(self.family), **changes)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An image set and the protocol that it is scored by; the name is that of its folder and in results."""
+
+    name: str
+    data: str
+    protocol: Protocol
 
 
 class Params(Section):
@@ -162,6 +173,15 @@ class Params(Section):
     def evaluate_sets(self, task: str) -> tuple[str, ...]:
         """Return the image sets that a task is evaluated on."""
         return self.tasks[task].evaluate or self.data.evaluate
+
+    def evaluations(self, task: str) -> tuple[Evaluation, ...]:
+        """Return what a task is evaluated on: every set by each protocol, the first set's first."""
+        ways = self.tasks[task].evaluated().items()
+        return tuple(
+            Evaluation(set_name(data) + end, data, protocol)
+            for data in self.evaluate_sets(task)
+            for end, protocol in ways
+        )
 
     def image_sets(self) -> list[str]:
         """Return every image set that is read."""

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, Strict, create_model, model_validator
@@ -25,6 +26,9 @@ class DeadLeavesParams(Section):
     exponent: Annotated[
         float, Field(gt=1, le=6, description="exponent of the power law of the radii: larger means fewer large shapes")
     ] = 3.0
+    rich: Annotated[
+        bool, Field(description="true: gratings, lattices, strokes, thin lines, shading and blur of depth too")
+    ] = False
     seed: Annotated[int, Field(ge=0, lt=2**32, description="seed of all random numbers")] = 0
 
     @model_validator(mode="after")
@@ -111,7 +115,7 @@ else:
     _TaskOptions = create_model("_TaskOptions", __base__=_TaskName, **{k: _option(of) for k, of in options().items()})
 
 
-_OF_IMAGES = {"task", "pairs", "train", "evaluate", "shrink", "scales"}
+_OF_IMAGES = {"task", "pairs", "train", "evaluate", "shrink", "scales", "evaluate_at"}
 """Keys of a task that are no options of its degradation."""
 
 
@@ -127,10 +131,18 @@ class TaskParams(_TaskOptions):
     scales: Annotated[
         tuple[Factor, ...] | None, Strict(False), Field(description="replaces data.scales for this task")
     ] = None
+    evaluate_at: Annotated[
+        tuple[float, ...] | None,
+        Strict(False),
+        Field(min_length=1, description="values of sigma or quality that each set is scored at; null: the task's own"),
+    ] = None
 
     @model_validator(mode="after")
     def _is_a_task(self) -> Self:
         self.protocol()
+        if self.options.get("noise") == "paper":
+            raise ValueError("noise: found paper, which no prepared image holds, expected file (see lutra evaluate)")
+        self.evaluated()
         return self
 
     @property
@@ -146,7 +158,24 @@ class TaskParams(_TaskOptions):
 
     def protocol(self) -> protocols.Protocol:
         """Return how inputs are made and results are scored."""
-        return protocols.of(self.task, self.options, pairs=self.pairs)
+        found = protocols.of(self.task, self.options, pairs=self.pairs)
+        if self.evaluate_at is None:
+            return found
+        values = ", ".join(f"{value:g}" for value in self.evaluate_at)
+        return replace(found, made=f"{found.made}, each set at {TASKS[self.task].strength} {values}")
+
+    def evaluated(self) -> dict[str, protocols.Protocol]:
+        """Return the protocols that each image set is scored by, by what the set's name gets at its end."""
+        if self.evaluate_at is None:
+            return {"": self.protocol()}
+        strength = TASKS[self.task].strength
+        if strength in (None, "scale") or self.pairs or len(set(self.evaluate_at)) < len(self.evaluate_at):
+            found = f"{list(self.evaluate_at)} for {self.task}{' with pairs' if self.pairs else ''}"
+            raise ValueError(f"evaluate_at: found {found}, expected different values of a sigma or a quality")
+        return {
+            f"-{strength}{value:g}": protocols.of(self.task, self.options | {strength: value})
+            for value in self.evaluate_at
+        }
 
 
 def _plain(ends: tuple[float, float]) -> float | list[float]:

@@ -61,9 +61,10 @@ def run(job: Job) -> Path:
         live=False,
     ) as log:
         sets = image_sources(params, task, job.root / CACHE)
+        ways = {f"evaluate/{one.name}": one.protocol for one in params.evaluations(task)}
         with whole_folder(out) as folder:
             parts = {
-                name: _pack(sources, protocol, folder / name, block if name == "train" else None)
+                name: _pack(sources, ways.get(name, protocol), folder / name, block if name == "train" else None)
                 for name, sources in sets.items()
             }
             if params.data.shares:
@@ -137,9 +138,9 @@ def _made(sources: list[Source], protocol: Protocol, trained: bool) -> Iterator[
         if min(image.shape[:2]) < least:
             found = f"{image.shape[1]}x{image.shape[0]} pixels"
             raise ValueError(f"{source.name}: too small: {found}, expected at least {least} on each side")
-        target = protocol.target(image)
         own = source.read_input() if protocol.pairs and source.read_input else None
         try:
+            target = protocol.target(image)
             return source, target, protocol.input(target, number, own, seed)
         except ValueError as error:
             raise ValueError(f"{source.name}: {error}") from None

@@ -47,6 +47,7 @@ def test_fields_and_arguments_that_share_a_line_are_listed_one_by_one(site: Path
     text = re.sub(r"<[^>]*>|\s+|\u2013", "", (site / "api" / "training.html").read_text())
     assert "Attributes:steps(int)oftheoptimiser.batch(int)patches" in text
     assert "final_learning_rate(float)ofAdam" in text and "checkpoint_every(int)insteps." in text
+    assert '<span class="gp">' in (site / "api" / "lutra.html").read_text()  # an example, highlighted
     text = re.sub(r"<[^>]*>|\s+|\u2013", "", (site / "api" / "restore.html").read_text())
     assert "image(" in text and "asforrestore.threads(int|None" in text
 

@@ -35,7 +35,7 @@ from pipeline.params import DeadLeavesParams
 Image = NDArray[np.uint8]
 _CODE = "pipeline.data.sets"
 """Module that reads the photographs and, through this one, draws."""
-_PARAMETERS = {"least_radius", "most_radius", "exponent"}
+_PARAMETERS = {"least_radius", "most_radius", "exponent", "rich"}
 _MOST_PROCESSES = 8  # each takes memory
 _PROCESS = 60 << 20  # bytes: Python, NumPy and Pillow
 _PIXEL = 140  # bytes for every pixel of the canvas that an image is drawn on

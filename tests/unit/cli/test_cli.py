@@ -171,6 +171,9 @@ def test_models_lists_the_zoo(model: Path) -> None:
 
     listed = lutra("models")
     assert all(word in listed for word in ("name", "task", "scale", "bytes", "Set5", "licence", *zoo.models()))
+    column = listed.splitlines()[1].split("┃").index(" ms/MP ")
+    speeds = [line.split("│")[column] for line in listed.splitlines() if line.startswith("│")]
+    assert len(speeds) == len(zoo.models()) and all(float(speed) > 0 for speed in speeds)
     assert zoo.facts(model)[:3] == ("sr", "2", str(model.stat().st_size))
 
 

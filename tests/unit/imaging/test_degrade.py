@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from lutra.imaging import degrade
+from lutra.imaging import blurring, degrade
 from lutra.imaging.degrade import KERNELS, Bicubic, Degradation, Jpeg, MotionBlur, Noise, Photo
 from lutra.imaging.resize import imresize
 from tests.golden.cases import image
@@ -58,7 +58,7 @@ def test_jpeg_is_what_the_encoder_makes() -> None:
 @pytest.mark.parametrize("length", [0.0, 1.0, 5.0, 15.0, 40.0])
 def test_kernels_weigh_one_and_are_centred(length: float) -> None:
     for number in range(10):
-        kernel = degrade.motion_kernel(length, degrade.generator_of(0, number))
+        kernel = blurring.motion_kernel(length, degrade.generator_of(0, number))
         assert kernel.min() >= 0 and kernel.sum() == pytest.approx(1) and all(side % 2 for side in kernel.shape)
         offsets = np.arange(len(kernel)) - len(kernel) // 2
         assert kernel.sum(1) @ offsets == pytest.approx(0, abs=1e-9)
@@ -72,9 +72,9 @@ def test_blur_is_a_correlation_with_repeated_borders() -> None:
     kernel[0, 4], kernel[1, 2] = 0.25, 0.75
     padded = np.pad(PLANE.astype(np.float64), 2, mode="edge")
     expected = np.rint(0.25 * padded[1:-3, 4:] + 0.75 * PLANE)
-    assert np.array_equal(degrade.blur(PLANE, kernel), expected)
-    whole = degrade.blur(COLOUR, kernel)
-    assert all(np.array_equal(whole[..., plane], degrade.blur(COLOUR[..., plane], kernel)) for plane in range(3))
+    assert np.array_equal(blurring.blur(PLANE, kernel), expected)
+    whole = blurring.blur(COLOUR, kernel)
+    assert all(np.array_equal(whole[..., plane], blurring.blur(COLOUR[..., plane], kernel)) for plane in range(3))
 
 
 def test_photographs_are_shrunk_by_each_kernel() -> None:
@@ -104,6 +104,14 @@ def test_one_photograph_in_four_is_spared_each_damage() -> None:
     assert all(62 <= spared <= 138 for spared in (without_noise, without_blur, without_jpeg))
 
 
+def test_no_photograph_is_left_whole_at_its_own_size() -> None:
+    """Of 400, six would be."""
+    assert not [number for number in range(400) if np.array_equal(Photo(1).apply(PLANE, number), PLANE)]
+    halves = [Photo(2).apply(PLANE, number) for number in range(400)]
+    shrunk = [degrade.shrink(PLANE, 2, kernel) for kernel in KERNELS]
+    assert any(np.array_equal(half, one) for half in halves for one in shrunk), "but some are only shrunk"
+
+
 def test_a_photographs_numbers_come_from_their_ranges() -> None:
     flat = np.full((64, 64, 3), 128, np.uint8)
     noise = [Photo(1, (0, 0), (5, 30), (100, 100)).apply(flat, number)[..., 1].std() for number in range(60)]
@@ -121,7 +129,7 @@ def test_jpeg_of_colours_is_what_the_encoder_makes(halved: bool) -> None:
 
 @pytest.mark.parametrize("angle", [0.0, 0.7, 2.0])
 def test_gaussians_have_their_deviations(angle: float) -> None:
-    kernel = degrade.gaussian_kernel(2.0, 1.0, angle)
+    kernel = blurring.gaussian_kernel(2.0, 1.0, angle)
     y, x = np.mgrid[-6:7, -6:7]
     assert kernel.shape == (13, 13) and kernel.sum() == pytest.approx(1)
     along = x * np.cos(angle) + y * np.sin(angle)
@@ -129,7 +137,7 @@ def test_gaussians_have_their_deviations(angle: float) -> None:
     # cut at three deviations, a Gaussian has 0.986 of its own
     assert np.sqrt((kernel * along**2).sum()) == pytest.approx(2, rel=0.03)
     assert np.sqrt((kernel * across**2).sum()) == pytest.approx(1, rel=0.03)
-    assert degrade.gaussian_kernel(0, 0, angle)[1, 1] == 1
+    assert blurring.gaussian_kernel(0, 0, angle)[1, 1] == 1
 
 
 def test_bicubic_is_matlabs() -> None:

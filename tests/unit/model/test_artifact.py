@@ -36,7 +36,7 @@ def rewrite(path: Path, change: Any) -> None:
     save_file(load_file(path), path, {"lutra": json.dumps(header)})
 
 
-@pytest.mark.parametrize("name", [*cases.CASES, *cases.LAYERED])
+@pytest.mark.parametrize("name", [*cases.CASES, *cases.LAYERED, *cases.COLOURED])
 def test_round_trip(name: str, tmp_path: Path) -> None:
     model = replace(cases.model(name), provenance={"data": "photos"}, metrics={"finetuned": {"Set5": {"psnr_y": 30.0}}})
     path = tmp_path / "model.safetensors"

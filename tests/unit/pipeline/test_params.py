@@ -9,6 +9,7 @@ import yaml  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lutra.evaluation import protocols
 from pipeline import params
 from pipeline.params import ParamsError, reading
 
@@ -62,6 +63,10 @@ def test_defaults_are_filled_in_and_frozen() -> None:
         ("task: sr, scale: 4", "task: deblur, length: [15, 5]", ["tasks.x4.length", "the least first"]),
         ("task: sr, scale: 4", "task: inpaint", ["tasks.x4.task", "'inpaint'", "deblock"]),
         ("[15, 50]", "[15, 50, 60]", ["tasks.noise.sigma"]),
+        ("[15, 50]", "[15, 50], evaluate_at: [15, 15]", ["tasks.noise", "evaluate_at: found [15.0, 15.0]"]),
+        ("[15, 50]", "[15, 50], evaluate_at: [300]", ["tasks.noise", "sigma: found 300"]),
+        ("[15, 50]", "25, noise: paper", ["tasks.noise", "noise: found paper", "expected file"]),
+        ("scale: 4", "scale: 4, evaluate_at: [2]", ["tasks.x4", "evaluate_at: found [2.0] for sr"]),
         ("[15, 50]", "much", ["tasks.noise.sigma", "'much'"]),
         ("validate: 1", "validate: 1, mix: [photos]", ["data.mix", "each once"]),
         (
@@ -143,6 +148,18 @@ def test_colours_are_not_read_together_where_models_restore_luma() -> None:
     assert parse(text).experiments["one"].model.colours == 3
     with pytest.raises(ParamsError, match=r"one.model.colours: found 3, expected 1 for luma"):
         parse(text.replace("task: sr, scale: 4", "task: deblock, quality: 10", 1))
+
+
+def test_a_blind_task_tells_the_strengths_that_it_is_scored_at() -> None:
+    blind = parse(TEXT.replace("[15, 50]", "[15, 50], evaluate_at: [15, 25, 50]"))
+    assert blind.tasks["noise"].options == {"sigma": [15, 50]}
+    names = [one.name.rpartition("-")[2] for one in blind.evaluations("noise")]
+    assert names == ["sigma15", "sigma25", "sigma50"]
+    assert [one.protocol for one in blind.evaluations("noise")] == [
+        protocols.of("denoise", {"sigma": sigma}) for sigma in (15, 25, 50)
+    ]
+    assert "each set at sigma 15, 25, 50" in blind.tasks["noise"].protocol().text
+    assert blind.tasks["noise"].protocol().degradation == parse(TEXT).tasks["noise"].protocol().degradation
 
 
 def test_a_task_knows_its_options_as_they_are_written() -> None:

@@ -21,7 +21,7 @@ from tests.golden import cases
 SMALL = NetworkSpec(width=4, depth=1, linear=True, bound="clamp")
 
 
-@pytest.mark.parametrize("name", [*cases.CASES, *cases.LAYERED])
+@pytest.mark.parametrize("name", [*cases.CASES, *cases.LAYERED, *cases.COLOURED])
 def test_golden(name: str) -> None:
     with np.load(cases.OUTPUTS) as golden:
         for key, array in cases.restored(name).items():

@@ -281,6 +281,16 @@ def test_the_command_brings_several_sets(tmp_path: Path, monkeypatch: pytest.Mon
     assert refused.exit_code == 2 and "--from: found 2 sets, expected one" in refused.output and len(asked) == 2
 
 
+def test_the_command_brings_what_a_file_of_parameters_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(fetching, "fetch", lambda name, origin, say: asked.append(name))
+    params = tmp_path / "params.yaml"
+    sets = "{train: budgie, mix: [photos, deadleaves], evaluate: [Set5, samples], validate: 1}"
+    params.write_text(f"data: {sets}\ntasks: {{x4: {{task: sr, scale: 4}}}}\nexperiments: {{}}\n")
+    assert CliRunner().invoke(app, ["fetch", "--params", str(params)]).exit_code == 0
+    assert asked == ["Set5", "budgie"]
+
+
 @pytest.mark.usefixtures("copies")
 def test_a_part_of_a_set_is_taken_and_completed_later(tmp_path: Path) -> None:
     data, said = tmp_path / "data", list[str]()

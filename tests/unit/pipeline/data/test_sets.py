@@ -150,8 +150,8 @@ def test_patches_come_from_sets_by_their_shares(folder: Path, tmp_path: Path) ->
 
     _, target = PatchSampler(images, 16, 4000, seed=1).batch_at(0)
     flat = target.reshape(4000, -1)
-    level = np.where(flat.std(axis=1) == 0, flat[:, 0], 0)
-    found = [float((level == wanted).mean()) for wanted in (0, 200, 10, 100)]
+    seen = np.where(flat.std(axis=1) == 0, flat[:, 0], 0)
+    found = [float((seen == wanted).mean()) for wanted in (0, 200, 10, 100)]
     assert found == pytest.approx(expected, abs=0.03), "four standard deviations of 4,000 draws"
     parts = json.loads((out / "index.json").read_text())["parts"]
     assert [list(share) for share in images.shares] == parts["train"]["shares"], "trainings depend on them"
