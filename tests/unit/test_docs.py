@@ -40,3 +40,4 @@ def test_the_citation_is_of_the_projects_version() -> None:
     assert {"cff-version", "message", "title", "authors"} <= cited.keys()
     assert (cited["version"], cited["license"]) == (project["version"], project["license"])
     assert cited["authors"] == project["authors"]
+    assert f"\n## {cited['version']} - {cited['date-released']}\n" in (ROOT / "CHANGELOG.md").read_text()
