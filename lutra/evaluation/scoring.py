@@ -77,7 +77,7 @@ def protocol_of(
     return protocols.of(name, found, pairs=pairs)
 
 
-def find_folder(data: str) -> Path:
+def find_folder(data: str | os.PathLike[str]) -> Path:
     """Find an image set: a folder, or a name in $LUTRA_DATA, or else in the folder `data` here.
 
     Raises:

@@ -192,6 +192,9 @@ _ALL = (
 TASKS: dict[str, Task] = {task.name: task for task in _ALL}
 """Every task by its name, in the order of tables."""
 
+PREFERRED = tuple(name for name in ("photo", "sr") if name in TASKS)
+"""The tasks to choose a model from where neither a model nor a task is named, in order."""
+
 
 def options() -> dict[str, dict[str, Option]]:
     """Return the options of all tasks: {option: {task that has it: the option there}}."""

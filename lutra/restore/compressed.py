@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from lutra.imaging.formats.jpeg import Planes, stored_planes
-from lutra.restore.restorer import Restorer
+from lutra.restore.running import Restores
 
 Pixels = NDArray[np.uint8]
 _STUDIO = 219 / 255  # luma of BT.601 in 16..235, which models are trained on, for a level of JFIF's 0..255
@@ -18,12 +18,12 @@ _ORIENTATION = 0x0112
 _TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)
 
 
-def suits(restorer: Restorer) -> bool:
+def suits(restorer: Restores) -> bool:
     """Return whether a model restores luma and keeps its size, as models for deblocking do."""
     return restorer.artifact.trained_planes == "luma" and restorer.scale == 1
 
 
-def restore(restorer: Restorer, path: Path, pixels: Pixels, threads: int | None = None) -> Pixels | None:
+def restore(restorer: Restores, path: Path, pixels: Pixels, threads: int | None = None) -> Pixels | None:
     """Restore a JPEG file: its luma in 16..235, and its chroma at the size that it has in the file.
 
     A plane that the model does not change leaves the picture as it was decoded.
@@ -46,7 +46,7 @@ def restore(restorer: Restorer, path: Path, pixels: Pixels, threads: int | None 
     return restored
 
 
-def _changes(restorer: Restorer, planes: Planes, threads: int | None) -> list[NDArray[np.float32]]:
+def _changes(restorer: Restores, planes: Planes, threads: int | None) -> list[NDArray[np.float32]]:
     """Return what the model changes in Y, Cb and Cr, each (H, W), in levels of the file."""
     luma = np.rint(16 + planes.luma * np.float32(_STUDIO)).astype(np.uint8)
     changes = [_change(restorer, luma, threads) / np.float32(_STUDIO)]
@@ -60,7 +60,7 @@ def _changes(restorer: Restorer, planes: Planes, threads: int | None) -> list[ND
     return changes
 
 
-def _change(restorer: Restorer, plane: Pixels, threads: int | None) -> NDArray[np.float32]:
+def _change(restorer: Restores, plane: Pixels, threads: int | None) -> NDArray[np.float32]:
     return restorer.restore_planes(plane, threads=threads).astype(np.float32) - plane
 
 
