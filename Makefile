@@ -24,7 +24,10 @@ $(READY): pyproject.toml constraints.txt CMakeLists.txt $(shell find lutra/_core
 	@echo "Installing into $(VENV): a few minutes the first time"
 	@$(PYTHON) -m venv $(VENV)
 	@# --no-compile: Python compiles a module when it is first imported; all of them would take a minute
-	@LUTRA_REQUIRE_ENGINE=1 $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints.txt \
+	@# before version 0.2 the distribution had the name lutra: removed later, it would take files of this one with it
+	@$(BIN)/python -m pip uninstall -qq --disable-pip-version-check --yes lutra
+	@LUTRA_REQUIRE_ENGINE=1 PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+		$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile \
 		-e '.[train,pipeline,cluster,video,dev]'
 	@touch $@
 

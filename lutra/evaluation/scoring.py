@@ -52,27 +52,32 @@ class Scored:
     scores: dict[str, Scores]
 
 
-def protocol_of(model: Artifact, options: Mapping[str, object] | None = None, *, pairs: bool = False) -> Protocol:
-    """Return the protocol of the task that a model was trained for.
+def protocol_of(
+    model: Artifact, options: Mapping[str, object] | None = None, *, task: str | None = None, pairs: bool = False
+) -> Protocol:
+    """Return the protocol of the task that a model was trained for, or of another one.
 
     Args:
         model: has a task, the task's options and a scale.
         options: values that replace the model's own, such as {"sigma": 50}.
+        task: a name in `lutra.model.tasks.TASKS`; None for the model's task.
         pairs: whether inputs are the image set's own.
 
     Raises:
         ValueError: an option that the task needs is neither in the model nor given, or the task does not have it.
     """
-    enlarges = TASKS[model.task].enlarges
+    name = task or model.task
+    enlarges = TASKS[name].enlarges
     if not enlarges and model.description.scale != 1:
-        raise ValueError(f"scale is {model.description.scale}, expected 1 for task {model.task}")
-    found = dict(model.options) | {name: value for name, value in (options or {}).items() if value is not None}
+        raise ValueError(f"scale is {model.description.scale}, expected 1 for task {name}")
+    found = dict(model.options) if name == model.task else {}
+    found |= {option: value for option, value in (options or {}).items() if value is not None}
     if enlarges:
         found["scale"] = model.description.scale
-    return protocols.of(model.task, found, pairs=pairs)
+    return protocols.of(name, found, pairs=pairs)
 
 
-def find_folder(data: str) -> Path:
+def find_folder(data: str | os.PathLike[str]) -> Path:
     """Find an image set: a folder, or a name in $LUTRA_DATA, or else in the folder `data` here.
 
     Raises:

@@ -157,6 +157,25 @@ _ALL = (
         scored=_PLANES,
     ),
     Task(
+        name="photo",
+        title="Restoration of photographs",
+        short="photo",
+        strength="scale",
+        options=(
+            Option("scale", "scale", "upscaling factor"),
+            Option("blur", "range", "standard deviation of the blur, in pixels of the input", [0.2, 0.8]),
+            Option("sigma", "range", _NOISE, [1, 15]),
+            Option("quality", "whole range", "quality of JPEG, 1 to 100", [40, 95]),
+        ),
+        degradation="Photo",
+        measures=("psnr_y", "ssim_y"),
+        made="input: a photograph's chain: Gaussian blur of {blur} pixels, shrinking by 1/{scale} by box, bilinear, "
+        "bicubic or Lanczos, noise of sigma {sigma}, JPEG of quality {quality} (libjpeg, chroma whole or halved); "
+        f"blur, noise and JPEG each left out of one image in four ({_SEED})",
+        scored="PSNR and SSIM on Y (BT.601, 16..235) of uint8 RGB, {scale} border pixels cut for PSNR, none for SSIM "
+        "(11x11 Gaussian, sigma 1.5, valid region)",
+    ),
+    Task(
         name="denoise-colour",
         title="Colour denoising",
         short="dn-colour-",
@@ -172,6 +191,9 @@ _ALL = (
 
 TASKS: dict[str, Task] = {task.name: task for task in _ALL}
 """Every task by its name, in the order of tables."""
+
+PREFERRED = tuple(name for name in ("photo", "sr") if name in TASKS)
+"""The tasks to choose a model from where neither a model nor a task is named, in order."""
 
 
 def options() -> dict[str, dict[str, Option]]:

@@ -15,32 +15,40 @@ from PIL import Image
 from lutra import engine
 from lutra.imaging.alpha import enlarge_alpha, fill_hidden
 from lutra.imaging.colour import rgb_to_y, with_luma
-from lutra.imaging.decoding import Refused
 from lutra.imaging.degrade import Unclipped
-from lutra.imaging.images import is_opaque, to_pixels
+from lutra.imaging.images import is_opaque
 from lutra.model import artifact
 from lutra.model.anysize import Layout, Warp
 from lutra.model.artifact import Artifact
 from lutra.restore import sources
-from lutra.restore.running import Pixels, checked, engine_run, suits_engine, torch_run
+from lutra.restore.anyform import AnyForm
+from lutra.restore.axes import checked, through_pixels
+from lutra.restore.running import Pixels, engine_run, suits_engine, torch_run
 from lutra.restore.sizes import Size, Target, resized, warp_of, warped
 
 
-def load(model: str | PathLike[str], *, device: str = "cpu") -> Restorer:
+def load(
+    model: str | PathLike[str] | None = None,
+    *,
+    task: str | None = None,
+    scale: float | None = None,
+    device: str = "cpu",
+) -> Restorer:
     """Load a model, ready to restore.
 
     Args:
         model: a model file, a name that `lutra models` lists, or an address (`lutra.restore.sources.find`).
+        task, scale: choose a model that comes with the library where no model is named (`lutra.zoo.choose`).
         device: "cpu", or a device of torch such as "cuda".
 
     Raises:
         ValueError: the model is damaged or unknown, or nothing is installed that could run it there.
         OSError: it cannot be read.
     """
-    path = sources.find(model)
+    path = sources.chosen(model, task, scale)
     loaded = artifact.load(path)
     try:
-        return Restorer(loaded, device=device)
+        return Restorer(loaded, device=device, name=sources.name_of(model or path))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -59,19 +67,19 @@ class _Way:
     plain: Callable[[Pixels], Pixels]
 
 
-class Restorer:
+class Restorer(AnyForm):
     """A model ready to restore. It may be used from several threads at once, and is best kept from image to image."""
 
-    def __init__(self, model: Artifact, *, device: str = "cpu") -> None:
+    def __init__(self, model: Artifact, *, device: str = "cpu", name: str = "") -> None:
         """Take a loaded artifact; `load` takes a file. Raises ValueError if nothing installed runs it on `device`."""
         self.artifact = model
-        self.device = device
+        self.device, self.name = device, name
         self.backend = "engine" if device == "cpu" and engine.available() and suits_engine(model) else "torch"
         self._run = engine_run(model) if self.backend == "engine" else torch_run(model, device)
 
-    def __reduce__(self) -> tuple[Callable[[Artifact, str], Restorer], tuple[Artifact, str]]:
+    def __reduce__(self) -> tuple[Callable[[Artifact, str, str], Restorer], tuple[Artifact, str, str]]:
         """Let another process, which gets a copy, compile the model there."""
-        return _restorer, (self.artifact, self.device)
+        return _restorer, (self.artifact, self.device, self.name)
 
     @property
     def scale(self) -> int:
@@ -139,7 +147,7 @@ class Restorer:
             return self._restore(np.asarray(image), target, threads, out)
         if out is not None:
             raise ValueError("out is for arrays, and the image is a Pillow image")
-        return _through_pixels(image, lambda pixels: self._restore(pixels, target, threads, None))
+        return through_pixels(image, lambda pixels: self._restore(pixels, target, threads, None))
 
     @overload
     def warp(self, image: Pixels, matrix: Any, size: Size, *, threads: int | None = None) -> Pixels: ...
@@ -175,7 +183,7 @@ class Restorer:
             warp = warp_of(matrix, size, pixels.shape)
             return self._along(checked(pixels), _Way(warp.shape, warp, partial(warped, warp=warp)), threads, None)
 
-        return _through_pixels(image, work) if isinstance(image, Image.Image) else work(np.asarray(image))
+        return through_pixels(image, work) if isinstance(image, Image.Image) else work(np.asarray(image))
 
     def restore_planes(self, image: Pixels | Unclipped, *, threads: int | None = None) -> Pixels:
         """Restore planes that are already those the model was trained on, such as the luma of a protocol.
@@ -283,15 +291,5 @@ def _luma(image: Pixels) -> NDArray[np.float64]:
     return rgb_to_y(image) if image.ndim == 3 else 16 + image.astype(np.float64) * (219 / 255)
 
 
-def _through_pixels(image: Image.Image, work: Callable[[Pixels], Pixels]) -> Image.Image:
-    """Return what `work` makes of a Pillow image's pixels, with the ICC profile and EXIF of the image."""
-    try:
-        made = Image.fromarray(work(to_pixels(image)))
-    except Refused as refusal:
-        raise ValueError(f"image has {refusal}, expected 8 bits, gray or RGB, with or without alpha") from None
-    made.info = {key: image.info[key] for key in ("icc_profile", "exif") if key in image.info}
-    return made
-
-
-def _restorer(model: Artifact, device: str) -> Restorer:
-    return Restorer(model, device=device)
+def _restorer(model: Artifact, device: str, name: str) -> Restorer:
+    return Restorer(model, device=device, name=name)

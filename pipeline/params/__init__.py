@@ -109,6 +109,19 @@ class Params(Section):
     experiments: Annotated[dict[Name, Experiment], Field(description="the experiments, a block each, by name")]
 
     @model_validator(mode="after")
+    def _shares_are_of_sets(self) -> Self:
+        for task in self.tasks:
+            sets, shares = self.train_sets(task), self.data.shares
+            if sum(shares.get(name, 0) for name in sets) > 1 - 1e-9 and not shares.keys() >= set(sets):
+                without = ", ".join(name for name in sets if name not in shares)
+                raise ValueError(f"data.shares: found nothing left for {without}, expected less than 1 in all")
+        known = sorted({name for task in self.tasks for name in self.train_sets(task)})
+        for name in self.data.shares:
+            if name not in known:
+                raise ValueError(f"data.shares.{name}: found no such set, expected {reading.one_of(name, known)}")
+        return self
+
+    @model_validator(mode="after")
     def _experiments_fit_their_tasks(self) -> Self:
         for name, block in self.experiments.items():
             if name in VERSIONS:
@@ -153,6 +166,10 @@ class Params(Section):
     def shrink(self, task: str) -> float:
         """Return the factor by which the photographs that a task trains on are shrunk first."""
         return self.tasks[task].shrink or self.data.shrink
+
+    def factors(self, task: str) -> tuple[float, ...]:
+        """Return the factors of the sizes at which a task trains on each photograph."""
+        return tuple(self.shrink(task) * scale for scale in self.tasks[task].scales or self.data.scales)
 
     def evaluate_sets(self, task: str) -> tuple[str, ...]:
         """Return the image sets that a task is evaluated on."""

@@ -12,6 +12,7 @@ from lutra.model.tasks import TASKS, Option, options
 from pipeline.params.section import Count, Range, Scale, Section, Text
 
 Factor = Annotated[float, Field(ge=0.1, le=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class DeadLeavesParams(Section):
@@ -47,9 +48,18 @@ with warnings.catch_warnings():
         mix: Annotated[
             tuple[Text, ...], Strict(False), Field(description="further sets to train on, such as deadleaves")
         ] = ()
+        shares: Annotated[
+            dict[Text, Share],
+            Field(description="shares of the patches that come from sets of train and mix; the others by their pixels"),
+        ] = Field(default_factory=dict)
         shrink: Annotated[
             Factor, Field(description="factor by which photographs to train on are shrunk first: smaller is sharper")
         ] = 1.0
+        scales: Annotated[
+            tuple[Factor, ...],
+            Strict(False),
+            Field(min_length=1, description="sizes, after shrink, at each of which photographs are trained on"),
+        ] = (1.0,)
         evaluate: Annotated[
             tuple[Text, ...],
             Strict(False),  # YAML has lists, no tuples
@@ -64,9 +74,12 @@ with warnings.catch_warnings():
 
         @model_validator(mode="after")
         def _each_once(self) -> Self:
-            for key, values in (("evaluate", self.evaluate), ("mix", (self.train, *self.mix))):
+            given: dict[str, tuple[object, ...]] = {"evaluate": self.evaluate, "mix": (self.train, *self.mix)}
+            for key, values in (given | {"scales": self.scales}).items():
                 if len(set(values)) < len(values):
                     raise ValueError(f"{key}: found {list(values)}, expected each once")
+            if (whole := sum(self.shares.values())) > 1 + 1e-9:
+                raise ValueError(f"shares: found {whole:g} in all, expected at most 1")
             return self
 
 
@@ -99,6 +112,10 @@ else:
     _TaskOptions = create_model("_TaskOptions", __base__=_TaskName, **{k: _option(of) for k, of in options().items()})
 
 
+_OF_IMAGES = {"task", "pairs", "train", "evaluate", "shrink", "scales", "evaluate_at"}
+"""Keys of a task that are no options of its degradation."""
+
+
 class TaskParams(_TaskOptions):
     """A task: a degradation, image sets and the protocol that follows. Options of other tasks are refused."""
 
@@ -108,6 +125,9 @@ class TaskParams(_TaskOptions):
         tuple[Text, ...] | None, Strict(False), Field(description="replaces data.evaluate for this task")
     ] = None
     shrink: Annotated[Factor | None, Field(description="replaces data.shrink for this task")] = None
+    scales: Annotated[
+        tuple[Factor, ...] | None, Strict(False), Field(description="replaces data.scales for this task")
+    ] = None
     evaluate_at: Annotated[
         tuple[float, ...] | None,
         Strict(False),
@@ -125,7 +145,7 @@ class TaskParams(_TaskOptions):
     @property
     def options(self) -> dict[str, Any]:
         """The task's options, as `protocols.of` takes them."""
-        given = self.model_dump(exclude=_OTHER_KEYS, exclude_none=True)
+        given = self.model_dump(exclude=_OF_IMAGES, exclude_none=True)
         return {key: _plain(value) if isinstance(value, tuple) else value for key, value in given.items()}
 
     @property
@@ -153,9 +173,6 @@ class TaskParams(_TaskOptions):
             f"-{strength}{value:g}": protocols.of(self.task, self.options | {strength: value})
             for value in self.evaluate_at
         }
-
-
-_OTHER_KEYS = {"task", "pairs", "train", "evaluate", "shrink", "evaluate_at"}
 
 
 def _plain(ends: tuple[float, float]) -> float | list[float]:

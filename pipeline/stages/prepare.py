@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sys
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,9 @@ def run(job: Job) -> Path:
                 name: _pack(sources, ways.get(name, protocol), folder / name, block if name == "train" else None)
                 for name, sources in sets.items()
             }
+            if params.data.shares:
+                shares = _add_shares(folder / "train" / "index.json", sets["train"], params.data.shares)
+                parts["train"]["shares"] = shares
             index = {"task": block.task, "options": block.options, "pairs": block.pairs, "parts": parts}
             (folder / "index.json").write_text(json.dumps(index, indent=2) + "\n")
         log.metrics({f"images/{name}": part["images"] for name, part in parts.items()})
@@ -97,6 +102,26 @@ def _pack(sources: list[Source], protocol: Protocol, folder: Path, trained: Task
     (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
     pixels = sum(int(np.prod(image["input_shape"][1:])) for image in images) * protocol.scale**2
     return {"images": len(images), "target_pixels": pixels, "sha256": digests}
+
+
+def _add_shares(path: Path, sources: list[Source], given: Mapping[str, float]) -> list[tuple[int, float]]:
+    """Add to an index, and return, how many images each set has, and the share of the patches that come from it.
+
+    Sets without a share get what is left by their pixels.
+    """
+    index = json.loads(path.read_text())
+    counts: Counter[str] = Counter()
+    pixels: Counter[str] = Counter()
+    for source, image in zip(sources, index["images"], strict=True):
+        counts[source.group] += 1
+        pixels[source.group] += math.prod(image["input_shape"])
+    whole = sum(given.get(name, 0) for name in counts)
+    others = sum(pixels[name] for name in counts if name not in given)
+    left = 1 - whole if others else 0
+    weights = {name: given[name] if name in given else left * pixels[name] / others for name in counts}
+    shares = [(counts[name], weight / (whole + left)) for name, weight in weights.items()]
+    path.write_text(json.dumps(index | {"shares": shares}, indent=1) + "\n")
+    return shares
 
 
 def _made(sources: list[Source], protocol: Protocol, trained: bool) -> Iterator[tuple[Source, Image, Image]]:

@@ -214,6 +214,11 @@ def test_evaluate_scores_a_folder(model: Path, tmp_path: Path) -> None:
     assert set(result["images"]) == {"a.png", "b.png"}
     assert result["mean"]["psnr_y"] == pytest.approx(result["images"]["a.png"]["psnr_y"])
     assert "2 border pixels" in result["protocol"]
+    other = lutra("evaluate", model, "--data", folder, "--task", "photo", "--quality", 50)
+    assert "shrinking by 1/2" in other and "JPEG of quality 50 " in other
+    assert "scale is 2, expected 1 for task denoise" in lutra(
+        "evaluate", model, "--data", folder, "--task", "denoise", "--sigma", 25, code=2
+    )
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "denoise-colour": {"sigma": 25},
     "deblock": {"quality": 10},
     "deblur": {},
+    "photo": {"scale": 2},
 }
 
 

@@ -65,7 +65,7 @@ EDITS = {
     "lutra/training/least_squares.py": {"train"},
     "lutra/reference/simplex.py": {"train", "export", "finetune", "evaluate", "report"},
     "lutra/imaging/resize.py": {"prepare", "train", "export", "finetune", "evaluate", "report"},
-    "pipeline/data/deadleaves.py": {"prepare"},
+    "pipeline/data/leaves/deadleaves.py": {"prepare"},
     "lutra/training/fitting.py": {"train", "export", "finetune"},
     "pipeline/reporting/page.py": {"report"},
     "pipeline/reporting/templates/report.css": {"report"},

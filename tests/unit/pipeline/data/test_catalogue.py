@@ -32,6 +32,11 @@ def test_the_sets() -> None:
         "LIVE1": 29,
         "GoPro-train": 2103,
         "GoPro-test": 1111,
+        "budgie": 16,
+        "lomiri": 14,
+        "mate": 12,
+        "plasma": 10,
+        "palapeli": 3,
     }
 
 

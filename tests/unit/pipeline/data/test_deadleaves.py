@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from skimage import data
 
 from lutra.imaging.images import read_image
-from pipeline.data import covering, deadleaves
-from pipeline.data.covering import Leaves
-from pipeline.data.deadleaves import draw
+from pipeline.data.leaves import covering, deadleaves
+from pipeline.data.leaves.covering import Leaves
+from pipeline.data.leaves.deadleaves import draw
 
 SMALL = Leaves(size=64, most_radius=40)
 
@@ -27,7 +27,7 @@ def palette(least: int = 0, most: int = 255) -> NDArray[np.uint8]:
 
 
 def spectral_slope(image: NDArray[np.uint8]) -> float:
-    """Of log power against log frequency, 0.02 to 0.4 cycles a pixel; image: (H, W, 3), its middle square is taken."""
+    """Return the slope of log power over log frequency (0.02 to 0.4 cycles a pixel), of the middle of (H, W, 3)."""
     side = min(*image.shape[:2], 256)
     top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
     gray = image[top : top + side, left : left + side].mean(axis=2)

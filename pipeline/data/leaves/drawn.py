@@ -27,8 +27,8 @@ from lutra.files import write_whole
 from lutra.imaging.colour import to_three_channels
 from lutra.limits import processors, threads
 from pipeline import PROJECT, code, declaration
-from pipeline.data.covering import Leaves
-from pipeline.data.deadleaves import draw
+from pipeline.data.leaves.covering import Leaves
+from pipeline.data.leaves.deadleaves import draw
 from pipeline.data.locking import alone
 from pipeline.params import DeadLeavesParams
 

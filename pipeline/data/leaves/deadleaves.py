@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lutra.imaging.degrade import generator_of
 from lutra.imaging.resize import imresize
-from pipeline.data.covering import Leaves, cover
+from pipeline.data.leaves.covering import Leaves, cover
 
 STREAM = 0x1EAF
 """Third word of the random generator's counter; it keeps these numbers apart from those of other uses of a seed."""
