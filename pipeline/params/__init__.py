@@ -161,7 +161,8 @@ class Params(Section):
 
     def train_sets(self, task: str) -> tuple[str, ...]:
         """Return the image sets that a task trains on; validation images are held out of the first."""
-        return (self.tasks[task].train or self.data.train, *self.data.mix)
+        own = self.tasks[task]
+        return (own.train or self.data.train, *(self.data.mix if own.mix is None else own.mix))
 
     def shrink(self, task: str) -> float:
         """Return the factor by which the photographs that a task trains on are shrunk first."""
