@@ -117,6 +117,9 @@ extern const Kernels avx512_kernels;
 #ifdef LUTRA_ARM
 extern const Kernels neon_kernels;
 #endif
+#ifdef LUTRA_WASM
+extern const Kernels wasm_kernels;
+#endif
 
 // Those of a level by its name; throws std::invalid_argument. Empty: the best that this processor runs.
 const Kernels& best_kernels(const std::string& level = "");
