@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-all zoo results test test-cluster sanitize check docs structure ui clean
+.PHONY: help setup run run-all zoo results test test-cluster sanitize check docs structure ui web clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -78,6 +78,11 @@ docs: setup  ## the guides and the API reference as one site, in site/
 
 ui: setup  ## MLflow's pages on this machine: compare the runs
 	@$(BIN)/python -m pipeline ui
+
+web: setup  ## the page that restores in a browser, its models and the npm package, into build/web; on Debian, as root, installs emscripten
+	@command -v emcmake >/dev/null || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
+		&& apt-get update -qq && apt-get install -y -qq --no-install-recommends emscripten cmake ninja-build; } || true
+	@$(BIN)/python web/build.py
 
 clean:  ## remove what the stages wrote and the tools' caches; keeps .venv and DVC's cache
 	rm -rf runs dvc_plots report.html site build dist *.egg-info .snakemake

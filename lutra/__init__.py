@@ -8,8 +8,6 @@ Each name is imported when it is first used.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lutra import distribution
-
 if TYPE_CHECKING:
     from lutra.evaluation.evaluating import evaluate
     from lutra.imaging.metrics import psnr, ssim
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from lutra.restore.restorer import Restorer, load
     from lutra.zoo import listed as models
 
-__version__ = distribution.version()
+    __version__: str
 
 __all__ = ["Restorer", "__version__", "as_module", "evaluate", "imresize", "load", "models", "psnr", "ssim"]
 
@@ -37,6 +35,10 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import what the package offers when it is first used."""
+    if name == "__version__":
+        from lutra import distribution
+
+        return distribution.version()
     if name not in _HOMES:
         raise AttributeError(f"module 'lutra' has no attribute {name!r}")
     module, _, own = _HOMES[name].partition(":")

@@ -27,7 +27,11 @@ bool runs_avx512() {
 #endif
 
 std::vector<const Kernels*> runnable() {
+#ifdef LUTRA_WASM
+    std::vector<const Kernels*> found{&wasm_kernels};
+#else
     std::vector<const Kernels*> found{&portable_kernels};
+#endif
 #ifdef LUTRA_X86
     __builtin_cpu_init();
     if (runs_avx2()) found.push_back(&avx2_kernels);

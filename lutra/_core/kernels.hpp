@@ -42,6 +42,9 @@ struct StepCall {
     std::uint8_t* const* out;
     int count;
     Scratch* scratch;
+    int channel;
+
+    bool has(const Unit& unit) const { return unit.colour < 0 || unit.colour == channel; }
 };
 
 // Working memory of one thread for layers.
@@ -113,6 +116,9 @@ extern const Kernels avx512_kernels;
 #endif
 #ifdef LUTRA_ARM
 extern const Kernels neon_kernels;
+#endif
+#ifdef LUTRA_WASM
+extern const Kernels wasm_kernels;
 #endif
 
 // Those of a level by its name; throws std::invalid_argument. Empty: the best that this processor runs.

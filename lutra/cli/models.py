@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lutra.cli.common import Model, app, load, with_task_options
+from lutra.model.taps import ColourTaps
 from lutra.model.tasks import TASKS
 from lutra.terminal import Table, say
 
@@ -159,7 +160,8 @@ def _units(loaded: Artifact) -> Table:
     table = Table("unit", "taps", "layout", "entries", "values", "bytes")
     for _, unit in loaded.description.units():
         function = loaded.functions[unit.name]
-        taps = str(getattr(unit.taps, "pattern", None) or getattr(unit.taps, "kernel", None) or "channel")
+        colours = f"{len(unit.taps.offsets)} of colours" if isinstance(unit.taps, ColourTaps) else "channel"
+        taps = str(getattr(unit.taps, "pattern", None) or getattr(unit.taps, "kernel", None) or colours)
         taps += f" at {', '.join(str(90 * turn) for turn in unit.turns)} degrees" if unit.turns else ""
         if isinstance(function, NetworkSpec):
             table.add_row(unit.name, taps, f"network, width {function.width}", "", str(unit.values), "")

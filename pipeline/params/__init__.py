@@ -138,7 +138,8 @@ class Params(Section):
                 raise ValueError(f"experiments.{name}.model: {error}") from None
             if described.colours > 1 and protocol.luma:
                 raise ValueError(f"experiments.{name}.model.colours: found {described.colours}, expected 1 for luma")
-            if block.train.init == "least_squares" and (not described.has_units or described.any_size):
+            fitting = described.has_units and not described.any_size and described.colours == 1
+            if block.train.init == "least_squares" and not fitting:
                 found = f"found least_squares, which fits the pixels of tables of four: {block.family} has none"
                 raise ValueError(f"experiments.{name}.train.init: {found}, expected interpolation")
             if block.table.bytes and not (described.is_layered and block.train.steps):
@@ -160,7 +161,8 @@ class Params(Section):
 
     def train_sets(self, task: str) -> tuple[str, ...]:
         """Return the image sets that a task trains on; validation images are held out of the first."""
-        return (self.tasks[task].train or self.data.train, *self.data.mix)
+        own = self.tasks[task]
+        return (own.train or self.data.train, *(self.data.mix if own.mix is None else own.mix))
 
     def shrink(self, task: str) -> float:
         """Return the factor by which the photographs that a task trains on are shrunk first."""

@@ -115,7 +115,7 @@ else:
     _TaskOptions = create_model("_TaskOptions", __base__=_TaskName, **{k: _option(of) for k, of in options().items()})
 
 
-_OF_IMAGES = {"task", "pairs", "train", "evaluate", "shrink", "scales", "evaluate_at"}
+_OF_IMAGES = {"task", "pairs", "train", "evaluate", "mix", "shrink", "scales", "evaluate_at"}
 """Keys of a task that are no options of its degradation."""
 
 
@@ -124,6 +124,7 @@ class TaskParams(_TaskOptions):
 
     pairs: Annotated[bool, Field(description="true: take the sets' own degraded images as inputs")] = False
     train: Annotated[Text | None, Field(description="replaces data.train for this task")] = None
+    mix: Annotated[tuple[Text, ...] | None, Strict(False), Field(description="replaces data.mix for this task")] = None
     evaluate: Annotated[
         tuple[Text, ...] | None, Strict(False), Field(description="replaces data.evaluate for this task")
     ] = None

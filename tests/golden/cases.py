@@ -39,6 +39,11 @@ CASES: dict[str, Case] = {
     "lerf-x4": ("lerf", 4, {}, DENSE, None, None),
     "lerf-dfc-x3": ("lerf", 3, {"patterns": "yt", "border": "zero"}, DFC, "lookup", "reflect"),
 }
+COLOUR_UNITS: dict[str, Case] = {
+    "dnlut-x1": ("dnlut", 1, {}, DENSE, None, None),
+    "front-mulut-x2": ("mulut", 2, {"front": "pairwise"}, DFC, "lookup", "reflect"),
+}
+"""Models of units that read several colours."""
 MIXED = (1, 2, 4, 8, 16, 4, 2, 64, 32, 1)
 
 LAYERED: dict[str, tuple[str, int, dict[str, Any], str]] = {
@@ -74,7 +79,7 @@ def model(name: str) -> Artifact:
     """The model of a case."""
     if layered := (LAYERED | COLOURED).get(name):
         return _layered(*layered)
-    family, scale, options, layout, rounding, padding = CASES[name]
+    family, scale, options, layout, rounding, padding = (CASES | COLOUR_UNITS)[name]
     description = families.describe(family, scale, options)
     sampled = family == "autolut"
     description = replace(
@@ -152,7 +157,6 @@ def restored(name: str) -> dict[str, NDArray[np.uint8]]:
 
 
 if __name__ == "__main__":
-    arrays: dict[str, Any] = {
-        key: array for name in (*CASES, *LAYERED, *COLOURED) for key, array in restored(name).items()
-    }
+    every = (*CASES, *LAYERED, *COLOURED, *COLOUR_UNITS)
+    arrays: dict[str, Any] = {key: array for name in every for key, array in restored(name).items()}
     np.savez_compressed(OUTPUTS, **arrays)

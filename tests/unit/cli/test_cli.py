@@ -275,6 +275,12 @@ def test_evaluate_takes_pairs_and_names_what_does_not_fit(denoiser: Path, tmp_pa
     assert "b.png" in lutra("evaluate", denoiser, "--data", tmp_path / "pairs", "--pairs", code=2)
 
 
+def test_info_tells_units_that_read_several_colours(tmp_path: Path) -> None:
+    artifact.save(tmp_path / "colours.safetensors", cases.model("dnlut-x1"))
+    shown = lutra("info", tmp_path / "colours.safetensors")
+    assert "4 of colours" in shown and "3 of colours" in shown and "channel" not in shown
+
+
 def test_info_says_what_a_model_was_trained_for(denoiser: Path) -> None:
     shown = lutra("info", denoiser)
     assert "task denoise sigma 25" in shown and "receptive field: 21x21 pixels" in shown

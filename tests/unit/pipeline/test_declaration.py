@@ -58,7 +58,7 @@ EDITS = {
     "CMakeLists.txt": {"train", "export", "finetune", "evaluate", "report"},
     "lutra/_core/engine.cpp": {"evaluate", "report"},
     "lutra/_core/region.hpp": {"evaluate", "report"},
-    "lutra/training/multigrid.py": {"train", "finetune"},
+    "lutra/training/multigrid.py": {"train", "export", "finetune"},
     "lutra/reference/lookup/layered.py": {"train", "export", "finetune", "evaluate", "report"},
     "lutra/_core/sums_back.cpp": {"train", "export", "finetune", "evaluate", "report"},
     "lutra/_core/layers_region.cpp": {"evaluate", "report"},

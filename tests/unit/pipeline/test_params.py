@@ -178,6 +178,9 @@ def test_a_task_may_have_images_of_its_own() -> None:
     assert loaded.train_sets("x4") == ("mine", "deadleaves") and loaded.evaluate_sets("x4") == ("a", "b")
     assert loaded.train_sets("noise") == ("photos", "deadleaves") and loaded.evaluate_sets("noise") == ("samples",)
     assert loaded.image_sets() == ["a", "b", "deadleaves", "mine", "photos", "samples"]
+    alone = parse(text.replace("train: mine,", "train: mine, mix: [],"))
+    assert alone.train_sets("x4") == ("mine",) and alone.train_sets("noise") == ("photos", "deadleaves")
+    assert "mix" not in alone.task("x4").options
 
 
 def test_an_unknown_experiment_lists_the_known_ones() -> None:

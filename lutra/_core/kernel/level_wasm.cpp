@@ -1,0 +1,22 @@
+// Kernels for WebAssembly, all of which have its vectors (SIMD128). There is one level, so that it is chosen when the
+// core is built. A plan file holds no model of any size: nothing here resamples.
+#include "lines.hpp"
+#include "vector.hpp"
+#include "vectors_wasm.hpp"
+#include "wasm.hpp"
+
+namespace lutra {
+
+const Kernels wasm_kernels{
+    "wasm",
+    true,
+    run_vector<Wasm>,
+    split_line<Wasm>,
+    join_line<Wasm>,
+    nullptr,
+    nullptr,
+    {Form::words, run_sum_wasm<Wasm>, merge_words<WasmBytes, Wasm>, split_bits<Wasm>},
+    {},
+};
+
+}  // namespace lutra

@@ -1,0 +1,103 @@
+"""The core as WebAssembly restores what Python restores."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import lutra
+from lutra import zoo
+from lutra.engine.plan_file import to_bytes
+from lutra.model import artifact
+from tests.golden.cases import OUTPUTS, SIZES, image, model
+from tests.unit.liblutra.building import GOLDEN, ROOT, run
+
+pytestmark = pytest.mark.xdist_group("web")
+Pixels = NDArray[np.uint8]
+
+
+class Jobs:
+    """What node is to restore, all in one process."""
+
+    def __init__(self, core: Path, folder: Path) -> None:
+        self.core, self.folder, self.jobs = core, folder, list[dict[str, Any]]()
+
+    def add(self, plan: bytes, pixels: Pixels, keep: tuple[slice, slice] | None = None) -> Path:
+        """Add an image (H, W) or (H, W, 3), of which a part may be kept; return where the result will be."""
+        height, width = pixels.shape[:2]
+        stem = self.folder / str(len(self.jobs))
+        rgba = np.full((height, width, 4), 255, np.uint8)
+        rgba[:, :, :3] = np.atleast_3d(pixels)
+        stem.with_suffix(".lut").write_bytes(plan)
+        stem.with_suffix(".rgba").write_bytes(rgba.tobytes())
+        rows, columns = keep or (slice(0, height), slice(0, width))
+        tile = {"width": width, "height": height, "left": columns.start, "top": rows.start}
+        tile |= {"columns": columns.stop - columns.start, "rows": rows.stop - rows.start}
+        files = {name: str(stem.with_suffix(f".{name}")) for name in ("lut", "rgba", "out")}
+        self.jobs.append({"plan": files["lut"], "pixels": files["rgba"], "tile": tile, "out": files["out"]})
+        return stem.with_suffix(".out")
+
+    def run(self) -> None:
+        (self.folder / "jobs.json").write_text(json.dumps(self.jobs))
+        script = Path(__file__).with_name("restore.mjs")
+        run("node", script, ROOT / "web" / "src" / "core.js", self.core, self.folder / "jobs.json")
+
+
+@pytest.fixture
+def jobs(core: Path, tmp_path: Path) -> Jobs:
+    return Jobs(core, tmp_path)
+
+
+def test_golden_outputs(jobs: Jobs) -> None:
+    expected = np.load(OUTPUTS)
+    made = {
+        f"{name}/{height}x{width}": jobs.add(to_bytes(model(name)), image(height, width))
+        for name in GOLDEN
+        for height, width in SIZES
+    }
+    jobs.run()
+    for key, path in made.items():
+        wanted = np.repeat(expected[key][:, :, None], 4, axis=2)
+        wanted[:, :, 3] = 255
+        assert path.read_bytes() == wanted.tobytes(), key
+
+
+def test_zoo_models_restore_as_in_python(jobs: Jobs) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
+    made = {name: jobs.add(to_bytes(artifact.load(path)), pixels) for name, path in zoo.models().items()}
+    jobs.run()
+    for name, path in made.items():
+        own = lutra.load(name)
+        restored = np.frombuffer(path.read_bytes(), np.uint8).reshape(70 * own.scale, 90 * own.scale, 4)
+        assert np.array_equal(restored[:, :, :3], own.restore(pixels)), name
+        assert (restored[:, :, 3] == 255).all()
+        facts = json.loads(Path(f"{path}.facts").read_text())
+        assert facts["scale"] == own.scale
+        assert facts["margin"] == own.artifact.description.radius
+        assert facts["luma"] == (own.artifact.trained_planes == "luma")
+
+
+def test_a_tile_is_a_part_of_the_whole(jobs: Jobs) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (64, 72, 3), dtype=np.uint8)
+    part = (slice(24, 40), slice(30, 43))
+    names = ("spf-light-deblock10", "shift-m-x4", "spf-light-denoise25")
+    plans = {name: to_bytes(artifact.load(zoo.models()[name])) for name in names}
+    made = {name: jobs.add(plan, pixels, part) for name, plan in plans.items()}
+    jobs.run()
+    for name, path in made.items():
+        own = lutra.load(name)
+        kept = tuple(slice(side.start * own.scale, side.stop * own.scale) for side in part)
+        found = np.frombuffer(path.read_bytes(), np.uint8).reshape(16 * own.scale, 13 * own.scale, 4)
+        assert np.array_equal(found[:, :, :3], own.restore(pixels)[kept]), name
+
+
+def test_damaged_plans_are_refused(jobs: Jobs) -> None:
+    plan = bytearray(to_bytes(model("mulut-dfc-x2")))
+    plan[-10] ^= 1
+    cut, damaged = (jobs.add(bytes(bad), image(9, 7)) for bad in (plan[:10], plan))
+    jobs.run()
+    assert Path(f"{cut}.error").read_text() == "plan file: it does not begin as a plan file does"
+    assert "checksum" in Path(f"{damaged}.error").read_text()

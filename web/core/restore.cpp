@@ -1,0 +1,78 @@
+// What a page calls besides liblutra: one tile of an image of red, green, blue and alpha.
+#include <cmath>
+#include <vector>
+
+#include "lutra.h"
+
+namespace {
+
+// Part of an image of RGBA, rows of `width` pixels.
+struct Tile {
+    const std::uint8_t* pixels;
+    int width, height;
+    // What is kept of it, the margin left out.
+    int left, top, columns, rows;
+};
+
+std::uint8_t to_byte(double value) {
+    return static_cast<std::uint8_t>(value < 0 ? 0 : value > 255 ? 255 : std::rint(value));
+}
+
+// Restores red, green and blue, each by itself.
+lutra_status restore_colours(const lutra_model* model, const Tile& tile, std::uint8_t* out) {
+    const int scale = lutra_scale(model), width = tile.width * scale;
+    const std::size_t pixels = std::size_t(tile.width) * tile.height;
+    std::vector<std::uint8_t> colours(3 * pixels), restored(3 * pixels * scale * scale);
+    for (std::size_t i = 0; i < pixels; ++i)
+        for (int channel = 0; channel < 3; ++channel) colours[3 * i + channel] = tile.pixels[4 * i + channel];
+    const lutra_status status =
+        lutra_restore(model, colours.data(), 3 * tile.width, tile.width, tile.height, 3, restored.data(), 3 * width, 1);
+    for (int row = 0; status == LUTRA_OK && row < tile.rows * scale; ++row) {
+        const std::size_t first = std::size_t(row + tile.top * scale) * width + tile.left * scale;
+        for (int i = 0; i < tile.columns * scale; ++i, out += 4) {
+            for (int channel = 0; channel < 3; ++channel) out[channel] = restored[3 * (first + i) + channel];
+            out[3] = 255;
+        }
+    }
+    return status;
+}
+
+// The luma of BT.601 in 16..235, not rounded; the order of the sum is that of lutra/imaging/colour.py.
+double luma(const std::uint8_t* pixel) {
+    double y = 16;
+    y += 65.481 / 255 * pixel[0];
+    y += 128.553 / 255 * pixel[1];
+    y += 24.966 / 255 * pixel[2];
+    return y;
+}
+
+// Restores the luma at scale 1 and adds what it changes by to every colour, so that the chroma stays.
+lutra_status restore_luma(const lutra_model* model, const Tile& tile, std::uint8_t* out) {
+    const std::size_t pixels = std::size_t(tile.width) * tile.height;
+    std::vector<std::uint8_t> before(pixels), after(pixels);
+    for (std::size_t i = 0; i < pixels; ++i) before[i] = to_byte(luma(tile.pixels + 4 * i));
+    const lutra_status status =
+        lutra_restore(model, before.data(), tile.width, tile.width, tile.height, 1, after.data(), tile.width, 1);
+    for (int row = tile.top; status == LUTRA_OK && row < tile.top + tile.rows; ++row)
+        for (int column = tile.left; column < tile.left + tile.columns; ++column, out += 4) {
+            const std::size_t i = std::size_t(row) * tile.width + column;
+            const double change = (double(after[i]) - before[i]) * (255.0 / 219);
+            for (int channel = 0; channel < 3; ++channel) out[channel] = to_byte(tile.pixels[4 * i + channel] + change);
+            out[3] = 255;
+        }
+    return status;
+}
+
+}  // namespace
+
+// Restores a tile of RGBA, whose alpha counts as opaque, into `out`: the part that is kept, times the scale.
+extern "C" LUTRA_API int lutra_web_restore(const lutra_model* model, const std::uint8_t* pixels, int width, int height,
+                                           int left, int top, int columns, int rows, std::uint8_t* out) {
+    const Tile tile{pixels, width, height, left, top, columns, rows};
+    try {
+        const bool by_luma = lutra_trained_planes(model) == LUTRA_LUMA && lutra_scale(model) == 1;
+        return (by_luma ? restore_luma : restore_colours)(model, tile, out);
+    } catch (const std::bad_alloc&) {
+        return LUTRA_NO_MEMORY;
+    }
+}

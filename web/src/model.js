@@ -1,0 +1,138 @@
+/** Models that restore images in workers, tile by tile. */
+
+const TILE = 192;
+const MOST_PIXELS = 2 ** 28;
+
+/** @typedef {import("./core.js").Facts} Facts */
+/** @typedef {{ data: Uint8Array | Uint8ClampedArray, width: number, height: number }} Picture */
+/** @typedef {{ signal?: AbortSignal, progress?: (done: number, total: number) => void }} RestoreOptions */
+
+/** A model in its workers. */
+export class Model {
+  #workers;
+
+  /**
+   * @param {Worker[]} workers
+   * @param {Facts} facts
+   * @param {number} bytes of its plan file
+   */
+  constructor(workers, facts, bytes) {
+    this.#workers = workers;
+    this.title = facts.title;
+    this.scale = facts.scale;
+    this.margin = facts.margin;
+    this.luma = facts.luma;
+    this.bytes = bytes;
+    /** @type {Promise<unknown>} */
+    this.last = Promise.resolve();
+  }
+
+  /**
+   * Start workers with a model.
+   *
+   * @param {WebAssembly.Module} module
+   * @param {Uint8Array} plan
+   * @param {() => Worker} makeWorker
+   * @param {number} count
+   */
+  static async start(module, plan, makeWorker, count) {
+    const workers = Array.from({ length: count }, makeWorker);
+    try {
+      const told = await Promise.all(workers.map((worker) => ask(worker, { module, plan })));
+      return new Model(workers, told[0].facts, plan.length);
+    } catch (error) {
+      workers.forEach((worker) => worker.terminate());
+      throw error;
+    }
+  }
+
+  /**
+   * Restore an image; its alpha is taken as opaque. Calls run one after the other.
+   *
+   * @param {Picture} image red, green, blue and alpha, as in ImageData
+   * @param {RestoreOptions} [options]
+   * @returns {Promise<ImageData>}
+   */
+  restore(image, options = {}) {
+    const next = this.last.then(() => this.#restore(image, options));
+    this.last = next.catch(() => {});
+    return next;
+  }
+
+  /** @param {Picture} image @param {RestoreOptions} options */
+  async #restore(image, { signal, progress }) {
+    const { width, height, data } = image, scale = this.scale;
+    if (!(width > 0 && height > 0) || data?.length !== 4 * width * height)
+      throw new TypeError(`image: found ${data?.length} bytes for ${width}x${height}, expected 4 a pixel, as in ImageData`);
+    if (width * height * scale ** 2 > MOST_PIXELS)
+      throw new RangeError(`the result would have ${width * scale}x${height * scale} pixels, at most 2^28 are possible`);
+    signal?.throwIfAborted();
+    const result = new ImageData(width * scale, height * scale);
+    const tiles = tilesOf(width, height, this.margin), total = tiles.length;
+    let done = 0;
+    await Promise.all(this.#workers.map(async (worker) => {
+      for (let tile = tiles.shift(); tile && !signal?.aborted; tile = tiles.shift()) {
+        const pixels = cut(image, tile);
+        const { restored } = await ask(worker, { pixels, tile }, [pixels.buffer]);
+        paste(result, restored, (tile.x + tile.left) * scale, (tile.y + tile.top) * scale, tile.columns * scale);
+        progress?.(++done, total);
+      }
+    })).catch((error) => {
+      tiles.length = 0;
+      throw error;
+    });
+    signal?.throwIfAborted();
+    return result;
+  }
+
+  /** End the workers. */
+  close() {
+    this.#workers.forEach((worker) => worker.terminate());
+  }
+}
+
+/**
+ * Send a worker something and return its answer.
+ *
+ * @param {Worker} worker @param {object} message @param {Transferable[]} [transfer]
+ * @returns {Promise<any>}
+ */
+function ask(worker, message, transfer = []) {
+  return new Promise((resolve, reject) => {
+    worker.onmessage = ({ data }) => (data.error ? reject(new Error(data.error)) : resolve(data));
+    worker.onerror = (event) => reject(new Error(event.message || "the worker cannot start"));
+    worker.postMessage(message, transfer);
+  });
+}
+
+/** @param {number} width @param {number} height @param {number} margin */
+function tilesOf(width, height, margin) {
+  const tiles = [];
+  for (let top = 0; top < height; top += TILE)
+    for (let left = 0; left < width; left += TILE) {
+      const x = Math.max(0, left - margin), y = Math.max(0, top - margin);
+      const columns = Math.min(TILE, width - left), rows = Math.min(TILE, height - top);
+      tiles.push({
+        x, y, columns, rows, left: left - x, top: top - y,
+        width: Math.min(width, left + columns + margin) - x,
+        height: Math.min(height, top + rows + margin) - y,
+      });
+    }
+  return tiles;
+}
+
+/** @param {Picture} image @param {{x: number, y: number, width: number, height: number}} tile */
+function cut(image, { x, y, width, height }) {
+  const pixels = new Uint8Array(4 * width * height);
+  for (let row = 0; row < height; ++row) {
+    const from = 4 * ((y + row) * image.width + x);
+    pixels.set(image.data.subarray(from, from + 4 * width), 4 * row * width);
+  }
+  return pixels;
+}
+
+/** @param {ImageData} to @param {Uint8Array} pixels @param {number} x @param {number} y @param {number} width */
+function paste(to, pixels, x, y, width) {
+  for (let row = 0; row * 4 * width < pixels.length; ++row)
+    to.data.set(pixels.subarray(4 * row * width, 4 * (row + 1) * width), 4 * ((y + row) * to.width + x));
+}
