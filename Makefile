@@ -11,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-all results test test-cluster sanitize check structure ui web clean
+.PHONY: help setup run run-all zoo results test test-cluster sanitize check structure ui web clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -24,7 +24,10 @@ $(READY): pyproject.toml constraints.txt CMakeLists.txt $(shell find lutra/_core
 	@echo "Installing into $(VENV): a few minutes the first time"
 	@$(PYTHON) -m venv $(VENV)
 	@# --no-compile: Python compiles a module when it is first imported; all of them would take a minute
-	@LUTRA_REQUIRE_ENGINE=1 $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile -c constraints.txt \
+	@# before version 0.2 the distribution had the name lutra: removed later, it would take files of this one with it
+	@$(BIN)/python -m pip uninstall -qq --disable-pip-version-check --yes lutra
+	@LUTRA_REQUIRE_ENGINE=1 PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+		$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile \
 		-e '.[train,pipeline,cluster,video,dev]'
 	@touch $@
 
@@ -36,6 +39,11 @@ run-all: setup  ## the same for all tasks: denoising, deblocking and deblurring 
 	@$(BIN)/dvc repro
 	@$(MAKE) --no-print-directory results
 	@echo "All tasks on a page:     $$($(BIN)/python -m pipeline report --root runs/dvc)"
+
+zoo: setup  ## all models of results/recipes.yaml, which take two hours on two cores; resumes (Snakemake, into runs/recipes)
+	@$(BIN)/python -m pipeline fetch --params results/recipes.yaml
+	@LUTRA_PARAMS=results/recipes.yaml $(BIN)/snakemake --cores $$(nproc)
+	@echo "Keep one, with its card: python -m pipeline record --params results/recipes.yaml --root runs/recipes --experiment X --zoo X"
 
 results:
 	@for report in runs/dvc/report/*/report.md; do echo; cat $$report; done

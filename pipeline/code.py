@@ -15,6 +15,7 @@ BUILD = "CMakeLists.txt"
 WITHOUT_EFFECT = frozenset(
     {
         "lutra",
+        "lutra.distribution",
         "lutra.imaging",
         "lutra.limits",
         "lutra.restore.sources",

@@ -33,7 +33,7 @@ if [ ! -d "$tools" ]; then
     wanted=$("$python" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])')
     command -v cmake >/dev/null || wanted="$wanted cmake ninja"
     # shellcheck disable=SC2086
-    pip install --target "$tools.part" $wanted
+    pip install --target "$tools.part" -c constraints.txt $wanted
     mv "$tools.part" "$tools"
 fi
 rm -rf "$tree"

@@ -17,7 +17,7 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("lutra", "pipeline")
 
-_BASE = ("lutra.files", "lutra.limits", "lutra.terminal")
+_BASE = ("lutra.distribution", "lutra.files", "lutra.limits", "lutra.terminal")
 _MODEL = ("lutra.model", "lutra._core", *_BASE)
 _PIPELINE = (
     *("pipeline", "pipeline.code", "pipeline.declaration"),
@@ -25,15 +25,16 @@ _PIPELINE = (
 )
 
 ROOMS: dict[str, tuple[str, ...]] = {
+    "lutra.distribution": (),
     "lutra.files": (),
     "lutra.limits": (),
     "lutra.terminal": (),
-    "lutra._core": (),
+    "lutra._core": ("lutra.distribution",),
     "lutra.imaging": _BASE,
     "lutra.model": _BASE,
     "lutra.zoo": _MODEL,
     "lutra.engine": _MODEL,
-    "lutra.reference": _MODEL,
+    "lutra.reference": ("lutra.imaging", *_MODEL),
     "lutra.training": ("lutra.reference", "lutra.imaging", *_MODEL),
     "lutra.restore": ("lutra.engine", "lutra.reference", "lutra.imaging", "lutra.zoo", *_MODEL),
     "lutra.evaluation": ("lutra.restore", "lutra.engine", "lutra.imaging", *_MODEL),
@@ -42,7 +43,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *("lutra.video", "lutra.evaluation", "lutra.restore", "lutra.engine", "lutra.imaging", "lutra.zoo"),
         *_MODEL,
     ),
-    "lutra": ("lutra.restore", "lutra.evaluation", "lutra.imaging"),
+    "lutra": ("lutra.distribution", "lutra.restore", "lutra.evaluation", "lutra.imaging", "lutra.zoo"),
     "pipeline": (),
     "pipeline.code": ("pipeline",),
     "pipeline.declaration": _PIPELINE[:2],
@@ -53,7 +54,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "pipeline.reporting": _PIPELINE,
     "pipeline.tools": _PIPELINE,
 }
-"""For each room the rooms of its own package that it may import; what is not listed may import all of its package."""
+"""The rooms of its own package that each room may import; a room that is not listed may import all of them."""
 
 
 @dataclass(frozen=True)

@@ -46,9 +46,11 @@ except ImportError as error:
     else:
         reason = NOT_BUILT
     if broken := reason != NOT_BUILT:
+        from lutra import distribution
+
         warnings.warn(
             f"the compiled core does not load ({reason}), so Python and torch do its work, many times slower; "
-            "`pip install --force-reinstall --no-deps lutra` with a C++ compiler at hand builds it again",
+            f"`{distribution.pip_install(rebuild=True)}` with a C++ compiler at hand builds it again",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 sources: str
 
 class Builder:
-    def __init__(self, planes: int, scale: int, reflect: bool, rounding: int, tap_bits: int) -> None: ...
+    def __init__(
+        self, planes: int, scale: int, reflect: bool, rounding: int, tap_bits: int, colours: int = 1
+    ) -> None: ...
     def step(self, writes: list[int], divisor: int, offset: int, upscale: int, rotations: int) -> None: ...
     def fixed(
         self,
@@ -24,6 +26,15 @@ class Builder:
         previous: int,
         shares: list[int],
         weights: NDArray[Any],
+        layout: list[int],
+        table: NDArray[Any],
+    ) -> None: ...
+    def coloured(
+        self,
+        plane: int,
+        shifts: list[int],
+        offsets: list[tuple[int, int]],
+        colour: int,
         layout: list[int],
         table: NDArray[Any],
     ) -> None: ...

@@ -35,7 +35,8 @@ void bind_units(nb::module_& module) {
     using Pairs = std::array<std::pair<int, int>, 4>;
     using Builder = UnitBuilder;
     nb::class_<Builder>(module, "Builder")
-        .def(nb::init<int, int, bool, int, int>(), "planes"_a, "scale"_a, "reflect"_a, "rounding"_a, "tap_bits"_a)
+        .def(nb::init<int, int, bool, int, int, int>(), "planes"_a, "scale"_a, "reflect"_a, "rounding"_a, "tap_bits"_a,
+             "colours"_a = 1)
         .def("step", &Builder::step, "writes"_a, "divisor"_a, "offset"_a, "upscale"_a, "rotations"_a)
         .def(
             "fixed",
@@ -52,6 +53,12 @@ void bind_units(nb::module_& module) {
                              view<Builder::Table>(table));
             },
             "plane"_a, "previous"_a, "shares"_a, "weights"_a, "layout"_a, "table"_a)
+        .def(
+            "coloured",
+            [](Builder& plan, int plane, Four shifts, Pairs offsets, int colour, Four layout, const Table& table) {
+                plan.coloured(plane, shifts, offsets, colour, layout, view<Builder::Table>(table));
+            },
+            "plane"_a, "shifts"_a, "offsets"_a, "colour"_a, "layout"_a, "table"_a)
         .def(
             "channel",
             [](Builder& plan, Four planes, Four layout, const Table& table) {

@@ -33,7 +33,7 @@ Any finished(Any& building) {
 
 }  // namespace
 
-UnitBuilder::UnitBuilder(int planes, int scale, bool reflect, int rounding, int tap_bits) {
+UnitBuilder::UnitBuilder(int planes, int scale, bool reflect, int rounding, int tap_bits, int colours) {
     require(planes >= 1 && planes <= 256, "plan: planes out of range");
     require(rounding >= 0 && rounding <= 2, "plan: rounding out of range");
     plan_.planes.resize(static_cast<std::size_t>(planes));
@@ -41,6 +41,7 @@ UnitBuilder::UnitBuilder(int planes, int scale, bool reflect, int rounding, int 
     plan_.reflect = reflect;
     plan_.rounding = static_cast<Rounding>(rounding);
     plan_.tap_bits = tap_bits;
+    plan_.colours = colours;
 }
 
 void UnitBuilder::step(std::vector<int> writes, int divisor, int offset, int upscale, int rotations) {
@@ -87,6 +88,22 @@ void UnitBuilder::sampled(int plane, int previous, const std::array<int, 4>& sha
         }
         require(sum == 1 << kWeightBits, "plan: sampling weights that do not sum to one");
     }
+    add(std::move(unit), layout, table);
+}
+
+void UnitBuilder::coloured(int plane, const std::array<int, 4>& shifts,
+                           const std::array<std::pair<int, int>, 4>& offsets, int colour,
+                           const std::array<int, 4>& layout, Table table) {
+    Unit unit = start(TapKind::fixed, -1, {});
+    require(plan_.colours == 3, "plan: colours of a unit that cannot have them");
+    require(colour >= -1 && colour <= 2, "plan: a colour out of range");
+    unit.reads[0] = plane;
+    unit.colour = colour;
+    for (int tap = 0; tap < 4; ++tap) {
+        require(shifts[tap] >= 0 && shifts[tap] <= 2, "plan: a colour out of range");
+        unit.beyond[tap] = shifts[tap] * static_cast<int>(plan_.planes.size());
+    }
+    set_offsets(unit, offsets, {});
     add(std::move(unit), layout, table);
 }
 

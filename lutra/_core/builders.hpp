@@ -32,7 +32,7 @@ class UnitBuilder {
     using Weights = View<std::int16_t, 2>;  // (4 taps, pixels of a square window)
 
     UnitBuilder(const UnitBuilder&) = delete;
-    UnitBuilder(int planes, int scale, bool reflect, int rounding, int tap_bits);
+    UnitBuilder(int planes, int scale, bool reflect, int rounding, int tap_bits, int colours = 1);
 
     void step(std::vector<int> writes, int divisor, int offset, int upscale, int rotations);
     void fixed(int plane, int previous, const std::array<int, 4>& shares,
@@ -40,6 +40,9 @@ class UnitBuilder {
                const std::vector<int>& turns = {});
     void sampled(int plane, int previous, const std::array<int, 4>& shares, Weights weights,
                  const std::array<int, 4>& layout, Table table);
+    // `shifts`: how many colours after its own each tap lies; `colour`: the one that it makes, -1 for all.
+    void coloured(int plane, const std::array<int, 4>& shifts, const std::array<std::pair<int, int>, 4>& offsets,
+                  int colour, const std::array<int, 4>& layout, Table table);
     void channel(const std::array<int, 4>& planes, const std::array<int, 4>& layout, Table table);
     void outputs(std::vector<int> planes);
     Plan take();

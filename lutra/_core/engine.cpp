@@ -7,7 +7,7 @@
 namespace lutra {
 namespace {
 
-constexpr int kStripWidth = 512;  // pixels: the rows in use of all planes stay in the second-level cache
+constexpr int kStripWidth = 640;  // pixels: the rows in use of all planes stay in the second-level cache
 constexpr std::size_t kIdleWorkers = 16;
 
 #ifdef LUTRA_X86
@@ -43,11 +43,11 @@ std::vector<const Kernels*> runnable() {
     return found;
 }
 
-// Strips as narrow as the cache likes; bands of rows only as far as threads need work, for their borders are
+// Strips as narrow as the cache likes; bands of rows only as far as threads need work, because their borders are
 // computed twice.
 std::vector<Rectangle> divide(int margin, const Image& image, int threads) {
     const int strips = (image.width + kStripWidth - 1) / kStripWidth;
-    const int worthwhile = std::max(1, image.height / std::max(16, 8 * margin));
+    const int worthwhile = std::max(1, image.height / std::max(16, 24 * margin));
     int bands = 1;
     if (threads > 1 && strips < 4 * threads)
         bands = std::clamp(worthwhile, std::min(threads, image.height), 4 * threads);

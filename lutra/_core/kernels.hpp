@@ -42,6 +42,9 @@ struct StepCall {
     std::uint8_t* const* out;
     int count;
     Scratch* scratch;
+    int channel;
+
+    bool has(const Unit& unit) const { return unit.colour < 0 || unit.colour == channel; }
 };
 
 // Working memory of one thread for layers.

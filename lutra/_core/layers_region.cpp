@@ -64,7 +64,8 @@ LayerWorkspace::Reading LayerWorkspace::reading(const Operation& operation) cons
     };
     for (const Source& source : operation.inputs) found.inputs.push_back(place(source));
     for (const Source& source : operation.adds) found.adds.push_back(place(source));
-    if (operation.layer >= 0 && !plan_.layers[operation.layer].shared && plan_.layers[operation.layer].inputs == 9)
+    const int layer = operation.layer;
+    if (layer >= 0 && plan_.layers[layer].inputs == 9 && plan_.packed[layer].combined == 1)
         found.window = window_of(operation.inputs);
     return found;
 }

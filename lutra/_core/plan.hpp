@@ -72,7 +72,9 @@ struct Layout {
     int interval = 4;
     int coarse = 0;  // 0: every node
     int width = 0;
-    int bound_axes = 0;
+    int bound_axes = 0;  // where every node is stored, 1 for a table of three axes, without d
+
+    int axes() const { return coarse == 0 ? 4 - bound_axes : 4; }
 };
 
 // Where a grid's nodes lie in memory: node (a, b, c, d) is at origin + sum of coefficient * coordinate. A step along
@@ -87,7 +89,10 @@ struct Grid {
 struct Unit {
     TapKind taps = TapKind::fixed;
     std::array<int, 4> reads{};  // planes; the first alone unless taps are the channel's
-    int previous = -1;           // plane that AdaRL mixes in
+    // Of fixed taps in a model of three colours: how many colours after its own each lies, times the number of planes.
+    std::array<int, 4> beyond{};
+    int colour = -1;    // the one that the unit makes; -1 for all
+    int previous = -1;  // plane that AdaRL mixes in
     int values = 1;
     int rotations = 4;
     int reach = 0;
@@ -167,6 +172,7 @@ struct Plan {
     int tap_bits = 0;
     std::vector<Plane> planes;  // plane 0 is the input
     std::vector<Step> steps;    // the last one writes the output, which is no plane, unless there are outputs
+    int colours = 1;            // channels that units may read together
     std::vector<int> outputs;   // planes that are the result, at the size of the input
 
     // Derive what depends on the whole plan, checking it; throws std::invalid_argument.

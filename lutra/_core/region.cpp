@@ -22,7 +22,7 @@ Workspace::Workspace(const Plan& plan, int channels, int width)
       stride_(rounded_up(width + 2 * margin_ + kSlack)),
       out_stride_(rounded_up(width + kSlack) * plan.scale),
       out_(static_cast<std::size_t>(out_stride_ * plan.scale * 4)),
-      lines_(new Lines[plan.planes.size()]()),
+      lines_(new Lines[plan.planes.size() * plan.colours]()),
       scratch_(new Scratch()) {
     for (const Plane& plane : plan.planes)
         planes_.emplace_back(static_cast<std::size_t>(stride_ * channels * plane.rows));
@@ -60,9 +60,12 @@ void Workspace::run_step(const Step& step, int row) {
     const int first = range.begin - wanted_.left;
     for (int channel = 0; channel < channels_; ++channel) {
         const auto point = [&](int plane, int reach) {
-            for (int dy = -reach; dy <= reach; ++dy)
-                lines_[plane][kMaxReach + dy] =
-                    line(plane, inside(row + dy, input_.height, plan_.reflect), channel) + first;
+            for (int shift = 0; shift < plan_.colours; ++shift)  // colours of a pixel follow one another, in turn
+                for (int dy = -reach; dy <= reach; ++dy) {
+                    const int read = plan_.colours == 1 ? channel : (channel + shift) % plan_.colours;
+                    lines_[plane + shift * plan_.planes.size()][kMaxReach + dy] =
+                        line(plane, inside(row + dy, input_.height, plan_.reflect), read) + first;
+                }
         };
         for (const Unit& unit : step.units) {
             for (int tap = 0; tap < (unit.taps == TapKind::channel ? 4 : 1); ++tap) point(unit.reads[tap], step.reach);
@@ -72,7 +75,7 @@ void Workspace::run_step(const Step& step, int row) {
         for (std::size_t i = 0; i < step.writes.size(); ++i) out[i] = line(step.writes[i], row, channel) + first;
         if (step.writes.empty())
             for (int i = 0; i < plan_.scale; ++i) out[i] = out_.data() + (i * 4 + channel) * out_stride_;
-        kernels_->run_step({&step, lines_.get(), out, range.end - range.begin, scratch_.get()});
+        kernels_->run_step({&step, lines_.get(), out, range.end - range.begin, scratch_.get(), channel});
         for (int plane : step.writes) extend(plane, row, channel, range);
     }
 }

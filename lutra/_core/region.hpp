@@ -43,6 +43,7 @@ class StepProgram final : public Program {
   public:
     explicit StepProgram(Plan plan) : plan_(std::move(plan)) {}
     int scale() const override { return plan_.scale; }
+    int colours() const override { return plan_.colours; }
     int margin() const override { return plan_.planes[0].margin; }
     int outputs() const override { return static_cast<int>(plan_.outputs.size()); }
     void prepare(const Kernels& kernels) override {

@@ -13,7 +13,7 @@ constexpr std::size_t kMaxCellBytes = 8u << 20;  // a table of more stays with i
 
 int side(int interval) { return (1 << (8 - interval)) + 1; }
 
-std::int64_t fourth_power(std::int64_t x) { return x * x * x * x; }
+std::int64_t power(std::int64_t x, int axes) { return axes == 3 ? x * x * x : x * x * x * x; }
 
 bool near_diagonal(const std::array<int, 4>& node, const Layout& layout) {
     for (int axis = 1; axis <= layout.bound_axes; ++axis)
@@ -28,9 +28,12 @@ struct Box {
     std::size_t size = 0;
 };
 
-Box whole_box(int interval, int positions) {
+// Where a table has no axis d, every d is at the same place.
+Box whole_box(int interval, int positions, int axes = 4) {
     const auto n = static_cast<std::uint32_t>(positions);
-    return {{interval, 0, {n * n * n, n * n, n, 1}, 0}, static_cast<std::size_t>(fourth_power(positions))};
+    std::array<std::uint32_t, 4> stride{n * n * n, n * n, n, 1};
+    if (axes == 3) stride = {n * n, n, 1, 0};
+    return {{interval, 0, stride, 0}, static_cast<std::size_t>(power(positions, axes))};
 }
 
 Box diagonal_box(const Layout& layout, int positions) {
@@ -59,12 +62,12 @@ std::size_t position(const Grid& grid, const std::array<int, 4>& node) {
 }
 
 template <class Visit>
-void for_each_node(int positions, Visit visit) {
+void for_each_node(int positions, int axes, Visit visit) {
     std::array<int, 4> node{};
     for (node[0] = 0; node[0] < positions; ++node[0])
         for (node[1] = 0; node[1] < positions; ++node[1])
             for (node[2] = 0; node[2] < positions; ++node[2])
-                for (node[3] = 0; node[3] < positions; ++node[3]) visit(node);
+                for (node[3] = 0; node[3] < (axes == 3 ? 1 : positions); ++node[3]) visit(node);
 }
 
 }  // namespace
@@ -86,7 +89,8 @@ void check_layout(const Layout& layout, std::int64_t entries, int values) {
     const auto fail = [](const std::string& what) { throw std::invalid_argument("plan: " + what); };
     if (layout.interval < 3 || layout.interval > 8) fail("interval " + std::to_string(layout.interval));
     if (values < 1 || values > 64) fail(std::to_string(values) + " values an entry");
-    std::int64_t expected = fourth_power(side(layout.interval));
+    if (layout.coarse == 0 && (layout.bound_axes < 0 || layout.bound_axes > 1)) fail("a table of too few axes");
+    std::int64_t expected = power(side(layout.interval), layout.axes());
     if (layout.coarse != 0) {
         if (layout.coarse <= layout.interval || layout.coarse > 8 || layout.bound_axes < 1 || layout.bound_axes > 3 ||
             layout.width < 1 || layout.width >= side(layout.interval))
@@ -100,7 +104,7 @@ void check_layout(const Layout& layout, std::int64_t entries, int values) {
             for (int axis = 1; axis < 4; ++axis) count *= axis <= layout.bound_axes ? close : positions;
             expected += count;
         }
-        expected += fourth_power(side(layout.coarse));
+        expected += power(side(layout.coarse), 4);
     }
     if (entries >= 0 && entries != expected)
         fail("a table of " + std::to_string(entries) + " entries, expected " + std::to_string(expected));
@@ -110,7 +114,7 @@ Placement place_nodes(Unit& unit) {
     const Layout& layout = unit.layout;
     const int positions = side(layout.interval);
     unit.diagonal = layout.coarse != 0;
-    Box fine = unit.diagonal ? diagonal_box(layout, positions) : whole_box(layout.interval, positions);
+    Box fine = unit.diagonal ? diagonal_box(layout, positions) : whole_box(layout.interval, positions, layout.axes());
     Box coarse;
     if (unit.diagonal) {
         coarse = whole_box(layout.coarse, side(layout.coarse));
@@ -121,10 +125,10 @@ Placement place_nodes(Unit& unit) {
     const auto add = [&](const Grid& grid, const std::array<int, 4>& node) {
         placement.row.push_back(static_cast<std::uint32_t>(position(grid, node)));
     };
-    for_each_node(positions, [&](const std::array<int, 4>& node) {
+    for_each_node(positions, layout.axes(), [&](const std::array<int, 4>& node) {
         if (!unit.diagonal || near_diagonal(node, layout)) add(fine.grid, node);
     });
-    if (unit.diagonal) for_each_node(side(layout.coarse), [&](const auto& node) { add(coarse.grid, node); });
+    if (unit.diagonal) for_each_node(side(layout.coarse), 4, [&](const auto& node) { add(coarse.grid, node); });
     return placement;
 }
 
@@ -143,7 +147,7 @@ void expand_cells(Unit& unit) {
     const Layout& layout = unit.layout;
     const int positions = side(layout.interval) - 1;
     const auto values = static_cast<std::size_t>(unit.values);
-    Box fine = unit.diagonal ? diagonal_box(layout, positions) : whole_box(layout.interval, positions);
+    Box fine = unit.diagonal ? diagonal_box(layout, positions) : whole_box(layout.interval, positions, layout.axes());
     Box coarse;
     if (unit.diagonal) {
         coarse = whole_box(layout.coarse, side(layout.coarse) - 1);
@@ -162,10 +166,10 @@ void expand_cells(Unit& unit) {
             for (std::size_t value = 0; value < values; ++value) cell[value * 16 + corner] = row[value];
         }
     };
-    for_each_node(positions, [&](const std::array<int, 4>& node) {
+    for_each_node(positions, layout.axes(), [&](const std::array<int, 4>& node) {
         if (!unit.diagonal || near_diagonal(node, layout)) copy(0, node);
     });
-    if (unit.diagonal) for_each_node(side(layout.coarse) - 1, [&](const auto& node) { copy(1, node); });
+    if (unit.diagonal) for_each_node(side(layout.coarse) - 1, 4, [&](const auto& node) { copy(1, node); });
 }
 
 }  // namespace lutra

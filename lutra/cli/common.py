@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 import lutra
-from lutra.model.tasks import Option, options
+from lutra.model.tasks import PREFERRED, TASKS, Option, options
+from lutra.terminal import printable
 
 if TYPE_CHECKING:
     from lutra.model.artifact import Artifact
@@ -31,6 +33,16 @@ UsageError: Any = typer.BadParameter.__base__
 
 MODEL = "A model file, a name that `lutra models` lists, or an https: or file: address with #sha256=..."
 Model = Annotated[str, typer.Argument(help=MODEL)]
+ModelOrNone = Annotated[
+    str | None, typer.Option("--model", "-m", help=f"{MODEL} [default: one that fits --task and --scale].")
+]
+ChosenTask = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Where no model is named, choose the best one of this task: {', '.join(TASKS)} "
+        f"[default: {', or else '.join(PREFERRED)}]."
+    ),
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="The number of threads [default: one for each processor].")]
 Pixels = Annotated[int | None, typer.Option(min=1, help="The most pixels that a result may have [default: 268435456].")]
 
@@ -97,6 +109,17 @@ def _typed(of: list[tuple[str, Option]], default: str | None) -> Any:
 
 def _shown(default: Any) -> str:
     return " to ".join(map(str, default)) if isinstance(default, list) else "" if default is None else str(default)
+
+
+def chosen_model(model: str | None, task: str | None, scale: float | None) -> Path:
+    """Return the file of the model that was named, or that fits task and scale; print which one was chosen."""
+    from lutra.restore import sources
+
+    if model is not None:
+        return sources.chosen(model, task)
+    path = sources.chosen(None, task, scale)
+    print(f"model: {printable(path.stem)}", file=sys.stderr)
+    return path
 
 
 def load(model: str | Path) -> Artifact:

@@ -6,11 +6,12 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from lutra.cli.common import MODEL, Model, app, load, with_task_options
+from lutra.cli.common import MODEL, Model, app, with_task_options
+from lutra.model.tasks import TASKS
 from lutra.terminal import Table, printable, say
 
 if TYPE_CHECKING:
@@ -31,29 +32,26 @@ def evaluate(
     sheets: Annotated[
         int, typer.Option(min=0, help="The number of best and of worst images that -o draws a sheet of.")
     ] = 2,
+    task: Annotated[
+        Literal[tuple(TASKS)] | None,  # type: ignore[valid-type]
+        typer.Option(help="The task by which to degrade and score, with its own options [default: the model's]."),
+    ] = None,
     pairs: Annotated[bool, typer.Option(help="Restore the set's own degraded images instead of making some.")] = False,
     options: dict[str, Any] | None = None,
-    lpips: Annotated[bool, typer.Option(help="Measure LPIPS as well (pip install 'lutra[lpips]').")] = False,
+    lpips: Annotated[bool, typer.Option(help="Measure LPIPS as well (needs the extra `lpips`).")] = False,
 ) -> None:
-    """Degrade clean images as the model's task does, restore them, and score the results by the field's protocol."""
-    from lutra.evaluation import protocols, scoring
+    """Degrade clean images as a task does, restore them, and score the results by the field's protocol."""
+    from lutra.evaluation import scoring
+    from lutra.evaluation.evaluating import evaluate as evaluated
     from lutra.files import write_whole
     from lutra.imaging.folders import find_images
     from lutra.imaging.perceptual import lpips_measure
-    from lutra.restore.restorer import Restorer
+    from lutra.restore.restorer import load as load_ready
 
-    loaded = load(model)
-    protocol = scoring.protocol_of(loaded, options, pairs=pairs)
-    folder, label = scoring.find_folder(data), Path(model.partition("#")[0]).name
-    try:
-        methods = {label: Restorer(loaded).restore_planes}
-    except ValueError as error:
-        raise ValueError(f"{model}: {error}") from None
-    more = {"lpips": lpips_measure()} if lpips else {}
-    entries = find_images(folder, protocol.scale, pairs=pairs)
-    scored = scoring.evaluate(methods, entries, protocol, more)
-    scores = {one.sample.name: one.scores[label] for one in scored}
-    means = protocols.mean(scores)
+    restorer, label = load_ready(model), Path(model.partition("#")[0]).name
+    folder, more = scoring.find_folder(data), {"lpips": lpips_measure()} if lpips else {}
+    found = evaluated(restorer, folder, options=options, task=task, pairs=pairs, more=more)
+    scores, means, protocol = found.images, found.mean, found.protocol
     result = {"model": label, "data": folder.resolve().name, "mean": means, "images": scores, "protocol": protocol.text}
     text = json.dumps(result, indent=2, allow_nan=False) + "\n"
     if json_file is not None:
@@ -62,6 +60,8 @@ def evaluate(
     if output is not None:
         write_whole(output / "scores.json", text)
         write_whole(output / "scores.csv", scoring.csv_of(scores))
+        entries = find_images(folder, protocol.scale, pairs=pairs)
+        methods = {label: restorer.restore_planes}
         drawn = list(scoring.draw_extremes(methods, entries, protocol, scores, output, sheets))
     _show_scores({**scores, "mean": means})
     say(f"Protocol: {protocol.text}.")

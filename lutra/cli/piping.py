@@ -22,7 +22,7 @@ def pipe(
 
     ffmpeg -i in.mp4 -f yuv4mpegpipe - | lutra pipe -m NAME | ffmpeg -i - out.mp4
     """
-    from lutra.restore.batch import MAX_PIXELS
+    from lutra.restore.anyform import MAX_PIXELS
     from lutra.restore.restorer import load
     from lutra.video.y4m import restore_stream
 

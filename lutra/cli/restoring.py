@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from lutra import terminal
-from lutra.cli.common import MODEL, Pixels, Threads, app
+from lutra.cli.common import ChosenTask, ModelOrNone, Pixels, Threads, app, chosen_model
 from lutra.cli.videos import also_videos
 from lutra.terminal import printable
 
@@ -57,7 +57,7 @@ _Overwrite = Annotated[
 @app.command("restore")
 @also_videos
 def restore(
-    model: Annotated[str, typer.Option("--model", "-m", help=MODEL)],
+    model: ModelOrNone = None,
     inputs: Annotated[
         list[Path] | None,
         typer.Option("--input", "-i", help="An image, a folder with its subfolders, a video, or - for standard input."),
@@ -67,6 +67,7 @@ def restore(
         typer.Option("--output", "-o", help="A file for one input, a folder for several, or - for standard output."),
     ] = None,
     more: Annotated[list[Path] | None, typer.Argument(metavar="[INPUT]...", help="The same as --input.")] = None,
+    task: ChosenTask = None,
     format: Annotated[
         Literal["png", "jpeg", "webp", "tiff", "bmp"] | None,
         typer.Option(help="The format of the results [default: that of each input]."),
@@ -88,7 +89,7 @@ def restore(
     """
     from PIL import Image
 
-    from lutra.restore import batch, sources, streams
+    from lutra.restore import batch, streams
     from lutra.restore.done import Done, Making
     from lutra.restore.restorer import load
     from lutra.restore.sizes import target_of
@@ -100,7 +101,7 @@ def restore(
     suffix = _SUFFIXES.get(format, f".{format}") if format else None
     Image.MAX_IMAGE_PIXELS = sys.maxsize  # `batch.run` has its own limit, which --max-pixels raises
     target = target_of(scale, size, width, height)
-    file = sources.find(model)
+    file = chosen_model(model, task, scale)
     standard = streams.concern(everything, output)
     jobs = [] if standard else batch.plan(everything, output, suffix)
     restorer = load(file, device=device)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from lutra import terminal
+from lutra import distribution, terminal
+from lutra.cli.common import chosen_model
 from lutra.terminal import printable, say
 from lutra.video import SUFFIXES
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 _Command = Callable[..., None]
 
-_SHARED = {"model", "inputs", "more", "output", "threads", "device", "overwrite", "max_pixels"}
+_SHARED = {"model", "task", "inputs", "more", "output", "threads", "device", "overwrite", "max_pixels"}
 """The parameters of `restore` that are for images and videos alike."""
 _PANEL = "Videos"
 
@@ -120,7 +121,7 @@ def needs_pyav() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name != "av":
             raise
-        way = "`pip install 'lutra[video]'` installs it; `lutra pipe` needs none"
+        way = f"`{distribution.pip_install('video')}` installs it; `lutra pipe` needs none"
         raise ValueError(f"videos need PyAV, which is not installed; {way}") from None
 
 
@@ -149,7 +150,7 @@ def restore_videos(inputs: Sequence[Path], given: Mapping[str, Any], wishes: Wis
         check_target(job.target)
         if given["overwrite"] is False and os.path.lexists(job.target):
             raise ValueError(f"{job.target}: found a file, which --no-overwrite keeps")
-    restorer = load(given["model"], device=given["device"])
+    restorer = load(chosen_model(given["model"], given["task"], None), device=given["device"])
     broken: list[str] = []
 
     def report(text: str) -> None:
@@ -183,7 +184,7 @@ def _restore_one(restorer: Restorer, job: Job, order: Order, report: Callable[[s
 
 
 def _order(wishes: Wishes, threads: int | None, max_pixels: int | None) -> Order:
-    from lutra.restore.batch import MAX_PIXELS
+    from lutra.restore.anyform import MAX_PIXELS
 
     with needs_pyav():
         from lutra.video.clip import Order

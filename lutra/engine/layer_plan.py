@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from lutra.model.artifact import Artifact
 from lutra.model.description import INPUT
-from lutra.model.steps import Bounds, Layer, Merge, Offset, Shift, Split, Sum
+from lutra.model.steps import Bounds, Layer, Merge, Shift, Split, Sum
+from lutra.model.taps import Offset
 
 if TYPE_CHECKING:
     from lutra._core._lutra import LayerBuilder

@@ -8,7 +8,7 @@ import numpy as np
 
 from lutra.model.anysize import Resample
 from lutra.model.artifact import Artifact
-from lutra.model.description import INPUT, OUTPUT, ROUNDINGS, ChannelTaps, FixedTaps, SampledTaps, Unit
+from lutra.model.description import INPUT, OUTPUT, ROUNDINGS, ChannelTaps, ColourTaps, FixedTaps, SampledTaps, Unit
 
 if TYPE_CHECKING:
     from lutra._core._lutra import Builder
@@ -43,6 +43,7 @@ def build(artifact: Artifact, builder: type[AnyBuilder]) -> AnyBuilder:
         reflect=description.padding == "reflect",
         rounding=ROUNDINGS.index(description.rounding),
         tap_bits=description.tap_bits or 0,
+        colours=description.colours,
     )
     try:
         for step in description.unit_steps:
@@ -68,6 +69,11 @@ def _add(plan: Builder | UnitRecord, artifact: Artifact, unit: Unit, numbers: di
     if isinstance(unit.taps, ChannelTaps):
         # AdaRL would mix the four planes with themselves.
         plan.channel([numbers[name] for name in unit.reads], layout, table)
+        return
+    if isinstance(unit.taps, ColourTaps):  # a table of three axes reads the last tap twice, and has no axis for it
+        offsets, shifts = ([*each, *each[-1:]][:4] for each in (unit.taps.offsets, unit.taps.colours))
+        colour = -1 if unit.colour is None else unit.colour
+        plan.coloured(numbers[unit.reads[0]], shifts, offsets, colour, layout, table)
         return
     previous, shares = -1, [0, 0, 0, 0]
     if unit.previous:

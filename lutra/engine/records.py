@@ -61,8 +61,10 @@ class UnitRecord(Record):
 
     kind = 1
 
-    def __init__(self, planes: int, scale: int, reflect: bool, rounding: int, tap_bits: int) -> None:
+    def __init__(self, planes: int, scale: int, reflect: bool, rounding: int, tap_bits: int, colours: int = 1) -> None:
         """Open a plan; the arguments are those of the core."""
+        if colours != 1:
+            raise ValueError(f"a plan file cannot hold a model that reads {colours} colours together")
         super().__init__(planes, scale, reflect, rounding, tap_bits)
 
     def step(self, writes: list[int], divisor: int, offset: int, upscale: int, rotations: int) -> None:
@@ -96,6 +98,18 @@ class UnitRecord(Record):
     ) -> None:
         """Add a unit that reads weighted means of a window."""
         self._add(4, plane, previous, shares, layout, weights.shape[1], weights, table.shape, table)
+
+    def coloured(
+        self,
+        plane: int,
+        shifts: list[int],
+        offsets: list[tuple[int, int]],
+        colour: int,
+        layout: list[int],
+        table: NDArray[Any],
+    ) -> None:
+        """Refuse colours that are read together: a plan file holds models of one colour."""
+        raise ValueError("a plan file cannot hold a unit that reads several colours")
 
     def channel(self, planes: list[int], layout: list[int], table: NDArray[Any]) -> None:
         """Add a unit that reads a pixel of four planes."""

@@ -19,16 +19,19 @@ from lutra import engine
 from lutra.evaluation import fsrcnn
 from lutra.evaluation.fsrcnn import optional
 from lutra.evaluation.synthetic import SYSTEMS, synthetic_model, synthetic_photograph
-from lutra.evaluation.timing import Call, seconds_in_turns
+from lutra.evaluation.timing import Call, least_seconds, seconds_in_turns
 from lutra.imaging.images import read_image
 from lutra.limits import processors
 from lutra.model.artifact import Artifact
+from lutra.restore.restorer import Restorer
+from lutra.restore.running import suits_engine
 from lutra.restore.sizes import parse_size
 from lutra.terminal import Table
 
 BASELINE = "Pillow bicubic"
 MOST_SIDE = 1 << 14
 """Limit of a side of the frame."""
+_RESULT = 256  # pixels: side of the result that `ms_per_megapixel` measures
 _PACKAGES = ("numpy", "pillow", "opencv-python-headless", "opencv-python", "torch", "onnxruntime", "onnx")
 
 
@@ -38,6 +41,16 @@ def frame(size: str | None, image: Path | None) -> NDArray[np.uint8]:
         return synthetic_photograph(*parse_size(size or "320x180", MOST_SIDE))
     read = read_image(image)
     return read if size is None else np.asarray(Image.fromarray(read).resize(parse_size(size, MOST_SIDE)))
+
+
+def ms_per_megapixel(model: Artifact) -> float | None:
+    """Return the milliseconds for a megapixel of the result, on one thread; None where torch would have to run it."""
+    if not (engine.available() and suits_engine(model)):
+        return None
+    restorer, side = Restorer(model), _RESULT // model.description.scale
+    small = frame(f"{side}x{side}", None)
+    seconds = least_seconds({"": lambda: restorer.restore(small, threads=1)}, 1, in_a_row=3)[""]
+    return seconds * 1e3 / ((side * model.description.scale) ** 2 / 1e6)
 
 
 def run(

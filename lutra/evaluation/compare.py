@@ -11,10 +11,10 @@ from PIL import Image as PillowImage
 
 from lutra.evaluation.protocols import Protocol
 from lutra.evaluation.scoring import Restore, Sample, protocol_of, score, sheet
+from lutra.imaging.degrade import Bicubic
 from lutra.imaging.sheet import Crop
 from lutra.model import artifact
 from lutra.model.artifact import Artifact
-from lutra.model.tasks import TASKS
 from lutra.restore import sources
 from lutra.restore.restorer import Restorer
 
@@ -68,7 +68,8 @@ def common_protocol(models: Mapping[str, Artifact]) -> Protocol:
     """Return the protocol of all the models; raises ValueError where they differ in task, options or scale."""
     found = {name: protocol_of(model) for name, model in models.items()}
     first = next(iter(found.values()))
-    if any(protocol != first for protocol in found.values()) or (TASKS[first.task].enlarges and first.scale == 1):
+    unchanged = first.scale == 1 and isinstance(first.degradation, Bicubic)
+    if unchanged or any(protocol != first for protocol in found.values()):
         shown = ", ".join(f"{name} {_named(models[name])}" for name in found)
         raise ValueError(f"models to compare: found {shown}, expected one task and scale for all, sr of at least x2")
     return first

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutra.imaging.colour import rgb_to_y
-from lutra.imaging.degrade import DEGRADATIONS, SEED, Degradation
+from lutra.imaging.degrade import DEGRADATIONS, SEED, Degradation, Noise, Unclipped
 from lutra.imaging.metrics import BLOCK, CEILING, SSIM_SIDE, psnr, psnr_b, psnr_y, ssim, ssim_y
 from lutra.imaging.resize import Variant, imresize, modcrop
 from lutra.model.tasks import TASKS, Measure, Option
@@ -76,12 +76,19 @@ class Protocol:
         """The name of `baseline`: bicubic, or input where sizes stay."""
         return "bicubic" if self.scale > 1 else "input"
 
-    def baseline(self, degraded: Image) -> Image:
+    def baseline(self, degraded: Image | Unclipped) -> Image:
         """Return what a restoration has to beat: the input, enlarged by bicubic interpolation where it is smaller."""
-        return imresize(degraded, self.scale) if self.scale > 1 else degraded
+        image = degraded.clip(0, 255).astype(np.uint8)
+        return imresize(image, self.scale) if self.scale > 1 else image
 
     def target(self, image: Image) -> Image:
-        """Return the part of an image (H, W) or (H, W, 3) that is to be restored: cropped to fit, or its luma alone."""
+        """Return the part of an image (H, W) or (H, W, 3) that is to be restored: cropped to fit, or its luma alone.
+
+        Raises:
+            ValueError: the image is gray, and the task restores colour.
+        """
+        if TASKS[self.task].colour and image.ndim == 2:
+            raise ValueError(f"found a gray image, expected red, green and blue for {self.task}")
         return modcrop(self._planes(image), self.scale)
 
     def input(self, target: Image, number: int, own: Image | None = None, seed: int = SEED) -> Image:
@@ -106,6 +113,13 @@ class Protocol:
             found = f"{own.shape[1]}x{own.shape[0]} ({own.ndim} axes) for {target.shape[1]}x{target.shape[0]}"
             raise ValueError(f"degraded image: found {found}, expected 1/{self.scale} of the clean one's sides")
         return own
+
+    def scored_input(self, target: Image, number: int, own: Image | None = None) -> Image | Unclipped:
+        """Return the input as `input` does, but with the noise of papers unclipped, which no file holds."""
+        degradation = self.degradation
+        if isinstance(degradation, Noise) and degradation.noise == "paper" and not self.pairs:
+            return degradation.unclipped(target, number)
+        return self.input(target, number, own)
 
     def rank(self, restored: Image, target: Image) -> float:
         """Return the main measure alone, which training watches."""
@@ -138,17 +152,12 @@ class Protocol:
         return np.rint(rgb_to_y(image)).astype(np.uint8) if self.luma and image.ndim == 3 else image
 
 
-def _ssim_of_planes(restored: Image, target: Image, scale: int) -> float:
-    planes = zip(*(np.moveaxis(np.atleast_3d(image), 2, 0) for image in (restored, target)), strict=True)
-    return fmean(ssim(a, b) for a, b in planes)
-
-
 _MEASURES: dict[str, Callable[[Image, Image, int], float]] = {
     "psnr_y": psnr_y,
     "ssim_y": lambda restored, target, scale: ssim_y(restored, target),
     "psnr": lambda restored, target, scale: psnr(restored, target),
     "psnr_b": lambda restored, target, scale: psnr_b(restored, target),
-    "ssim": _ssim_of_planes,
+    "ssim": lambda restored, target, scale: ssim(restored, target),
 }
 
 
@@ -180,7 +189,8 @@ def of(task: str, options: Mapping[str, Any], *, pairs: bool = False) -> Protoco
     try:
         values = {name: _value(option, options.get(name, option.default)) for name, option in known.items()}
         degradation = DEGRADATIONS[TASKS[task].degradation](**values)
-        made, scored = (_filled(text, degradation) for text in (TASKS[task].made, TASKS[task].scored))
+        shown = _shown_values(TASKS[task].options, degradation)
+        made, scored = (text.format(**shown) for text in (TASKS[task].made, TASKS[task].scored))
     except (TypeError, OverflowError):  # an integer may be too large for a number
         raise ValueError(f"{task}: found {str(dict(options))[:100]}, expected numbers, or [least, most]") from None
     return Protocol(task, degradation, TASKS[task].measures, made, scored, TASKS[task].planes == "luma", pairs)
@@ -210,9 +220,11 @@ def _whole(name: str, value: float) -> int:
     return int(value)
 
 
-def _filled(text: str, degradation: Degradation) -> str:
-    """Return a text with the degradation's fields in the place of their names in braces."""
-    return text.format(**{name: _shown(value) for name, value in asdict(degradation).items()})
+def _shown_values(options: tuple[Option, ...], degradation: Degradation) -> dict[str, str]:
+    """Return the degradation's fields in words, by their names, which a task's texts hold in braces."""
+    values = asdict(degradation)
+    texts = {one.name: one.texts[one.choices.index(values[one.name])] for one in options if one.texts}
+    return {name: _shown(value) for name, value in values.items()} | texts
 
 
 def _shown(value: Any) -> str:

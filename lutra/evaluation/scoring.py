@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from PIL import Image as PillowImage
 from lutra.evaluation import protocols
 from lutra.evaluation.protocols import Protocol, Scores
 from lutra.files import write_whole
+from lutra.imaging.degrade import Unclipped
 from lutra.imaging.folders import Entry
 from lutra.imaging.images import read_image
 from lutra.imaging.sheet import Crop, Panel, comparison_sheet
@@ -24,17 +26,20 @@ from lutra.model.tasks import TASKS
 from lutra.terminal import printable
 
 Image = NDArray[np.uint8]
-Restore = Callable[[Image], Image]
+Restore = Callable[[Any], Image]
 Measures = Mapping[str, Callable[[Image, Image], float]]
 """Measures besides the protocol's, by name: from restored and clean image to a number."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One image to score: its name, what is restored, and the clean image; (H, W) or (H, W, 3) uint8."""
+    """One image to score: its name, what is restored, and the clean image; (H, W) or (H, W, 3) uint8.
+
+    The input is int16 where noise is not clipped (`Protocol.scored_input`).
+    """
 
     name: str
-    input: Image
+    input: Image | Unclipped
     target: Image
 
 
@@ -47,27 +52,32 @@ class Scored:
     scores: dict[str, Scores]
 
 
-def protocol_of(model: Artifact, options: Mapping[str, object] | None = None, *, pairs: bool = False) -> Protocol:
-    """Return the protocol of the task that a model was trained for.
+def protocol_of(
+    model: Artifact, options: Mapping[str, object] | None = None, *, task: str | None = None, pairs: bool = False
+) -> Protocol:
+    """Return the protocol of the task that a model was trained for, or of another one.
 
     Args:
         model: has a task, the task's options and a scale.
         options: values that replace the model's own, such as {"sigma": 50}.
+        task: a name in `lutra.model.tasks.TASKS`; None for the model's task.
         pairs: whether inputs are the image set's own.
 
     Raises:
         ValueError: an option that the task needs is neither in the model nor given, or the task does not have it.
     """
-    enlarges = TASKS[model.task].enlarges
+    name = task or model.task
+    enlarges = TASKS[name].enlarges
     if not enlarges and model.description.scale != 1:
-        raise ValueError(f"scale is {model.description.scale}, expected 1 for task {model.task}")
-    found = dict(model.options) | {name: value for name, value in (options or {}).items() if value is not None}
+        raise ValueError(f"scale is {model.description.scale}, expected 1 for task {name}")
+    found = dict(model.options) if name == model.task else {}
+    found |= {option: value for option, value in (options or {}).items() if value is not None}
     if enlarges:
         found["scale"] = model.description.scale
-    return protocols.of(model.task, found, pairs=pairs)
+    return protocols.of(name, found, pairs=pairs)
 
 
-def find_folder(data: str) -> Path:
+def find_folder(data: str | os.PathLike[str]) -> Path:
     """Find an image set: a folder, or a name in $LUTRA_DATA, or else in the folder `data` here.
 
     Raises:
@@ -128,10 +138,11 @@ def evaluate_one(
 ) -> Scored:
     """Do what `evaluate` does with the image that has that number in its set."""
     entry = entries[number]
-    target = protocol.target(read_image(entry.target))
+    clean = read_image(entry.target)
     own = read_image(entry.input) if protocol.pairs and entry.input else None
     try:
-        sample = Sample(entry.name, protocol.input(target, number, own), target)
+        target = protocol.target(clean)
+        sample = Sample(entry.name, protocol.scored_input(target, number, own), target)
         return score(sample, methods, protocol, more)
     except ValueError as error:
         raise ValueError(f"{entry.target}: {error}") from None
@@ -148,7 +159,8 @@ def sheet(scored: Scored, protocol: Protocol, title: str = "", crop: Crop | None
         crop: the region that is zoomed, in pixels of the clean image; by default where the results differ most.
     """
     first, last = protocol.names
-    panels: list[Panel] = [(first, "", scored.sample.input)] if protocol.scale > 1 else []
+    degraded = scored.sample.input.clip(0, 255).astype(np.uint8)
+    panels: list[Panel] = [(first, "", degraded)] if protocol.scale > 1 else []
     panels += [(label, protocol.caption(scored.scores[label]), image) for label, image in scored.restored.items()]
     panels.append((last, protocol.legend, scored.sample.target))
     return comparison_sheet(panels, title=title, crop=crop)

@@ -3,8 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-_LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)  # ITU-R BT.601 studio swing, for RGB in 0..255
-_BLACK = 16.0
+LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
+"""The weights of red, green and blue of 0..255 in the luma of ITU-R BT.601, studio swing."""
+BLACK = 16.0
+"""The luma of black."""
 
 
 def rgb_to_y(image: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -22,8 +24,8 @@ def rgb_to_y(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         found = f"shape {image.shape} of {image.dtype}"
         raise ValueError(f"RGB image: found {found}, expected (H, W, 3) of uint8")
-    luma = np.full(image.shape[:2], _BLACK)
-    for channel, weight in enumerate(_LUMA):
+    luma = np.full(image.shape[:2], BLACK)
+    for channel, weight in enumerate(LUMA):
         luma += weight * image[:, :, channel]
     return luma
 

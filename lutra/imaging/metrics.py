@@ -1,6 +1,7 @@
 """Image quality as the field reports it: PSNR, PSNR-Y, PSNR-B, SSIM of luma and of planes."""
 
 from math import log2, log10
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,11 +72,20 @@ def ssim_y(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
 
 
 def ssim(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
-    """Return the mean structural similarity of two planes (H, W) uint8, computed as in `ssim_y`."""
+    """Return the mean structural similarity of two images over their planes, computed as in `ssim_y`.
+
+    Args:
+        a: (H, W) or (H, W, C) uint8.
+        b: the same shape.
+
+    Raises:
+        ValueError: the images differ in shape, are not as above, or a side is shorter than 11 pixels.
+    """
     _check_pair(a, b)
-    if a.ndim != 2:
-        raise ValueError(f"planes for SSIM: found shape {a.shape}, expected (H, W)")
-    return _ssim(a.astype(np.float64), b.astype(np.float64))
+    if a.ndim not in (2, 3):
+        raise ValueError(f"images for SSIM: found shape {a.shape}, expected (H, W) or (H, W, C)")
+    pairs = zip(*(np.moveaxis(np.atleast_3d(image), 2, 0) for image in (a, b)), strict=True)
+    return fmean(_ssim(one.astype(np.float64), other.astype(np.float64)) for one, other in pairs)
 
 
 def psnr_b(a: NDArray[np.uint8], b: NDArray[np.uint8], block: int = BLOCK) -> float:

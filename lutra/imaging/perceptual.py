@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lutra import distribution
 from lutra.imaging.colour import to_three_channels
 from lutra.limits import wait_passively
 
@@ -30,7 +31,8 @@ def lpips_measure(**options: Any) -> Callable[[Image, Image], float]:
         import lpips
         import torch
     except ModuleNotFoundError as error:
-        raise ValueError(f"LPIPS: package {error.name} is not installed: run `pip install 'lutra[lpips]'`") from None
+        way = distribution.pip_install("lpips")
+        raise ValueError(f"LPIPS: package {error.name} is not installed: run `{way}`") from None
     except RuntimeError as error:  # torchvision, built for another torch
         raise ValueError(f"LPIPS: torchvision does not fit torch {torch.__version__} ({error})") from None
     network = lpips.LPIPS(**{"net": "alex", "verbose": False, **options}).eval()

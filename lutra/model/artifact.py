@@ -16,11 +16,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as serialise
 
 from lutra.files import write_whole
-from lutra.model.description import MIX_BITS, WEIGHT_BITS, ChannelTaps, Description, NetworkSpec, Unit
+from lutra.model.description import MIX_BITS, WEIGHT_BITS, ChannelTaps, ColourTaps, Description, NetworkSpec, Unit
 from lutra.model.fixedpoint import FIXED
 from lutra.model.forms import Form, Function, check_forms
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout, layout_from_json
 from lutra.model.parsing import description_from_json
+from lutra.model.taps import count_of
 from lutra.model.tasks import TASKS, Planes
 from lutra.model.vectors import MOST_SCALE, Direct, Scaling, VectorLayout, function_of_layer_from_json, scaled
 
@@ -128,9 +129,11 @@ _PARTS = ("dense", "diagonal", "coarse", "vectors", "scales", "direct")
 def layout_for(unit: Unit, layout: Layout) -> Layout:
     """Return how a unit's table is stored in a model of that layout: the channel unit's is always dense.
 
-    Its four values are not neighbouring pixels, so the diagonal does not prevail (SPF-LUT, CVPR 2024, section 3.3).
+    Its four values are not neighbouring pixels, so the diagonal does not prevail (SPF-LUT, CVPR 2024, section 3.3). So
+    is that of a unit of colour taps, with an axis for each of them.
     """
-    return DenseLayout(layout.interval) if isinstance(unit.taps, ChannelTaps) else layout
+    dense = isinstance(unit.taps, ChannelTaps | ColourTaps)
+    return DenseLayout(layout.interval, count_of(unit.taps)) if dense else layout
 
 
 def split_table(unit: str, layout: Layout, values: Array) -> dict[str, Array]:

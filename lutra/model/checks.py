@@ -26,12 +26,9 @@ from lutra.model.steps import (
     AnyStep,
     BitsOfPixel,
     Bounds,
-    ChannelTaps,
-    FixedTaps,
     Layer,
     LayerStep,
     Merge,
-    Offset,
     Padding,
     Plane,
     Residual,
@@ -41,6 +38,7 @@ from lutra.model.steps import (
     Sum,
     Unit,
 )
+from lutra.model.taps import ChannelTaps, ColourTaps, FixedTaps, Offset
 
 _NAME = re.compile(r"[\w-]{1,64}")
 _SIGNED: Bounds = (-128, 127)
@@ -56,8 +54,11 @@ def checked_planes(scale: int, steps: Sequence[AnyStep], colours: int = 1) -> di
         raise ValueError(f"model description: scale is {shown(scale)}, expected 1..8")
     if not 1 <= len(steps) <= MOST_STEPS:
         raise ValueError(f"model description: found {len(steps)} steps, expected 1..{MOST_STEPS}")
-    if colours not in ((1, 3) if isinstance(steps[-1], Merge) else (1,)):
-        raise ValueError(f"model description: colours is {shown(colours)}, expected 1, or 3 in a model of layers")
+    units = (unit for step in steps if isinstance(step, Step) for unit in step.units)
+    mixes = not isinstance(steps[-1], Resample) and any(isinstance(unit.taps, ColourTaps) for unit in units)
+    if colours not in ((1, 3) if mixes or isinstance(steps[-1], Merge) else (1,)):
+        wanted = "1, or 3 in a model of layers or of colour taps"
+        raise ValueError(f"model description: colours is {shown(colours)}, expected {wanted}")
     planes = {INPUT: Plane(colours)}
     names: set[str] = set()
     kind = _kind(steps[-1])
@@ -170,7 +171,8 @@ def _units_planes(step: Step, where: str, upscale: int, planes: dict[str, Plane]
             raise ValueError(f"{where}: unit '{unit.name}' reads plane {shown(unknown[0])}, which nothing wrote")
     repeated = [plane for number, plane in enumerate(step.writes) if plane in step.writes[:number]]
     _check_writes(repeated, where, set(step.writes), last=True)
-    return dict.fromkeys(step.writes, Plane())
+    step.check_colours(planes[INPUT].channels, where)
+    return dict.fromkeys(step.writes, planes[INPUT])
 
 
 def _check_unit(unit: Unit, step: Step, where: str) -> None:

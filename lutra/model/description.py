@@ -13,26 +13,21 @@ from lutra.model.checks import checked_planes
 from lutra.model.steps import (
     INPUT,
     OUTPUT,
-    PATTERNS,
     AnyStep,
-    ChannelTaps,
     DirectTable,
-    FixedTaps,
     Layer,
     LayerForm,
     Merge,
-    Offset,
     Padding,
     Plane,
     Residual,
-    SampledTaps,
     Shift,
     Split,
     Step,
     Sum,
-    Taps,
     Unit,
 )
+from lutra.model.taps import PATTERNS, ChannelTaps, ColourTaps, FixedTaps, Offset, SampledTaps, Taps
 
 __all__ = [
     "INPUT",
@@ -40,6 +35,7 @@ __all__ = [
     "PATTERNS",
     "AnyStep",
     "ChannelTaps",
+    "ColourTaps",
     "Description",
     "DirectTable",
     "FixedTaps",
@@ -139,8 +135,8 @@ class Description:
     round_units: whether a network unit's output is rounded to a level in training, as its table will be.
     tap_bits: fractional bits of sampled taps in fixed point; None while they are real numbers, as published.
     options: the options that the family built it from.
-    colours: 3 for a model of layers that reads red, green and blue together and writes all three; 1 for one that
-        restores planes one by one.
+    colours: 3 for a model of layers or units that reads red, green and blue together and writes all three; 1 for one
+        that restores planes one by one.
     """
 
     family: str
@@ -170,8 +166,13 @@ class Description:
 
     @property
     def has_units(self) -> bool:
-        """Whether the model is one of units (`Step`): functions of four 8-bit values."""
+        """Whether the model is one of units (`Step`): functions of a few 8-bit values."""
         return isinstance(self.steps[0], Step)
+
+    @property
+    def adds_input(self) -> bool:
+        """Whether the output is the input and what the model adds to it."""
+        return isinstance(last := self.steps[-1], Merge) and bool(last.adds)
 
     @property
     def any_size(self) -> Resample | None:
@@ -238,7 +239,7 @@ class Description:
         return asdict(self, dict_factory=_without_later)
 
 
-_LATER = (("turns", None), ("channels", ()), ("colours", 1))
+_LATER = (("turns", None), ("channels", ()), ("colours", 1), ("colour", None))
 """Fields that earlier versions did not have, with the values that stand for what those did."""
 
 

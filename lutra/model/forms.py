@@ -7,6 +7,7 @@ from reprlib import repr as shown  # short, and on one line, whatever a file hol
 
 from lutra.model.description import Description, NetworkSpec, SampledTaps, Unit
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
+from lutra.model.taps import count_of
 from lutra.model.tasks import TASKS
 from lutra.model.vectors import Direct, Scaling, VectorLayout
 
@@ -48,13 +49,13 @@ def expected_tensors(description: Description, functions: Mapping[str, Function]
 
 def _network_shapes(unit: Unit, spec: NetworkSpec) -> list[tuple[str, tuple[int, ...]]]:
     shapes: list[tuple[str, tuple[int, ...]]] = []
-    width = 4
+    width = taps = count_of(unit.taps)
     for layer in range(spec.depth + 1):
         shapes += [(f"hidden.{layer}.weight", (spec.width, width)), (f"hidden.{layer}.bias", (spec.width,))]
         width = spec.width * (layer + 1 if spec.kind == "dense" else 1)
     shapes += [("last.weight", (unit.values, width)), ("last.bias", (unit.values,))]
     if spec.linear:
-        shapes += [("linear.weight", (unit.values, 4)), ("linear.bias", (unit.values,))]
+        shapes += [("linear.weight", (unit.values, taps)), ("linear.bias", (unit.values,))]
     return shapes
 
 
@@ -87,6 +88,9 @@ def _check_kinds(description: Description, functions: Mapping[str, Function]) ->
     for _, unit in description.units():
         if isinstance(functions[unit.name], VectorLayout | Scaling | Direct):
             raise ValueError(f"the function of unit '{unit.name}' is one of a layer, expected a table or a network")
+        axes, taps = getattr(functions[unit.name], "axes", 4), count_of(unit.taps)
+        if axes != taps and not isinstance(functions[unit.name], NetworkSpec):
+            raise ValueError(f"the table of unit '{unit.name}' has {axes} axes, expected {taps}")
     for step, layer in description.layers():
         function = functions[layer.name]
         if isinstance(function, VectorLayout):

@@ -17,19 +17,19 @@ def nodes_per_axis(interval: int) -> int:
     return (1 << (8 - interval)) + 1
 
 
-def _grid(interval: int) -> NDArray[np.int64]:
+def _grid(interval: int, axes: int = 4) -> NDArray[np.int64]:
     side = nodes_per_axis(interval)
-    return np.stack(np.unravel_index(np.arange(side**4), (side,) * 4), axis=1).astype(np.int64)
+    return np.stack(np.unravel_index(np.arange(side**axes), (side,) * axes), axis=1).astype(np.int64)
 
 
 def _pairs(nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the positions of nodes one step apart along one axis, in `nodes` in ascending order of a, b, c, d."""
-    side = int(nodes.max()) + 1
-    place = np.ravel_multi_index(tuple(nodes.T), (side,) * 4)
+    side, axes = int(nodes.max()) + 1, nodes.shape[1]
+    place = np.ravel_multi_index(tuple(nodes.T), (side,) * axes)
     found = []
-    for axis in range(4):
+    for axis in range(axes):
         inner = np.flatnonzero(nodes[:, axis] < side - 1)
-        wanted = place[inner] + side ** (3 - axis)
+        wanted = place[inner] + side ** (axes - 1 - axis)
         match = np.searchsorted(place, wanted).clip(max=len(place) - 1)
         exists = place[match] == wanted
         found.append((inner[exists], match[exists]))
@@ -38,27 +38,33 @@ def _pairs(nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int6
 
 @dataclass(frozen=True)
 class DenseLayout:
-    """A layout with every node of the grid; entry index ((a*L + b)*L + c)*L + d. `interval` is in bits, 3..8."""
+    """A layout with every node of the grid; entry index ((a*L + b)*L + c)*L + d. `interval` is in bits, 3..8.
+
+    axes: 4, or 3 for a function of a, b and c alone.
+    """
 
     interval: int = 4
+    axes: int = 4
 
     def __post_init__(self) -> None:
         """Check the interval; raises ValueError."""
         if not 3 <= self.interval <= 8:
             raise ValueError(f"table interval is {shown(self.interval)} bits, expected 3..8")
+        if self.axes not in (3, 4):
+            raise ValueError(f"table has {shown(self.axes)} axes, expected 3 or 4")
 
     @property
     def entries(self) -> int:
         """The number of entries in a table of this layout."""
-        return nodes_per_axis(self.interval) ** 4
+        return int(nodes_per_axis(self.interval) ** self.axes)
 
     def nodes(self) -> NDArray[np.int64]:
-        """Return the taps (a, b, c, d) of every entry, 0..256: shape (entries, 4)."""
-        return _grid(self.interval) << self.interval
+        """Return the taps (a, b, c, d) of every entry, 0..256: shape (entries, axes)."""
+        return _grid(self.interval, self.axes) << self.interval
 
     def edges(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the first and the second entries of all pairs with nodes one step apart along one axis."""
-        return _pairs(_grid(self.interval))
+        return _pairs(_grid(self.interval, self.axes))
 
     @property
     def parts(self) -> tuple[tuple[str, int], ...]:
@@ -66,12 +72,12 @@ class DenseLayout:
         return (("dense", self.entries),)
 
     def numbers(self) -> list[int]:
-        """Return interval, coarse interval, width and bound axes, as the compiled core takes them."""
-        return [self.interval, 0, 0, 0]
+        """Return interval, no coarse interval, no width, and the axes that are missing, as the compiled core has it."""
+        return [self.interval, 0, 0, 4 - self.axes]
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-ready data."""
-        return {"kind": "dense", "interval": self.interval}
+        return {"kind": "dense", "interval": self.interval} | ({} if self.axes == 4 else {"axes": self.axes})
 
 
 @dataclass(frozen=True)

@@ -8,27 +8,22 @@ from typing import Any, get_args
 from lutra.model.anysize import Border, Resample
 from lutra.model.description import Description, Rounding
 from lutra.model.steps import (
-    PATTERNS,
     AnyStep,
     BitsOfPixel,
     Bounds,
-    ChannelTaps,
     DirectTable,
-    FixedTaps,
     Layer,
     LayerKind,
     Merge,
-    Offset,
     Padding,
     Residual,
-    SampledTaps,
     Shift,
     Split,
     Step,
     Sum,
-    Taps,
     Unit,
 )
+from lutra.model.taps import PATTERNS, ChannelTaps, ColourTaps, FixedTaps, Offset, SampledTaps, Taps
 
 
 def description_from_json(data: Any) -> Description:
@@ -79,6 +74,8 @@ def _names(data: Any, key: str) -> tuple[str, ...]:
 
 
 def _taps_from_json(data: Any) -> Taps:
+    if isinstance(data, dict) and "colours" in data:
+        return ColourTaps(_offsets(data, "offsets"), _whole_numbers(data, "colours"))
     if isinstance(data, dict) and "offsets" in data:
         offsets = [tuple(pair) for pair in _typed(data, "offsets", list)]
         valid = len(offsets) == 4 and all(
@@ -131,9 +128,7 @@ def _step_from_json(data: Any) -> AnyStep:
 
 
 def _shift_from_json(data: Any) -> Shift:
-    channels = tuple(_typed(data, "channels", list)) if "channels" in data else ()
-    if not all(type(channel) is int for channel in channels):
-        raise ValueError(f"model description: 'channels' holds {shown(channels)}, expected whole numbers")
+    channels = _whole_numbers(data, "channels") if "channels" in data else ()
     return Shift(_typed(data, "reads", str), _typed(data, "writes", str), _offsets(data, "offsets"), channels)
 
 
@@ -150,7 +145,8 @@ def _units_from_json(data: Any) -> Step:
             raise ValueError(f"model description: 'previous' is {shown(previous)}, expected the name of a plane")
         taps = _taps_from_json(_typed(item, "taps", dict))
         name, values, turns = _typed(item, "name", str), _typed(item, "values", int), _turns_from_json(item)
-        units.append(Unit(name, _names(item, "reads"), taps, values, previous, turns))
+        colour = _typed(item, "colour", int) if item.get("colour") is not None else None
+        units.append(Unit(name, _names(item, "reads"), taps, values, previous, turns, colour))
     numbers = {key: _typed(data, key, int) for key in ("divisor", "offset", "upscale", "rotations")}
     return Step(tuple(units), _names(data, "writes"), **numbers)
 
@@ -167,6 +163,13 @@ def _turns_from_json(item: dict[str, Any]) -> tuple[int, ...] | None:
 def _layer_from_json(data: Any) -> Layer:
     kind = _choice(data, "kind", get_args(LayerKind))
     return Layer(_typed(data, "name", str), kind, _typed(data, "reads", str), _offsets(data, "taps"))
+
+
+def _whole_numbers(data: Any, key: str) -> tuple[int, ...]:
+    numbers = tuple(_typed(data, key, list))
+    if not all(type(number) is int for number in numbers):
+        raise ValueError(f"model description: '{key}' holds {shown(numbers)}, expected whole numbers")
+    return numbers
 
 
 def _offsets(data: Any, key: str) -> tuple[Offset, ...]:

@@ -12,25 +12,13 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from lutra.model.anysize import Resample
+from lutra.model.taps import ColourTaps, Offset, Taps
 
-Offset = tuple[int, int]
 Bounds = tuple[int, int]
 """The least and the largest value."""
 Padding = Literal["replicate", "reflect"]
 
 INPUT, OUTPUT = "input", "output"
-
-PATTERNS: dict[str, tuple[Offset, Offset, Offset, Offset]] = {
-    "s": ((0, 0), (0, 1), (1, 0), (1, 1)),
-    "d": ((0, 0), (0, 2), (2, 0), (2, 2)),
-    "y": ((0, 0), (1, 1), (1, 2), (2, 1)),
-    "e": ((0, 0), (0, 3), (3, 0), (3, 3)),
-    "h": ((0, 0), (2, 2), (2, 3), (3, 2)),
-    "o": ((0, 0), (2, 2), (1, 3), (3, 1)),
-    "c": ((0, 0), (0, 1), (0, 2), (0, 3)),
-    "t": ((0, 0), (1, 1), (2, 2), (3, 3)),
-}
-"""Offsets (row, column) of the taps a, b, c, d from the current pixel (MuLUT, ECCV 2022, section 3.2; LeRF)."""
 
 MOST_STEPS, MOST_UNITS, MOST_PLANES, MOST_DIVISOR = 64, 64, 256, 1 << 12
 """Limits of a model: steps, units in a step, planes, and the size of a divisor or offset."""
@@ -44,55 +32,14 @@ tap or a shift's source."""
 
 
 @dataclass(frozen=True)
-class FixedTaps:
-    """Four pixels at fixed offsets (row, column), each >= 0, from the current one."""
-
-    pattern: str
-    offsets: tuple[Offset, Offset, Offset, Offset]
-
-    @property
-    def window(self) -> int:
-        """Side of the smallest square window, in pixels, that holds every tap."""
-        return 1 + max(max(offset) for offset in self.offsets)
-
-
-@dataclass(frozen=True)
-class SampledTaps:
-    """AutoSample: four learned weighted means of a kernel x kernel window (AutoLUT, CVPR 2025, section 3.2).
-
-    `start` names the pattern whose offsets the untrained weights favour.
-    """
-
-    kernel: int
-    start: str = "s"
-
-    @property
-    def window(self) -> int:
-        """Side of the window in pixels."""
-        return self.kernel
-
-
-@dataclass(frozen=True)
-class ChannelTaps:
-    """The values of four planes at one pixel (SPF-LUT, CVPR 2024, section 3.1)."""
-
-    @property
-    def window(self) -> int:
-        """Side of the window in pixels: always 1."""
-        return 1
-
-
-Taps = FixedTaps | SampledTaps | ChannelTaps
-
-
-@dataclass(frozen=True)
 class Unit:
-    """One function of four 8-bit values: a network while training, a table afterwards.
+    """One function of four 8-bit values, or of three: a network while training, a table afterwards.
 
     reads: the plane its taps come from; four planes for `ChannelTaps`.
     previous: the plane that AdaRL mixes into the taps (AutoLUT, section 3.3), or None.
     values: the number of values in an entry.
     turns: the rotations, of 0..3, that a unit of fixed taps is applied at, in order; None for all of its step's.
+    colour: the one that a unit of colour taps makes, 0 for red to 2 for blue; None for each of the three.
     """
 
     name: str
@@ -101,11 +48,23 @@ class Unit:
     values: int
     previous: str | None = None
     turns: tuple[int, ...] | None = None
+    colour: int | None = None
 
     @property
     def planes(self) -> tuple[str, ...]:
         """Every plane that the unit needs."""
         return self.reads + ((self.previous,) if self.previous else ())
+
+    def check_colours(self, colours: int, where: str) -> None:
+        """Raise ValueError if its colour taps do not fit a model of so many colours."""
+        if not isinstance(self.taps, ColourTaps):
+            if self.colour is not None:
+                raise ValueError(f"{where}: unit '{self.name}' makes a colour, expected colour taps")
+            return
+        self.taps.check(f"{where}: unit '{self.name}'")
+        if colours != 3 or self.previous or self.colour not in (None, 0, 1, 2):
+            wanted = "a model of three colours, no previous plane, and a colour of 0..2 or none"
+            raise ValueError(f"{where}: unit '{self.name}' has colour taps, expected {wanted}")
 
 
 @dataclass(frozen=True)
@@ -127,6 +86,14 @@ class Step:
     def values(self) -> int:
         """The number of values that each of its units returns."""
         return len(self.writes) * self.upscale**2
+
+    def check_colours(self, colours: int, where: str) -> None:
+        """Raise ValueError if its units do not fit a model of so many colours, or make some of them alone."""
+        for unit in self.units:
+            unit.check_colours(colours, where)
+        made = {unit.colour for unit in self.units}
+        if None not in made and len(made) < 3:
+            raise ValueError(f"{where}: makes the colours {sorted(map(str, made))}, expected all three")
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ class Option:
     meaning: what it is, with its unit.
     default: its value where none is given; None where the task needs one.
     choices: the values of the kind "choice".
+    texts: what a protocol's sentence has for each of the choices; () for the choices themselves.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Option:
     meaning: str
     default: Any = None
     choices: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -59,6 +61,7 @@ class Task:
     scored: what is measured, in words, likewise.
     planes: what its models are trained on.
     labels: what the input and the clean image are called on pictures.
+    colour: whether its images must be in colour.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Task:
     scored: str
     planes: Planes = "each"
     labels: tuple[str, str] = ("input", "clean")
+    colour: bool = False
 
     @property
     def enlarges(self) -> bool:
@@ -80,6 +84,21 @@ class Task:
 
 
 _NOISE = "standard deviation of the noise, in levels"
+_GAUSSIAN = (
+    Option("sigma", "range", _NOISE),
+    Option(
+        "noise",
+        "choice",
+        "rounded and clipped as a file needs it, or as papers draw it, and not clipped",
+        "file",
+        ("file", "paper"),
+        (
+            f"({_SEED}), rounded and clipped to uint8",
+            "(NumPy's RandomState, seed 0 for every image, pixels / 255), rounded but not clipped; models look up "
+            "clipped values, and those that add their input add it unclipped",
+        ),
+    ),
+)
 
 _ALL = (
     Task(
@@ -103,10 +122,10 @@ _ALL = (
         title="Denoising",
         short="denoise",
         strength="sigma",
-        options=(Option("sigma", "range", _NOISE),),
+        options=_GAUSSIAN,
         degradation="Noise",
         measures=("psnr", "ssim"),
-        made=f"input: Gaussian noise of sigma {{sigma}} ({_SEED}), rounded and clipped to uint8",
+        made="input: Gaussian noise of sigma {sigma} {noise}",
         scored=_PLANES,
     ),
     Task(
@@ -137,10 +156,44 @@ _ALL = (
         f"{{sigma}} ({_SEED}), rounded",
         scored=_PLANES,
     ),
+    Task(
+        name="photo",
+        title="Restoration of photographs",
+        short="photo",
+        strength="scale",
+        options=(
+            Option("scale", "scale", "upscaling factor"),
+            Option("blur", "range", "standard deviation of the blur, in pixels of the input", [0.2, 0.8]),
+            Option("sigma", "range", _NOISE, [1, 15]),
+            Option("quality", "whole range", "quality of JPEG, 1 to 100", [40, 95]),
+        ),
+        degradation="Photo",
+        measures=("psnr_y", "ssim_y"),
+        made="input: a photograph's chain: Gaussian blur of {blur} pixels, shrinking by 1/{scale} by box, bilinear, "
+        "bicubic or Lanczos, noise of sigma {sigma}, JPEG of quality {quality} (libjpeg, chroma whole or halved); "
+        f"blur, noise and JPEG each left out of one image in four, not all of them at x1 ({_SEED})",
+        scored="PSNR and SSIM on Y (BT.601, 16..235) of uint8 RGB, {scale} border pixels cut for PSNR, none for SSIM "
+        "(11x11 Gaussian, sigma 1.5, valid region)",
+    ),
+    Task(
+        name="denoise-colour",
+        title="Colour denoising",
+        short="dn-colour-",
+        strength="sigma",
+        options=_GAUSSIAN,
+        degradation="Noise",
+        measures=("psnr", "ssim"),
+        made="input: Gaussian noise of sigma {sigma} {noise}",
+        scored=_PLANES,
+        colour=True,
+    ),
 )
 
 TASKS: dict[str, Task] = {task.name: task for task in _ALL}
 """Every task by its name, in the order of tables."""
+
+PREFERRED = tuple(name for name in ("photo", "sr") if name in TASKS)
+"""The tasks to choose a model from where neither a model nor a task is named, in order."""
 
 
 def options() -> dict[str, dict[str, Option]]:

@@ -5,7 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lutra.model.description import OUTPUT, PATTERNS, ChannelTaps, Description, FixedTaps, NetworkSpec, Step, Unit
+from lutra.model.description import (
+    OUTPUT,
+    PATTERNS,
+    ChannelTaps,
+    ColourTaps,
+    Description,
+    NetworkSpec,
+    SampledTaps,
+    Step,
+    Unit,
+)
+from lutra.model.taps import count_of
 from lutra.model.vectors import VectorLayout
 from lutra.reference.interpreter import LutModel
 from lutra.reference.layers import LayerFunction, Scales, Vectors
@@ -22,7 +33,7 @@ def build(description: Description, network: NetworkSpec) -> LutModel:
     """
     units = {}
     for step, unit in description.units():
-        function = PointwiseNet(unit.values, network)
+        function = PointwiseNet(unit.values, network, count_of(unit.taps))
         if network.linear:
             kernels = description.any_size and step.writes == description.any_size.kernel
             function.start_from(*(_same_kernel(step) if kernels else _interpolation(step, unit)))
@@ -64,15 +75,20 @@ def _interpolation(step: Step, unit: Unit) -> tuple[Tensor, float]:
     Each value estimates its sub-pixel as the pixel itself plus the least-squares gradient of the four taps times
     the sub-pixel's distance; that is exact where the image is linear, and the identity at distance zero.
     """
-    gain = step.divisor / (step.rotations * len(step.units))
+    alike = [one for one in step.units if one.colour == unit.colour]
+    gain = step.divisor / (step.rotations * len(alike))
     if isinstance(unit.taps, ChannelTaps):
         return gain * torch.eye(4), -gain * step.offset
-    start = unit.taps.offsets if isinstance(unit.taps, FixedTaps) else PATTERNS[unit.taps.start]
+    if isinstance(unit.taps, ColourTaps) and any(unit.taps.colours):
+        own = list(zip(unit.taps.offsets, unit.taps.colours, strict=True)).index(((0, 0), 0))
+        return gain * torch.eye(count_of(unit.taps))[[own]].repeat(unit.values, 1), -gain * step.offset
+    start = PATTERNS[unit.taps.start] if isinstance(unit.taps, SampledTaps) else unit.taps.offsets
     offsets = torch.tensor(start, dtype=torch.float64)
-    differences = torch.tensor([[-1.0, 1, 0, 0], [-1, 0, 1, 0], [-1, 0, 0, 1]], dtype=torch.float64)
+    identity = torch.eye(len(start), dtype=torch.float64)
+    differences = identity[1:] - identity[0]
     gradient = torch.linalg.pinv(offsets[1:] - offsets[0]) @ differences
     position = (torch.arange(step.upscale, dtype=torch.float64) + 0.5) / step.upscale - 0.5
     distance = torch.cartesian_prod(position, position).reshape(-1, 2)
-    weights = torch.tensor([1.0, 0, 0, 0], dtype=torch.float64) + distance @ gradient
+    weights = identity[0] + distance @ gradient
     planes = 1 if step.writes == (OUTPUT,) else len(step.writes)
     return gain * weights.repeat(planes, 1).float(), -gain * step.offset

@@ -12,6 +12,7 @@ from lutra.model.artifact import Artifact, split_table
 from lutra.model.description import NetworkSpec
 from lutra.model.forms import Function
 from lutra.model.layouts import DenseLayout, DiagonalLayout
+from lutra.model.taps import count_of
 from lutra.model.vectors import Direct, Scaling, VectorLayout
 from lutra.reference.interpreter import LutModel
 from lutra.reference.layers import LayerFunction, Scales, Vectors
@@ -34,7 +35,7 @@ def from_artifact(artifact: Artifact) -> LutModel:
     for _, spec in artifact.description.units():
         function = artifact.functions[spec.name]
         if isinstance(function, NetworkSpec):
-            network = PointwiseNet(spec.values, function)
+            network = PointwiseNet(spec.values, function, count_of(spec.taps))
             prefix = f"{spec.name}.network."
             network.load_state_dict({name: _tensor(artifact, prefix + name) for name in network.state_dict()})
             unit = LutUnit(spec, network, artifact.description.tap_bits)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lutra.model.anysize import Grid, Layout
-from lutra.model.description import INPUT, MIX_BITS, OUTPUT, Description, Step
+from lutra.model.description import INPUT, MIX_BITS, OUTPUT, ColourTaps, Description, Step
 from lutra.reference import layers, lookup, resampling, residuals
 from lutra.reference.layers import LayerFunction, Scales, Vectors
 from lutra.reference.lookup import compiled
@@ -58,11 +58,17 @@ class LutModel(nn.Module):
             return layers.restored(image, self.description, self.layers_by_name())
         if not self.description.has_units:
             return residuals.restored(image, self.description, self.direct_by_name())
-        return self.planes(image, len(self.description.unit_steps))[OUTPUT].unsqueeze(1)
+        made = self.planes(image, len(self.description.unit_steps))[OUTPUT]
+        return made.reshape(*image.shape[:2], *made.shape[1:])
 
     def planes(self, image: Tensor, steps: int) -> dict[str, Tensor]:
-        """Return the planes, each (N, H, W), after the first `steps` steps on an image (N, 1, H, W), with the input."""
-        planes = {INPUT: image[:, 0]}
+        """Return the planes, each (N * colours, H, W), after the first `steps` steps, with the input.
+
+        Args:
+            image: (N, colours, H, W).
+            steps: how many of the steps to run.
+        """
+        planes = {INPUT: image.flatten(0, 1)}
         for number in range(steps):
             planes.update(self._run(number, planes))
         return planes
@@ -216,7 +222,8 @@ class LutModel(nn.Module):
         step = self.description.unit_steps[number]
         fused = lookup.chosen(planes[step.units[0].reads[0]]) == "compiled"
         units = [self.unit(spec.name) for spec in step.units]
-        if fused and not any(isinstance(unit.function, PointwiseNet) for unit in units):
+        apart = any(isinstance(unit.function, PointwiseNet) or isinstance(unit.spec.taps, ColourTaps) for unit in units)
+        if fused and not apart:
             total = self._compiled_sum(number, units, planes)
             return total.reshape(*total.shape[:3], -1, step.upscale, step.upscale)
         return self._reference_sum(step, planes)

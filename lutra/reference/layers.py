@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lutra.model.description import INPUT, Description, Layer, LayerForm, Merge, Shift, Split, Sum, furthest
-from lutra.model.steps import Offset
+from lutra.model.taps import Offset
 from lutra.model.vectors import VectorLayout
 from lutra.reference import lookup
 from lutra.reference.lookup import layered

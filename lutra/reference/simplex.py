@@ -1,4 +1,4 @@
-"""4-D simplex interpolation: the readable reference that defines every lookup, in torch."""
+"""Simplex interpolation in 4-D, or in 3-D by tetrahedra: the readable reference that defines every lookup, in torch."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ def simplex(taps: Tensor, interval: int) -> tuple[Tensor, Tensor]:
 
     The remainders of a, b, c, d are sorted descending, f1 >= f2 >= f3 >= f4; the walk from the base node adds one
     axis at a time in that order, and the five vertices weigh (q - f1, f1 - f2, f2 - f3, f3 - f4, f4) / q
-    (SR-LUT, CVPR 2021, section 3.3 and supplement). Vertices that a tie disputes weigh zero.
+    (SR-LUT, CVPR 2021, section 3.3 and supplement). Vertices that a tie disputes weigh zero. Three axes have four
+    vertices, likewise.
 
     Args:
-        taps: (..., 4) floating point, 0..256; the weights carry its gradient.
+        taps: (..., axes) floating point, 0..256, of 4 axes or 3; the weights carry its gradient.
         interval: bits k of the grid step q = 2^k.
 
     Returns:
-        index (..., 5) int64 into the dense grid, weight (..., 5) of the taps' dtype, summing to 1.
+        index (..., axes + 1) int64 into the dense grid, weight (..., axes + 1) of the taps' dtype, summing to 1.
     """
     step = 2**interval
     side = nodes_per_axis(interval)
@@ -30,7 +31,7 @@ def simplex(taps: Tensor, interval: int) -> tuple[Tensor, Tensor]:
     base = torch.div(taps.detach(), step, rounding_mode="floor").clamp(max=side - 2)
     remainder = (taps - base * step) / step
     ordered, order = remainder.sort(dim=-1, descending=True, stable=True)
-    strides = torch.tensor([side**3, side**2, side, 1], device=taps.device)
+    strides = torch.tensor([side**power for power in reversed(range(taps.shape[-1]))], device=taps.device)
     start = (base.long() * strides).sum(dim=-1, keepdim=True)
     index = torch.cat([start, start + strides[order].cumsum(dim=-1)], dim=-1)
     above = torch.cat([torch.ones_like(ordered[..., :1]), ordered], dim=-1)
@@ -44,14 +45,14 @@ def _directory(layout: DiagonalLayout, device: torch.device) -> Tensor:
 
 
 def locate(layout: Layout, taps: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the five entries of a table that each point blends, and their weights.
+    """Return the five entries of a table that each point blends, or the four of three axes, and their weights.
 
     Args:
         layout: how the table is stored.
-        taps: (..., 4) floating point, 0..255.
+        taps: (..., axes) floating point, 0..255.
 
     Returns:
-        index (..., 5) int64 into the table's entries, weight (..., 5).
+        index (..., axes + 1) int64 into the table's entries, weight (..., axes + 1).
     """
     index, weight = simplex(taps, layout.interval)
     if not isinstance(layout, DiagonalLayout):

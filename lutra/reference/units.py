@@ -1,11 +1,11 @@
-"""LutUnit: the function of four 8-bit values that a model is composed of, as a network or as a table."""
+"""LutUnit: the function of four 8-bit values, or three, that a model is composed of, as a network or as a table."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from lutra.model.description import ChannelTaps, FixedTaps, NetworkSpec, Padding, SampledTaps, Unit
+from lutra.model.description import ChannelTaps, ColourTaps, FixedTaps, NetworkSpec, Padding, SampledTaps, Unit
 from lutra.model.layouts import Layout
 from lutra.reference.lookup import lookup
 from lutra.reference.sampling import AdaRL, AutoSample, round_through, shifted
@@ -17,21 +17,21 @@ LEVELS = 127
 class PointwiseNet(nn.Module):
     """A small network of four values (SR-LUT, CVPR 2021, section 3.1; MuLUT, ECCV 2022, section 3.4)."""
 
-    def __init__(self, values: int, spec: NetworkSpec) -> None:
-        """Build the layers for an output of `values` values."""
+    def __init__(self, values: int, spec: NetworkSpec, taps: int = 4) -> None:
+        """Build the layers for an output of `values` values and an input of `taps`."""
         super().__init__()
         self.spec = spec
-        widths = [4] + [spec.width * (i + 1 if spec.kind == "dense" else 1) for i in range(spec.depth + 1)]
+        widths = [taps] + [spec.width * (i + 1 if spec.kind == "dense" else 1) for i in range(spec.depth + 1)]
         self.hidden = nn.ModuleList(nn.Linear(width, spec.width) for width in widths[:-1])
         self.last = nn.Linear(widths[-1], values)
-        self.linear = nn.Linear(4, values) if spec.linear else None
+        self.linear = nn.Linear(taps, values) if spec.linear else None
         self.activation = nn.ReLU() if spec.activation == "relu" else nn.GELU()
 
     def forward(self, taps: Tensor) -> Tensor:
-        """Return the values (..., V) of taps (..., 4) in 0..255: in levels, -127..127, not rounded."""
+        """Return the values (..., V) of taps (..., T) in 0..255: in levels, -127..127, not rounded."""
         if torch.is_grad_enabled():
             return self._values(taps)
-        flat = taps.reshape(-1, 4)  # inference on whole images: bounded memory
+        flat = taps.reshape(-1, taps.shape[-1])  # inference on whole images: bounded memory
         parts = [self._values(part) for part in torch.split(flat, 1 << 17)]
         return torch.cat(parts).reshape(*taps.shape[:-1], -1)
 
@@ -49,7 +49,7 @@ class PointwiseNet(nn.Module):
 
     @torch.no_grad()
     def start_from(self, weights: Tensor, constant: float | Tensor) -> None:
-        """Make the function the linear map `weights` (V, 4) of the taps, plus `constant`, one or (V,), in levels."""
+        """Make the function the linear map `weights` (V, T) of the taps, plus `constant`, one or (V,), in levels."""
         if self.linear is None:
             raise ValueError("a network without its linear map cannot start from one")
         self.linear.weight.copy_(weights * 255 / LEVELS)
@@ -120,7 +120,8 @@ class LutUnit(nn.Module):
         """Return the values of every pixel under every rotation.
 
         Args:
-            planes: name -> (N, H, W) float, 0..255.
+            planes: name -> (N, H, W) float, 0..255; of a model of three colours, each image's red, green and blue
+                one after the other.
             rotations: 4, or 1 for a unit that sees one pixel.
             padding: how planes continue beyond their border.
 
@@ -133,15 +134,29 @@ class LutUnit(nn.Module):
             before = self._gather(planes[self.spec.previous], planes, rotations, padding)
             taps = self.adarl(before, taps)
         values: Tensor = self.function(taps)
-        return values
+        if self.spec.colour is None:
+            return values
+        around = (0, 0) * 3 + (self.spec.colour, 2 - self.spec.colour)  # nothing for the other colours
+        return torch.nn.functional.pad(values.unsqueeze(2), around).flatten(1, 2)
 
     def _gather(self, plane: Tensor, planes: dict[str, Tensor], rotations: int, padding: Padding) -> Tensor:
         kind = self.spec.taps
         if isinstance(kind, ChannelTaps):
             return torch.stack([planes[name] for name in self.spec.reads], dim=-1).unsqueeze(0)
+        if isinstance(kind, ColourTaps):
+            return self._gather_colours(kind, plane, rotations, padding)
         if isinstance(kind, FixedTaps):
             taps = shifted(plane, kind.offsets, rotations, padding)
             return taps if self.spec.turns is None else taps[list(self.spec.turns)]
         assert self.sampler is not None
         sampled: Tensor = self.sampler(plane, rotations, padding)
         return sampled
+
+    def _gather_colours(self, kind: ColourTaps, plane: Tensor, rotations: int, padding: Padding) -> Tensor:
+        """Return the taps of every colour that the unit makes: (rotations, N, H, W, taps)."""
+        images, own = plane.reshape(-1, 3, *plane.shape[1:]), self.spec.colour
+        taps = []
+        for offset, colour in zip(kind.offsets, kind.colours, strict=True):
+            read = images.roll(-colour, 1).flatten(0, 1) if own is None else images[:, (own + colour) % 3]
+            taps.append(shifted(read, [offset], rotations, padding))
+        return torch.cat(taps, dim=-1)

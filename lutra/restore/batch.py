@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from lutra.imaging.decoding import SUFFIXES
-from lutra.imaging.folders import image_size
-from lutra.imaging.images import check_writable, read_picture, write_picture
 from lutra.imaging.walk import identity, say_left_out, summary, walk
+from lutra.restore.anyform import MAX_PIXELS
 from lutra.restore.done import Done
 from lutra.restore.restorer import Restorer
 from lutra.restore.sizes import Target
-
-MAX_PIXELS = 1 << 28
-"""The largest result, in pixels (three quarters of a gigabyte in RGB)."""
 
 
 @dataclass(frozen=True)
@@ -88,24 +83,8 @@ def run(
     Raises:
         ValueError, OSError: the source cannot be read, the result not be written; names the file.
     """
-    width, height = image_size(job.source)
-    limit = (max_pixels or MAX_PIXELS) // restorer.scale**2
-    if target is None and width * height > limit:
-        found = f"{width} x {height} pixels, more than the {limit} that are allowed"
-        raise ValueError(f"{job.source}: found {found}; --max-pixels {width * height * restorer.scale**2} allows them")
-    sizes = restorer.sizes(width, height, target)
-    across, down = max(sizes, key=math.prod)
-    most = across * down
-    if target is not None and most > (max_pixels or MAX_PIXELS):
-        found = f"found {width} x {height} pixels, of which {across} x {down} are made for size {target}"
-        raise ValueError(f"{job.source}: {found}, more than are allowed; --max-pixels {most} allows them")
-    picture = read_picture(job.source, max_pixels=width * height)
-    check_writable(job.target, picture.pixels, side=max(sizes[-1]))
-    try:
-        restored = restorer.restore(picture.pixels, size=target, threads=threads)
-    except MemoryError:
-        raise OSError(f"{job.source}: not enough memory to restore it") from None
-    write_picture(job.target, replace(picture, pixels=restored), quality=quality)
+    most = max_pixels or MAX_PIXELS
+    restorer.restore_file(job.source, job.target, size=target, threads=threads, quality=quality, max_pixels=most)
 
 
 def run_all(jobs: Sequence[Job], work: Callable[[Job], None], failed: Callable[[str], None]) -> Iterator[Job]:

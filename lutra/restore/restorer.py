@@ -15,31 +15,40 @@ from PIL import Image
 from lutra import engine
 from lutra.imaging.alpha import enlarge_alpha, fill_hidden
 from lutra.imaging.colour import rgb_to_y, with_luma
-from lutra.imaging.decoding import Refused
-from lutra.imaging.images import is_opaque, to_pixels
+from lutra.imaging.degrade import Unclipped
+from lutra.imaging.images import is_opaque
 from lutra.model import artifact
 from lutra.model.anysize import Layout, Warp
 from lutra.model.artifact import Artifact
 from lutra.restore import sources
+from lutra.restore.anyform import AnyForm
+from lutra.restore.axes import checked, through_pixels
 from lutra.restore.running import Pixels, engine_run, suits_engine, torch_run
 from lutra.restore.sizes import Size, Target, resized, warp_of, warped
 
 
-def load(model: str | PathLike[str], *, device: str = "cpu") -> Restorer:
+def load(
+    model: str | PathLike[str] | None = None,
+    *,
+    task: str | None = None,
+    scale: float | None = None,
+    device: str = "cpu",
+) -> Restorer:
     """Load a model, ready to restore.
 
     Args:
         model: a model file, a name that `lutra models` lists, or an address (`lutra.restore.sources.find`).
+        task, scale: choose a model that comes with the library where no model is named (`lutra.zoo.choose`).
         device: "cpu", or a device of torch such as "cuda".
 
     Raises:
         ValueError: the model is damaged or unknown, or nothing is installed that could run it there.
         OSError: it cannot be read.
     """
-    path = sources.find(model)
+    path = sources.chosen(model, task, scale)
     loaded = artifact.load(path)
     try:
-        return Restorer(loaded, device=device)
+        return Restorer(loaded, device=device, name=sources.name_of(model or path))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -58,19 +67,19 @@ class _Way:
     plain: Callable[[Pixels], Pixels]
 
 
-class Restorer:
+class Restorer(AnyForm):
     """A model ready to restore. It may be used from several threads at once, and is best kept from image to image."""
 
-    def __init__(self, model: Artifact, *, device: str = "cpu") -> None:
+    def __init__(self, model: Artifact, *, device: str = "cpu", name: str = "") -> None:
         """Take a loaded artifact; `load` takes a file. Raises ValueError if nothing installed runs it on `device`."""
         self.artifact = model
-        self.device = device
+        self.device, self.name = device, name
         self.backend = "engine" if device == "cpu" and engine.available() and suits_engine(model) else "torch"
         self._run = engine_run(model) if self.backend == "engine" else torch_run(model, device)
 
-    def __reduce__(self) -> tuple[Callable[[Artifact, str], Restorer], tuple[Artifact, str]]:
+    def __reduce__(self) -> tuple[Callable[[Artifact, str, str], Restorer], tuple[Artifact, str, str]]:
         """Let another process, which gets a copy, compile the model there."""
-        return _restorer, (self.artifact, self.device)
+        return _restorer, (self.artifact, self.device, self.name)
 
     @property
     def scale(self) -> int:
@@ -138,7 +147,7 @@ class Restorer:
             return self._restore(np.asarray(image), target, threads, out)
         if out is not None:
             raise ValueError("out is for arrays, and the image is a Pillow image")
-        return _through_pixels(image, lambda pixels: self._restore(pixels, target, threads, None))
+        return through_pixels(image, lambda pixels: self._restore(pixels, target, threads, None))
 
     @overload
     def warp(self, image: Pixels, matrix: Any, size: Size, *, threads: int | None = None) -> Pixels: ...
@@ -172,15 +181,16 @@ class Restorer:
 
         def work(pixels: Pixels) -> Pixels:
             warp = warp_of(matrix, size, pixels.shape)
-            return self._along(_checked(pixels), _Way(warp.shape, warp, partial(warped, warp=warp)), threads, None)
+            return self._along(checked(pixels), _Way(warp.shape, warp, partial(warped, warp=warp)), threads, None)
 
-        return _through_pixels(image, work) if isinstance(image, Image.Image) else work(np.asarray(image))
+        return through_pixels(image, work) if isinstance(image, Image.Image) else work(np.asarray(image))
 
-    def restore_planes(self, image: Pixels, *, threads: int | None = None) -> Pixels:
+    def restore_planes(self, image: Pixels | Unclipped, *, threads: int | None = None) -> Pixels:
         """Restore planes that are already those the model was trained on, such as the luma of a protocol.
 
         Args:
-            image: uint8 (H, W) or (H, W, 3), each plane by itself.
+            image: uint8 (H, W) or (H, W, 3); or int16, whose values may lie beyond 0..255. A model sees them
+                clipped; one that adds what it finds to the image adds it to the values as they are.
             threads: the number of threads, as for `restore`.
 
         Returns:
@@ -189,10 +199,16 @@ class Restorer:
         Raises:
             ValueError: the image has another type or shape.
         """
-        if image.dtype != np.uint8 or not (image.ndim == 2 or image.shape[2:] == (3,)) or image.size == 0:
+        known = image.dtype in (np.uint8, np.int16) and (image.ndim == 2 or image.shape[2:] == (3,))
+        if not known or image.size == 0:
             found = f"{image.dtype} of shape {image.shape}"
             raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 3), not empty")
-        return self._restore_planes(image, threads, None)
+        pixels: Pixels = image.clip(0, 255).astype(np.uint8)
+        restored = self._restore_planes(pixels, threads, None)
+        if not self.artifact.description.adds_input:
+            return restored
+        whole: Pixels = (restored + (image.astype(np.int16) - pixels)).clip(0, 255).astype(np.uint8)
+        return whole
 
     def _restore_planes(
         self, image: Pixels, threads: int | None, out: Pixels | None, layout: Layout | None = None
@@ -223,7 +239,7 @@ class Restorer:
         return (columns, rows), size
 
     def _restore(self, pixels: Pixels, target: Target | None, threads: int | None, out: Pixels | None) -> Pixels:
-        height, width = _checked(pixels).shape[:2]
+        height, width = checked(pixels).shape[:2]
         made, size = self.sizes(width, height, target)
         if out is not None:
             engine.check_out(out, pixels, (size[1], size[0]))
@@ -275,24 +291,5 @@ def _luma(image: Pixels) -> NDArray[np.float64]:
     return rgb_to_y(image) if image.ndim == 3 else 16 + image.astype(np.float64) * (219 / 255)
 
 
-def _checked(pixels: Pixels) -> Pixels:
-    """Return an image's pixels; raises ValueError if they have another type or shape than `restore` takes."""
-    known = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (2, 3, 4))
-    if pixels.dtype != np.uint8 or not known or pixels.size == 0:
-        found = f"{pixels.dtype} of shape {pixels.shape}"
-        raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 2..4), not empty")
-    return pixels
-
-
-def _through_pixels(image: Image.Image, work: Callable[[Pixels], Pixels]) -> Image.Image:
-    """Return what `work` makes of a Pillow image's pixels, with the ICC profile and EXIF of the image."""
-    try:
-        made = Image.fromarray(work(to_pixels(image)))
-    except Refused as refusal:
-        raise ValueError(f"image has {refusal}, expected 8 bits, gray or RGB, with or without alpha") from None
-    made.info = {key: image.info[key] for key in ("icc_profile", "exif") if key in image.info}
-    return made
-
-
-def _restorer(model: Artifact, device: str) -> Restorer:
-    return Restorer(model, device=device)
+def _restorer(model: Artifact, device: str, name: str) -> Restorer:
+    return Restorer(model, device=device, name=name)

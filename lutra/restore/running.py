@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import warnings
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lutra import _core, engine, limits
+from lutra import _core, distribution, engine, limits
 from lutra.model.anysize import Layout
 from lutra.model.artifact import Artifact
+from lutra.restore.sizes import Size, Target
 
 Pixels = NDArray[np.uint8]
 
@@ -25,21 +27,46 @@ class Run(Protocol):
         ...
 
 
-SLOW = (
-    "the compiled engine is not installed, so torch restores, many times slower; "
-    "`pip install --force-reinstall --no-deps lutra` builds it where there is a C++ compiler"
-)
+class Restores(Protocol):
+    """What restores one picture."""
+
+    artifact: Artifact
+    name: str
+    backend: str
+
+    @property
+    def scale(self) -> int:
+        """The factor by which each side of an image grows."""
+        ...
+
+    def sizes(self, width: int, height: int, target: Target | None) -> tuple[Size, Size]:
+        """Return what size the model makes of a picture of that size, and what size the result has."""
+        ...
+
+    def restore_planes(self, image: Pixels, *, threads: int | None = None) -> Pixels:
+        """Restore planes that are already those the model was trained on."""
+        ...
+
+    def restore(self, image: Any, *, size: Size | Target | None = None, threads: int | None = None) -> Any:
+        """Restore a picture."""
+        ...
+
+
 torch_lock = threading.Lock()  # the whole process shares torch's number of threads
+_parent_had_torch = False
 
 
-def _renew_lock() -> None:
-    """Replace the lock in a forked child, because a thread that only the parent has may hold it."""
-    global torch_lock
-    torch_lock = threading.Lock()
+def _after_fork() -> None:
+    """Replace the lock in a forked child, because a thread that only the parent has may hold it.
+
+    OpenMP's threads do not exist there either, and GCC's would be waited for: torch then computes with one thread.
+    """
+    global torch_lock, _parent_had_torch
+    torch_lock, _parent_had_torch = threading.Lock(), "torch" in sys.modules
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def suits_engine(model: Artifact) -> bool:
@@ -71,7 +98,7 @@ def torch_run(model: Artifact, device: str) -> Run:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise ValueError(f"{_why_torch(model, device)}; `pip install 'lutra[train]'` installs torch") from None
+        raise ValueError(f"{_why_torch(model, device)}; `{distribution.pip_install('train')}` installs torch") from None
     try:
         place = torch.device(device)
     except RuntimeError:
@@ -79,13 +106,16 @@ def torch_run(model: Artifact, device: str) -> Run:
     if place.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device is {device!r}, but torch finds no CUDA device here")
     if device == "cpu" and not engine.available() and not _core.broken:  # else a warning has told why
-        warnings.warn(SLOW, RuntimeWarning, stacklevel=4)
+        slow = "the compiled engine is not installed, so torch restores, many times slower"
+        way = f"`{distribution.pip_install(rebuild=True)}` builds it where there is a C++ compiler"
+        warnings.warn(f"{slow}; {way}", RuntimeWarning, stacklevel=4)
     ready = from_artifact(model).to(place)
 
     def run(pixels: Pixels, threads: int | None, out: Pixels | None, layout: Layout | None = None) -> Pixels:
         with torch_lock:
             before = torch.get_num_threads()
-            torch.set_num_threads(threads or min(before, limits.processors()))
+            wanted = threads or min(before, limits.processors())
+            torch.set_num_threads(1 if _parent_had_torch else wanted)
             try:
                 restored = ready.restore_image(pixels, layout)
             finally:

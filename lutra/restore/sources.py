@@ -51,6 +51,24 @@ def find(model: str | PathLike[str]) -> Path:
     return Path(text)
 
 
+def chosen(model: str | PathLike[str] | None, task: str | None = None, scale: float | None = None) -> Path:
+    """Return the file of a model, or of the one that `lutra.zoo.choose` chooses by task and scale.
+
+    Raises:
+        ValueError, OSError: as `find` and `choose` do; also where a model and a task or a scale are given.
+    """
+    if model is None:
+        return zoo.choose(task, scale).path
+    if task is not None or scale is not None:
+        raise ValueError(f"found model {os.fspath(model)} and a task or scale, which choose one: expected either")
+    return find(model)
+
+
+def name_of(model: str | PathLike[str]) -> str:
+    """Return the name of a model's file, without its folder, suffix and checksum."""
+    return Path(os.fspath(model).partition("#")[0]).stem
+
+
 def cache() -> Path:
     """Return the folder of fetched models: $LUTRA_CACHE, or `lutra` in the user's folder for caches."""
     if own := os.environ.get("LUTRA_CACHE"):

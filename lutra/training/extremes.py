@@ -64,26 +64,26 @@ def _deciding(model: LutModel) -> int:
 
 
 def _made(model: LutModel, flat: Tensor) -> Tensor:
-    """Return what the model makes of the pixels of a flat image (1, 1, H, W), rounded: one block."""
+    """Return what the model makes of the pixels of a flat image, rounded: a block of each colour."""
     if model.description.any_size:
-        return model.planes(flat, _deciding(model) + 1)[model.description.any_size.reads][0, :1, :1].detach()
+        return model.planes(flat, _deciding(model) + 1)[model.description.any_size.reads][:, :1, :1].detach()
     scale = model.description.scale
-    return model.restore(flat.to(torch.uint8))[0, 0, :scale, :scale]
+    return model.restore(flat.to(torch.uint8))[0, :, :scale, :scale]
 
 
 def _move(model: LutModel, units: list[LutUnit], level: int) -> bool:
     """Move entries towards restoring a flat area of one level exactly; return whether anything changed."""
-    flat = torch.full((1, 1, _SIDE, _SIDE), float(level))
+    flat = torch.full((1, model.description.colours, _SIDE, _SIDE), float(level))
     wrong = _made(model, flat) != level
     if not wrong.any():
         return False
-    row, column = (int(place) for place in wrong.nonzero()[0])
+    colour, row, column = (int(place) for place in wrong.nonzero()[0])
     tables = [unit.function.values for unit in units if isinstance(unit.function, Table)]
     kept = [table.requires_grad for table in tables]
     for table in tables:
         table.requires_grad_(True)
     with torch.enable_grad():
-        result = _unrounded(model, flat)[row, column]
+        result = _unrounded(model, flat)[colour, row, column]
         gradients = torch.autograd.grad(result, tables, allow_unused=True)
     for table, trained in zip(tables, kept, strict=True):
         table.requires_grad_(trained)
@@ -144,10 +144,10 @@ def _spread(samples: Tensor, weights: Tensor, missing: float) -> bool:
 
 
 def _unrounded(model: LutModel, flat: Tensor) -> Tensor:
-    """Return the first pixel that the deciding step makes of a flat image, before it is rounded: a block."""
+    """Return the first pixel that the deciding step makes of a flat image, not rounded: a block of each colour."""
     last = _deciding(model)
     step = model.description.unit_steps[last]
-    return model.sums(last, model.planes(flat, last))[0, 0, 0, 0] / step.divisor + step.offset
+    return model.sums(last, model.planes(flat, last))[:, 0, 0, 0] / step.divisor + step.offset
 
 
 def _correct(tables: Sequence[Tensor], gradients: Sequence[Tensor], missing: float) -> bool:

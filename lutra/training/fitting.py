@@ -19,6 +19,7 @@ from lutra.reference.layers import Scales
 from lutra.reference.units import LEVELS, Table
 from lutra.training import checkpoint
 from lutra.training.checkpoint import Checkpoint, Kept
+from lutra.training.multigrid import MultigridVectors
 from lutra.training.pairs import Image, Images, interleaved
 from lutra.training.sampler import PatchSampler
 
@@ -173,7 +174,7 @@ class _Run:
         if settings.steps:
             colours = model.description.colours
             self.sampler = PatchSampler(train, settings.patch, settings.batch, settings.seed, threads, colours)
-        optimizer = Adam(_groups(model, settings.learning_rate), fused=True)
+        optimizer = Adam(_groups(model, settings.learning_rate), fused=True, decoupled_weight_decay=True)
         self.rates = [group["lr"] for group in optimizer.param_groups]
         # Asked whether it may move the model, accelerate imports half of torch
         self.prepared, self.optimizer = self.accelerator.prepare(model, optimizer, device_placement=[True, True])
@@ -267,6 +268,8 @@ def cosine(progress: float, floor: float) -> float:
 
 VECTORS = (0.9, 0.99)
 """Adam's decay rates for vectors, whose gradients change faster than those of tables."""
+FINE, DECAY = 0.3, 0.01
+"""Share of the rate of a vector's own samples next to coarser grids, and their decay: else vectors get rough."""
 
 
 def _groups(model: LutModel, rate: float) -> list[dict[str, Any]]:
@@ -274,10 +277,13 @@ def _groups(model: LutModel, rate: float) -> list[dict[str, Any]]:
     tables = [unit.function for unit in model.lut_units() if isinstance(unit.function, Table)]
     vectors = [function for function in model.functions_by_name().values() if not isinstance(function, Scales)]
     in_tables, in_vectors = ({id(p) for one in functions for p in one.parameters()} for functions in (tables, vectors))
+    fine = {id(one.samples) for one in vectors if isinstance(one, MultigridVectors)}
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    slow = {"lr": FINE * rate * LEVELS, "betas": VECTORS, "weight_decay": DECAY}
     groups: list[dict[str, Any]] = [
         {"params": [p for p in trained if id(p) in in_tables], "lr": rate * LEVELS},
-        {"params": [p for p in trained if id(p) in in_vectors], "lr": rate * LEVELS, "betas": VECTORS},
+        {"params": [p for p in trained if id(p) in in_vectors - fine], "lr": rate * LEVELS, "betas": VECTORS},
+        {"params": [p for p in trained if id(p) in fine], **slow},
         {"params": [p for p in trained if id(p) not in in_tables | in_vectors], "lr": rate},
     ]
     return [group for group in groups if group["params"]]

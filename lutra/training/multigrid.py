@@ -34,7 +34,8 @@ class MultigridTable(Table):
         """Add grids of these `intervals`, in bits, to a table; grids that are not coarser are left out."""
         super().__init__(table.layout, table.values.detach())
         device, values = table.values.device, table.values.shape[1]
-        layouts = [DenseLayout(bits) for bits in intervals if bits > table.layout.interval]
+        axes = table.layout.nodes().shape[1]
+        layouts = [DenseLayout(bits, axes) for bits in intervals if bits > table.layout.interval]
         self.coarse = nn.ParameterList(torch.zeros(layout.entries, values, device=device) for layout in layouts)
         self.layouts = layouts
         self.register_buffer(

@@ -20,6 +20,10 @@ FLAT = 1.0
 class Images:
     """Pairs of images in memory, or memory-mapped."""
 
+    shares: tuple[tuple[int, float], ...] = ()
+    """Groups of images that lie one after the other: how many images, and the share of the patches that come from
+    them, 1 in all. Empty where every place in the images is as likely."""
+
     def __init__(
         self,
         names: Sequence[str],

@@ -53,7 +53,7 @@ def save(path: str | Path, model: LutModel, task: str = "sr", options: Mapping[s
     Args:
         path: the .safetensors file to write.
         model: of tables, as trained; it is not changed.
-        task: the task that it was trained for: sr, denoise, deblock or deblur.
+        task: the task that it was trained for: sr, denoise, deblock, deblur or denoise-colour.
         options: of the task, such as {"sigma": 25}.
     """
     tables = keep_extremes(multigrid.without_grids(model), task)

@@ -59,6 +59,11 @@ class PatchSampler:
             first = int(np.argmax(channels % colours > 0))
             raise ValueError(f"{images.names[first]}: found {channels[first]} channels, expected {colours}")
         self._ends = np.cumsum(channels // colours * (heights - patch + 1) * (widths - patch + 1))
+        if images.shares:
+            counts, shares = zip(*images.shares, strict=True)
+            ends = self._ends[np.cumsum(counts) - 1]
+            self._first, self._inside = np.append(0, ends[:-1]), np.diff(ends, prepend=0)
+            self._shares = np.cumsum(shares) / sum(shares)
 
     def batch_at(self, step: int, rank: int = 0, world: int = 1) -> tuple[Image, Image]:
         """Return the patches of one process at one step.
@@ -73,7 +78,7 @@ class PatchSampler:
         if self.batch % world:
             raise ValueError(f"batch of {self.batch} patches, expected a multiple of the {world} processes")
         generator = generator_of(self.seed, step)
-        place = generator.integers(self._ends[-1], size=self.batch)
+        place = self._places(generator)
         turn = generator.integers(8, size=self.batch)
         share = self.batch // world
         first = rank * share
@@ -89,8 +94,16 @@ class PatchSampler:
             degraded = np.stack([planes_of(patch) for patch in drawn])
         return degraded, target
 
+    def _places(self, generator: np.random.Generator) -> Integers:
+        """Return the places of a batch, counted over all images and planes: in groups by their shares."""
+        if not self.images.shares:
+            return generator.integers(self._ends[-1], size=self.batch)
+        group = np.searchsorted(self._shares[:-1], generator.random(self.batch), side="right")
+        place: Integers = self._first[group] + generator.integers(self._inside[group])
+        return place
+
     def _locate(self, place: Integers) -> _Places:
-        """Return the places of positions counted over all images and planes: every one is as likely."""
+        """Return the images, planes, rows and columns of places that are counted over all images and planes."""
         index = np.searchsorted(self._ends, place, side="right")
         rest = place - np.concatenate([[0], self._ends])[index]
         _, height, width = self.images.shapes[index].T

@@ -106,7 +106,7 @@ def steps_of(model: LutModel, depthwise: int, pointwise: int) -> dict[str, int]:
 
 @torch.no_grad()
 def stored(model: LutModel, steps: Mapping[str, int]) -> LutModel:
-    """Return a copy whose vectors are stored at every so many levels, and interpolated and rounded between.
+    """Return a copy whose vectors are stored at every few levels, and interpolated and rounded between.
 
     Args:
         model: of layers; its vectors have one value for each level, or these steps already.
@@ -127,7 +127,7 @@ def stored(model: LutModel, steps: Mapping[str, int]) -> LutModel:
 def steps_within(
     model: LutModel, most: int, score: Callable[[LutModel], float], least: Mapping[str, int]
 ) -> dict[str, int]:
-    """Return the steps at which the vectors of a model take at most so many bytes and lose the least.
+    """Return the steps at which the vectors of a model fit into a number of bytes and lose the least.
 
     The loss at every larger step is measured for one layer at a time, and losses of several layers are taken to add
     up. From the least steps on, the layer whose next steps cost least for each byte saved takes them, until all fit.

@@ -36,19 +36,56 @@ def new(
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="Name of a set in data/catalogue.yaml.")],
-    origin: Annotated[
-        Path | None, typer.Option("--from", metavar="DIR_OR_ARCHIVE", help="Your own copy [default: download it].")
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...", help="Names of sets in data/catalogue.yaml [default: all that params.yaml names]."
+        ),
     ] = None,
+    origin: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="DIR_OR_ARCHIVE", help="Your own copy of one set [default: download it]."),
+    ] = None,
+    params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Bring an image set to data/NAME: download it, or copy it from where you have it."""
+    """Bring image sets to data/NAME: download them, or copy one from where you have it."""
+    from pipeline.data.catalogue import Downloaded, catalogue
     from pipeline.data.fetch import fetch as bring
+    from pipeline.params import load
 
-    bring(name, origin, say=lambda text: print(terminal.printable(text), file=sys.stderr, flush=True))
+    if origin and len(names or ()) != 1:
+        raise typer.BadParameter(f"--from: found {len(names or ())} sets, expected one")
+    known = catalogue()
+    for name in names or [name for name in load(params).image_sets() if isinstance(known.get(name), Downloaded)]:
+        bring(name, origin, say=lambda text: print(terminal.printable(text), file=sys.stderr, flush=True))
 
 
 data = typer.Typer(help="The image sets.", no_args_is_help=True)
 app.add_typer(data, name="data")
+
+
+@data.command()
+def overlap(params: ParamsFile = DEFAULT_PARAMS) -> None:
+    """Compare the images to train on with those to score, by what they show; fail if two show the same."""
+    from dataclasses import replace
+
+    from pipeline.data.copies import shared
+    from pipeline.data.sets import resolve
+    from pipeline.params import load
+
+    loaded = load(params)
+    trained = sorted({name for task in loaded.tasks for name in loaded.train_sets(task)} - {"deadleaves"})
+    scored = sorted({name for task in loaded.tasks for name in loaded.evaluate_sets(task)})
+    ones, others = (
+        [replace(source, name=f"{name}: {source.name}") for name in names for source in resolve(name)]
+        for names in (trained, scored)
+    )
+    found = shared(ones, others)
+    for pair in found:
+        terminal.say(f"{pair.one} shows the same as {pair.other} (alike {pair.alike:.2f})")
+    if found:
+        raise typer.Exit(1)
+    print(f"no image of {', '.join(trained)} is in {', '.join(scored)}")
 
 
 @data.command("list")

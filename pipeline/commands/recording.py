@@ -19,14 +19,18 @@ JsonFile = Annotated[
 @app.command()
 def record(
     experiment: Experiment,
-    command: Annotated[str, typer.Option(help="The command that made the result, so that a reader can run it again.")],
-    minutes: Annotated[float, typer.Option(help="Wall-clock of training and finetuning.")],
+    command: Annotated[
+        str | None, typer.Option(help="The command that made the result [default: that of each stage].")
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Wall-clock of training and finetuning [default: as Snakemake measured it in the root]."),
+    ] = None,
     root: Root = DEFAULT_ROOT,
     params: ParamsFile = DEFAULT_PARAMS,
     zoo: Annotated[
         str | None, typer.Option(help="Ship the model with the library, under this name [default: do not].")
     ] = None,
-    licence: Annotated[str, typer.Option(help="With --zoo: the licence of the training data.")] = "",
 ) -> None:
     """Write an experiment's figures to results/, and the README's table of them."""
     from lutra.files import write_whole
@@ -35,11 +39,21 @@ def record(
     from pipeline.running.job import Job
 
     job = Job.of("evaluate", load(params), root, experiment=experiment)
-    result = recording.record(job, command, minutes)
+    command = command or recording.command_of(job, params)
+    result = recording.record(job, command, recording.minutes_of(job) if minutes is None else minutes)
     print(f"wrote {result}")
     if zoo is not None:
-        print(f"wrote {recording.ship(zoo, result, job.inputs['finetuned'], licence)}")
+        print(f"wrote {recording.ship(zoo, result, job.inputs['finetuned'])}")
     write_whole(recording.README, recording.readme_with_table(recording.README.read_text()))
+
+
+@app.command()
+def cards() -> None:
+    """Write the cards of the models that come with the library from results/ and data/catalogue.yaml."""
+    from pipeline.reporting import record as recording
+
+    for path in recording.write_cards():
+        print(f"wrote {path}")
 
 
 @app.command("bench-training")

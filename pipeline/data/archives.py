@@ -1,7 +1,8 @@
-"""Extract zip and tar archives safely: nothing outside the folder, no links, no bombs, whole or not at all."""
+"""Extract zip, tar and Debian archives safely: nothing outside the folder, no links, no bombs, whole or not at all."""
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import stat
@@ -15,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 from lutra.files import naming, whole_folder
 
@@ -26,6 +27,8 @@ _LONGEST_NAME = 200  # characters of a name that an error shows
 _MOST_HEADER = 1 << 16  # bytes of a tar member's long name or of its pax attributes
 _LONG_HEADERS = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, b"x", b"g", b"X")
 _MAGIC = {b"PK\x03\x04": "zip", b"PK\x05\x06": "zip", b"\x1f\x8b": "tar", b"BZh": "tar", b"\xfd7zXZ\x00": "tar"}
+_MAGIC |= {b"!<arch>\n": "deb"}
+_AR_HEADER = 60  # bytes before each member of an ar archive, which a Debian package is
 # Errors of the readers on damaged archives; gzip and bz2 raise OSError.
 _DAMAGE = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, struct.error, OSError, EOFError),
@@ -53,7 +56,7 @@ class _Member:
 
 
 def is_archive(path: Path) -> bool:
-    """Return whether the file begins like a zip or a tar archive."""
+    """Return whether the file begins like a zip or a tar archive or a Debian package."""
     return _format(path) is not None
 
 
@@ -63,7 +66,7 @@ def extract(
     """Unpack an archive into a new folder, which appears whole or not at all.
 
     Args:
-        archive: zip or tar, also compressed by gzip, bzip2 or xz.
+        archive: zip or tar, also compressed by gzip, bzip2 or xz; or a Debian package that holds such a tar.
         folder: does not exist yet.
         wanted: returns whether to unpack the member of a name with `/`; links and devices among the others are ignored.
         limits: `Limits()` by default.
@@ -144,10 +147,10 @@ def _safe_name(archive: Path, name: str) -> str:
 def _members(archive: Path, most: int) -> Iterator[_Member]:
     form = _format(archive)
     if form is None:
-        raise ValueError(f"{archive}: found no zip or tar archive, expected one")
+        raise ValueError(f"{archive}: found no zip or tar archive, nor a Debian package, expected one")
     if form == "zip" and _reading(str(archive), lambda: _count(archive)) > most:  # before anything is unpacked
         raise ValueError(f"{archive}: found more than {most} members, expected at most {most}")
-    members = _zip_members(archive) if form == "zip" else _tar_members(archive)
+    members = _zip_members(archive) if form == "zip" else _tar_members(archive, form == "deb")
     where = str(archive)
     while (member := _reading(where, lambda: next(members, None))) is not None:
         where = f"{archive}: after {_cut(member.name)}"
@@ -183,13 +186,54 @@ class _Info(tarfile.TarInfo):
         return info
 
 
-def _tar_members(archive: Path) -> Iterator[_Member]:
-    with tarfile.open(archive, tarinfo=_Info) as file:
+def _tar_members(archive: Path, packaged: bool) -> Iterator[_Member]:
+    with (
+        archive.open("rb") as whole,
+        tarfile.open(fileobj=_data_of(whole) if packaged else whole, tarinfo=_Info) as file,
+    ):
         for info in file:
             kind = "folder" if info.isdir() else "file"
             if not (info.isdir() or info.isreg()):
                 kind = "a link" if info.issym() or info.islnk() else "a device"
             yield _Member(info.name, info.size, kind, lambda info=info: _tar_source(file, info))  # type: ignore[misc]
+
+
+class _Part(io.RawIOBase):
+    """Some bytes of an open file, as a file of their own."""
+
+    def __init__(self, whole: IO[bytes], size: int) -> None:
+        self._whole, self._start, self._size, self._place = whole, whole.tell(), size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._place = max(0, offset + (0, self._place, self._size)[whence])
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        self._whole.seek(self._start + self._place)
+        content = self._whole.read(max(0, min(len(buffer), self._size - self._place)))
+        buffer[: len(content)] = content
+        self._place += len(content)
+        return len(content)
+
+
+def _data_of(package: IO[bytes]) -> IO[bytes]:
+    """Return the tar archive of a Debian package that holds its files; ValueError if there is none."""
+    package.seek(len(b"!<arch>\n"))
+    while len(header := package.read(_AR_HEADER)) == _AR_HEADER:
+        digits = header[48:58].rstrip()
+        if not digits.isdigit():
+            break
+        size = int(digits)
+        if header.startswith(b"data.tar"):
+            return io.BufferedReader(_Part(package, size))
+        package.seek(size + size % 2, os.SEEK_CUR)
+    raise ValueError("no data.tar in a Debian package")
 
 
 def _tar_source(file: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:

@@ -50,6 +50,8 @@ class _Described(_Entry):
     title: _Text
     home: _Address
     licence: _Text
+    free: bool = False
+    """Whether tables that were trained on it may be shipped for any purpose."""
 
 
 class Packaged(_Described):
@@ -88,11 +90,15 @@ class Downloaded(_Described):
     """Empty where the set can only come from the user's own copy."""
     images: tuple[str, ...] = ()
     """Patterns of the ends of paths, such as `Set5/HR/*.png`, where a download or a copy holds more than the set."""
+    shrink: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Factor by which its images are shrunk when they are read: for photographs that are soft at their full size."""
     note: str = ""
     """Text that tells a user without the images how to get them."""
 
     @model_validator(mode="after")
     def _explain_how_to_get_it(self) -> Downloaded:
+        if self.pairs and self.shrink < 1:
+            raise ValueError(f"shrink: found {self.shrink:g} for pairs, expected 1")
         if not self.downloads and not self.note:
             raise ValueError("note: found none, expected one that says how to get a set without downloads")
         return self

@@ -152,7 +152,8 @@ def _bring_copy(name: str, entry: Downloaded, images: Path, origin: Path, say: S
         entries = choose(entry, images / _UNPACKED, str(origin))
         place(entries, images, entry.pairs, os.replace)
     else:
-        raise ValueError(f"{origin}: found neither a folder nor a zip or tar archive, expected one that holds {name}")
+        found = "found neither a folder nor a zip or tar archive nor a Debian package"
+        raise ValueError(f"{origin}: {found}, expected one that holds {name}")
     if len(entries) != entry.count:
         say(f"{name}: found {len(entries)} images in {origin}, expected {entry.count}: taken as they are")
     _mark(images, str(origin.absolute()))

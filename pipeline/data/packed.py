@@ -48,11 +48,15 @@ class DrawnRecord(_Record):
 
 
 class Index(_Record):
-    """The content of index.json of a folder of prepared images; `sha256`: of the arrays' values, by file."""
+    """The content of index.json of a folder of prepared images.
+
+    sha256: of the arrays' values, by file. shares: as `lutra.training.pairs.Images` has them.
+    """
 
     scale: Annotated[int, Field(ge=1, le=64)]
     images: Annotated[list[ImageRecord], Field(min_length=1)]
     sha256: dict[str, str] = {}
+    shares: list[tuple[Annotated[int, Field(ge=1)], Annotated[float, Field(gt=0, le=1)]]] = []
     drawn_anew: DrawnRecord | None = None
 
     @property
@@ -81,6 +85,8 @@ def read_index(folder: Path) -> Index:
         raise ValueError(f"{path}: damaged: {place}: {first['msg']}; {_AGAIN}") from None
     except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{path}: damaged: drawn_anew: {error}; {_AGAIN}") from None
+    if index.shares and (counted := sum(count for count, _ in index.shares)) != len(index.images):
+        raise ValueError(f"{path}: damaged: shares: found {counted} images, expected {len(index.images)}; {_AGAIN}")
     return index
 
 
@@ -147,3 +153,4 @@ class PackedImages(Images):
             self.target_map,
             index.drawn_anew.degradation if index.drawn_anew else None,
         )
+        self.shares = tuple(index.shares)

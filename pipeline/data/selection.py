@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath, PurePosixPath
@@ -31,7 +32,8 @@ def choose(entry: Downloaded, root: Path, shown: str) -> list[Entry]:
             entries = [item for item in found if item.target in named] or found
         else:
             unique = max(Counter(path.name for path in paths).values()) == 1
-            names = [path.name if unique else path.relative_to(root).as_posix() for path in paths]
+            above = os.path.commonpath([path.parent for path in paths])
+            names = [path.name if unique else path.relative_to(above).as_posix() for path in paths]
             entries = [Entry(name, path, None) for name, path in zip(names, paths, strict=True)]
         for item in entries:
             image_size(item.target)

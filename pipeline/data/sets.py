@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
@@ -18,9 +18,9 @@ from lutra.imaging.images import read_image
 from lutra.imaging.resize import imresize
 from lutra.training.pairs import evenly_spaced
 from pipeline import PROJECT
-from pipeline.data import drawn
 from pipeline.data.catalogue import Downloaded, File, Packaged, Synthetic, catalogue
-from pipeline.params import DeadLeavesParams, Params, reading, set_name
+from pipeline.data.leaves import drawn
+from pipeline.params import DeadLeavesParams, Params, reading
 
 Image = NDArray[np.uint8]
 
@@ -36,6 +36,8 @@ class Source:
     identity: Callable[[], str]
     """Returns text that differs where the pixels do, without decoding the image."""
     read_input: Callable[[], Image] | None = None
+    group: str = ""
+    """The name of the set, of an image to train on."""
 
 
 def resolve(
@@ -72,7 +74,8 @@ def resolve(
         return _synthetic(name, leaves or DeadLeavesParams(), cache)
     folder = project / name if found is None else project / "data" / name
     if folder.is_dir():
-        return [_of_entry(entry) for entry in find_images(folder, scale, pairs=pairs)]
+        size = found.shrink if found else 1
+        return [_shrunk(_of_entry(entry), size) for entry in find_images(folder, scale, pairs=pairs)]
     if found is not None:
         raise ValueError(f"image set {name!r}: not here yet: run `python -m pipeline fetch {name}`")
     known = reading.one_of(name, list(sets))
@@ -92,34 +95,34 @@ def image_sources(params: Params, task: str, cache: Path | None = None) -> dict[
     def sources(name: str) -> list[Source]:
         return resolve(name, protocol.scale, pairs=protocol.pairs, leaves=params.data.deadleaves, cache=cache)
 
-    def trained(name: str) -> list[Source]:
+    def sized(name: str, images: list[Source]) -> list[Source]:
         drawn_now = isinstance(catalogue().get(name), Synthetic)  # at the size that was asked for
-        return sources(name) if drawn_now else [_shrunk(source, factor) for source in sources(name)]
+        sizes = (1.0,) if drawn_now else params.factors(task)
+        return [replace(_shrunk(image, size, named=len(sizes) > 1), group=name) for size in sizes for image in images]
 
-    factor = params.shrink(task)
+    factor = min(params.factors(task))
     if factor < 1 and protocol.pairs:
         raise ValueError(f"data.shrink: found {factor:g} with the sets' own degraded images, expected 1")
     first, *others = params.train_sets(task)
-    images = trained(first)
+    images = sources(first)
     held = params.data.validate
     if held >= len(images):
         raise ValueError(f"data.validate: found {held}, expected fewer than the {len(images)} images of {first}")
     chosen = evenly_spaced(held, len(images))
     train = [image for number, image in enumerate(images) if number not in chosen]
     sets = {
-        "train": train + [image for name in others for image in trained(name)],
-        "validate": [image for number, image in enumerate(images) if number in chosen],
+        "train": sized(first, train) + [image for name in others for image in sized(name, sources(name))],
+        "validate": sized(first, [image for number, image in enumerate(images) if number in chosen]),
     }
-    given = params.evaluate_sets(task)
-    names = [set_name(name) for name in given]
-    twice = [name for name, count in Counter(names).items() if count > 1]
+    evaluations = params.evaluations(task)
+    twice = [name for name, count in Counter(one.name for one in evaluations).items() if count > 1]
     if twice:
         raise ValueError(f"data.evaluate: found two sets called {twice[0]!r}, expected different names")
-    return sets | {f"evaluate/{name}": sources(found) for name, found in zip(names, given, strict=True)}
+    return sets | {f"evaluate/{one.name}": sources(one.data) for one in evaluations}
 
 
-def _shrunk(source: Source, factor: float) -> Source:
-    """Return a source that is read at a smaller size, by MATLAB's bicubic."""
+def _shrunk(source: Source, factor: float, *, named: bool = False) -> Source:
+    """Return a source that is read at a smaller size, by MATLAB's bicubic; `named` adds the size to its name."""
     if factor == 1:
         return source
 
@@ -127,10 +130,11 @@ def _shrunk(source: Source, factor: float) -> Source:
         width, height, channels = source.shape()
         return ceil(width * factor), ceil(height * factor), channels
 
-    identity = source.identity
-    return Source(
-        source.name, lambda: imresize(source.read(), factor), shape, lambda: f"{identity()} shrink={factor:g}"
-    )
+    def identity() -> str:
+        return f"{source.identity()} shrink={factor:g}"
+
+    name = f"{source.name} at {factor:g}" if named else source.name
+    return Source(name, lambda: imresize(source.read(), factor), shape, identity)
 
 
 def _of_entry(entry: Entry) -> Source:

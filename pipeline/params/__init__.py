@@ -6,12 +6,13 @@ schema that Snakemake and editors check the file against.
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
+from lutra.evaluation.protocols import Protocol
 from lutra.model.description import NetworkSpec
 from lutra.model.families import FAMILIES, describe, network_spec
 from pipeline import PROJECT
@@ -26,6 +27,7 @@ __all__ = [
     "DeadLeavesParams",
     "DfcParams",
     "EvaluateParams",
+    "Evaluation",
     "Experiment",
     "FinetuneParams",
     "FitParams",
@@ -89,6 +91,15 @@ class Experiment(Section):
         return replace(network_spec(self.family), **changes)
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """An image set and the protocol that it is scored by; the name is that of its folder and in results."""
+
+    name: str
+    data: str
+    protocol: Protocol
+
+
 class Params(Section):
     """The content of params.yaml."""
 
@@ -96,6 +107,19 @@ class Params(Section):
     tasks: Annotated[dict[Name, TaskParams], Field(description="the tasks, by name")]
     tracking: Annotated[TrackingParams, Field(description="where runs are logged")] = TrackingParams()
     experiments: Annotated[dict[Name, Experiment], Field(description="the experiments, a block each, by name")]
+
+    @model_validator(mode="after")
+    def _shares_are_of_sets(self) -> Self:
+        for task in self.tasks:
+            sets, shares = self.train_sets(task), self.data.shares
+            if sum(shares.get(name, 0) for name in sets) > 1 - 1e-9 and not shares.keys() >= set(sets):
+                without = ", ".join(name for name in sets if name not in shares)
+                raise ValueError(f"data.shares: found nothing left for {without}, expected less than 1 in all")
+        known = sorted({name for task in self.tasks for name in self.train_sets(task)})
+        for name in self.data.shares:
+            if name not in known:
+                raise ValueError(f"data.shares.{name}: found no such set, expected {reading.one_of(name, known)}")
+        return self
 
     @model_validator(mode="after")
     def _experiments_fit_their_tasks(self) -> Self:
@@ -114,7 +138,8 @@ class Params(Section):
                 raise ValueError(f"experiments.{name}.model: {error}") from None
             if described.colours > 1 and protocol.luma:
                 raise ValueError(f"experiments.{name}.model.colours: found {described.colours}, expected 1 for luma")
-            if block.train.init == "least_squares" and (not described.has_units or described.any_size):
+            fitting = described.has_units and not described.any_size and described.colours == 1
+            if block.train.init == "least_squares" and not fitting:
                 found = f"found least_squares, which fits the pixels of tables of four: {block.family} has none"
                 raise ValueError(f"experiments.{name}.train.init: {found}, expected interpolation")
             if block.table.bytes and not (described.is_layered and block.train.steps):
@@ -136,15 +161,29 @@ class Params(Section):
 
     def train_sets(self, task: str) -> tuple[str, ...]:
         """Return the image sets that a task trains on; validation images are held out of the first."""
-        return (self.tasks[task].train or self.data.train, *self.data.mix)
+        own = self.tasks[task]
+        return (own.train or self.data.train, *(self.data.mix if own.mix is None else own.mix))
 
     def shrink(self, task: str) -> float:
         """Return the factor by which the photographs that a task trains on are shrunk first."""
         return self.tasks[task].shrink or self.data.shrink
 
+    def factors(self, task: str) -> tuple[float, ...]:
+        """Return the factors of the sizes at which a task trains on each photograph."""
+        return tuple(self.shrink(task) * scale for scale in self.tasks[task].scales or self.data.scales)
+
     def evaluate_sets(self, task: str) -> tuple[str, ...]:
         """Return the image sets that a task is evaluated on."""
         return self.tasks[task].evaluate or self.data.evaluate
+
+    def evaluations(self, task: str) -> tuple[Evaluation, ...]:
+        """Return what a task is evaluated on: every set by each protocol, the first set's first."""
+        ways = self.tasks[task].evaluated().items()
+        return tuple(
+            Evaluation(set_name(data) + end, data, protocol)
+            for data in self.evaluate_sets(task)
+            for end, protocol in ways
+        )
 
     def image_sets(self) -> list[str]:
         """Return every image set that is read."""

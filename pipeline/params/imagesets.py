@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, Strict, create_model, model_validator
@@ -11,6 +12,7 @@ from lutra.model.tasks import TASKS, Option, options
 from pipeline.params.section import Count, Range, Scale, Section, Text
 
 Factor = Annotated[float, Field(ge=0.1, le=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class DeadLeavesParams(Section):
@@ -24,6 +26,9 @@ class DeadLeavesParams(Section):
     exponent: Annotated[
         float, Field(gt=1, le=6, description="exponent of the power law of the radii: larger means fewer large shapes")
     ] = 3.0
+    rich: Annotated[
+        bool, Field(description="true: gratings, lattices, strokes, thin lines, shading and blur of depth too")
+    ] = False
     seed: Annotated[int, Field(ge=0, lt=2**32, description="seed of all random numbers")] = 0
 
     @model_validator(mode="after")
@@ -46,9 +51,18 @@ with warnings.catch_warnings():
         mix: Annotated[
             tuple[Text, ...], Strict(False), Field(description="further sets to train on, such as deadleaves")
         ] = ()
+        shares: Annotated[
+            dict[Text, Share],
+            Field(description="shares of the patches that come from sets of train and mix; the others by their pixels"),
+        ] = Field(default_factory=dict)
         shrink: Annotated[
             Factor, Field(description="factor by which photographs to train on are shrunk first: smaller is sharper")
         ] = 1.0
+        scales: Annotated[
+            tuple[Factor, ...],
+            Strict(False),
+            Field(min_length=1, description="sizes, after shrink, at each of which photographs are trained on"),
+        ] = (1.0,)
         evaluate: Annotated[
             tuple[Text, ...],
             Strict(False),  # YAML has lists, no tuples
@@ -63,9 +77,12 @@ with warnings.catch_warnings():
 
         @model_validator(mode="after")
         def _each_once(self) -> Self:
-            for key, values in (("evaluate", self.evaluate), ("mix", (self.train, *self.mix))):
+            given: dict[str, tuple[object, ...]] = {"evaluate": self.evaluate, "mix": (self.train, *self.mix)}
+            for key, values in (given | {"scales": self.scales}).items():
                 if len(set(values)) < len(values):
                     raise ValueError(f"{key}: found {list(values)}, expected each once")
+            if (whole := sum(self.shares.values())) > 1 + 1e-9:
+                raise ValueError(f"shares: found {whole:g} in all, expected at most 1")
             return self
 
 
@@ -98,25 +115,41 @@ else:
     _TaskOptions = create_model("_TaskOptions", __base__=_TaskName, **{k: _option(of) for k, of in options().items()})
 
 
+_OF_IMAGES = {"task", "pairs", "train", "evaluate", "mix", "shrink", "scales", "evaluate_at"}
+"""Keys of a task that are no options of its degradation."""
+
+
 class TaskParams(_TaskOptions):
     """A task: a degradation, image sets and the protocol that follows. Options of other tasks are refused."""
 
     pairs: Annotated[bool, Field(description="true: take the sets' own degraded images as inputs")] = False
     train: Annotated[Text | None, Field(description="replaces data.train for this task")] = None
+    mix: Annotated[tuple[Text, ...] | None, Strict(False), Field(description="replaces data.mix for this task")] = None
     evaluate: Annotated[
         tuple[Text, ...] | None, Strict(False), Field(description="replaces data.evaluate for this task")
     ] = None
     shrink: Annotated[Factor | None, Field(description="replaces data.shrink for this task")] = None
+    scales: Annotated[
+        tuple[Factor, ...] | None, Strict(False), Field(description="replaces data.scales for this task")
+    ] = None
+    evaluate_at: Annotated[
+        tuple[float, ...] | None,
+        Strict(False),
+        Field(min_length=1, description="values of sigma or quality that each set is scored at; null: the task's own"),
+    ] = None
 
     @model_validator(mode="after")
     def _is_a_task(self) -> Self:
         self.protocol()
+        if self.options.get("noise") == "paper":
+            raise ValueError("noise: found paper, which no prepared image holds, expected file (see lutra evaluate)")
+        self.evaluated()
         return self
 
     @property
     def options(self) -> dict[str, Any]:
         """The task's options, as `protocols.of` takes them."""
-        given = self.model_dump(exclude={"task", "pairs", "train", "evaluate", "shrink"}, exclude_none=True)
+        given = self.model_dump(exclude=_OF_IMAGES, exclude_none=True)
         return {key: _plain(value) if isinstance(value, tuple) else value for key, value in given.items()}
 
     @property
@@ -126,7 +159,24 @@ class TaskParams(_TaskOptions):
 
     def protocol(self) -> protocols.Protocol:
         """Return how inputs are made and results are scored."""
-        return protocols.of(self.task, self.options, pairs=self.pairs)
+        found = protocols.of(self.task, self.options, pairs=self.pairs)
+        if self.evaluate_at is None:
+            return found
+        values = ", ".join(f"{value:g}" for value in self.evaluate_at)
+        return replace(found, made=f"{found.made}, each set at {TASKS[self.task].strength} {values}")
+
+    def evaluated(self) -> dict[str, protocols.Protocol]:
+        """Return the protocols that each image set is scored by, by what the set's name gets at its end."""
+        if self.evaluate_at is None:
+            return {"": self.protocol()}
+        strength = TASKS[self.task].strength
+        if strength in (None, "scale") or self.pairs or len(set(self.evaluate_at)) < len(self.evaluate_at):
+            found = f"{list(self.evaluate_at)} for {self.task}{' with pairs' if self.pairs else ''}"
+            raise ValueError(f"evaluate_at: found {found}, expected different values of a sigma or a quality")
+        return {
+            f"-{strength}{value:g}": protocols.of(self.task, self.options | {strength: value})
+            for value in self.evaluate_at
+        }
 
 
 def _plain(ends: tuple[float, float]) -> float | list[float]:

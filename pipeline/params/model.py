@@ -33,6 +33,10 @@ class ModelParams(Section):
         Strict(False),
         Field(description="shiftlut: (row, column) by which each channel of each block is shifted"),
     ] = None
+    front: Annotated[
+        Literal["pairwise"] | None,
+        Field(description="srlut, mulut, spflut, autolut: pairwise: mixes the three colours in pairs first"),
+    ] = None
     border: Annotated[
         Literal["replicate", "zero"] | None, Field(description="lerf: what pixels outside the image are")
     ] = None

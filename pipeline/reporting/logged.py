@@ -82,7 +82,7 @@ def _is_default(task: TaskParams, key: str) -> bool:
     """Return whether an option has the value that holds without it."""
     others = {name: value for name, value in task.options.items() if name != key}
     try:
-        return protocols.of(task.task, others, pairs=task.pairs) == task.protocol()
+        return protocols.of(task.task, others, pairs=task.pairs).degradation == task.protocol().degradation
     except ValueError:  # the task needs it
         return False
 

@@ -79,7 +79,6 @@ def html(sections: Sequence[Section], made: Made | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["plot"] = charts.PLOT
     template = environment.get_template("report.html.j2")
     return template.render(sections=[_drawn(section) for section in sections], made=made)
 
@@ -105,7 +104,7 @@ def _drawn(section: Section) -> dict[str, Any]:
         "rows": table.rows(marks),
         "published": section.published,
         "published_rows": table.published(section.published),
-        "scatters": pairs if any(len(pair[0].points) > 1 for pair in pairs.values()) else {},
+        "scatters": pairs if any(len(pair[0].tips) > 1 for pair in pairs.values()) else {},
         "curves": [chart for stage in ("finetune", "train") if (chart := curves(stage, experiments, marks))],
         "speed": speed,
         "pictures": pictures,

@@ -42,7 +42,7 @@ class Published:
     systems: tuple[System, ...]
 
 
-def beside(protocol: Protocol, sets: Collection[str], file: Path = FILE) -> Published:
+def comparable(protocol: Protocol, sets: Collection[str], file: Path = FILE) -> Published:
     """Return the systems that were scored by this protocol on any of these image sets, with those sets' scores."""
     content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     shared = [name for name in SETS if name in sets]

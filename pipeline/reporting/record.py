@@ -17,6 +17,8 @@ from lutra.model import artifact
 from lutra.model.artifact import Artifact
 from lutra.model.tasks import TASKS
 from pipeline import PROJECT
+from pipeline.data.catalogue import catalogue
+from pipeline.params import set_name
 from pipeline.reporting.papers import order, title
 from pipeline.reporting.results import Result
 from pipeline.running.job import Job
@@ -32,8 +34,9 @@ MARKS = ("<!-- results: written by `python -m pipeline record` -->\n", "<!-- end
 class Record:
     """The content of results/EXPERIMENT.json: a result, and all that it takes to make it again.
 
-    trained_on: the images, in words; held_out: how many of them. minutes: wall-clock of training and finetuning.
-    command: what was run. parameters, machine, versions: as they were then.
+    trained_on: the names of the image sets; held_out: how many images of the first. colours: the set that dead leaves
+    take their colours from, if there are any. minutes: wall-clock of training and finetuning. command: what was run.
+    parameters, machine, versions: as they were then.
     """
 
     experiment: str
@@ -45,6 +48,13 @@ class Record:
     command: str
     machine: Mapping[str, Any]
     versions: Mapping[str, str]
+    colours: str = ""
+
+    @property
+    def images(self) -> list[str]:
+        """The names of all image sets that the model depends on."""
+        named = self.trained_on.split(" + ")
+        return named + [self.colours] * (self.colours not in ("", *named))
 
     @property
     def protocol(self) -> Protocol:
@@ -55,7 +65,8 @@ class Record:
         """Return the file's content."""
         return {
             "experiment": self.experiment,
-            "data": {"train": self.trained_on, "images_held_out": self.held_out},
+            "data": {"train": self.trained_on, "images_held_out": self.held_out}
+            | ({"colours": self.colours} if self.colours else {}),
             "parameters": self.parameters,
             "metrics": self.result.to_json(),
             "training_minutes": self.minutes,
@@ -77,6 +88,7 @@ class Record:
             content["command"],
             content["machine"],
             content["versions"],
+            content["data"].get("colours", ""),
         )
 
 
@@ -94,6 +106,7 @@ def record(job: Job, command: str, minutes: float, results: Path = RESULTS) -> P
     """
     result = Result.read(job.outputs["metrics"])
     model = artifact.load(job.inputs["finetuned"])
+    drawn = "deadleaves" in job.params.train_sets(job.block.task)
     content = Record(
         job.name,
         train_name(job.params, job.name),
@@ -104,32 +117,81 @@ def record(job: Job, command: str, minutes: float, results: Path = RESULTS) -> P
         command,
         hardware(),
         model.provenance.get("versions", {}),
+        set_name(job.params.data.deadleaves.colours) if drawn else "",
     )
     path = results / f"{job.name}.json"
     write_whole(path, json.dumps(content.to_json(), indent=2) + "\n")
     return path
 
 
-def ship(name: str, result: Path, model: Path, licence: str, zoo: Path = ZOO) -> Path:
+def command_of(job: Job, params: Path) -> str:
+    """Return the commands that run all stages of an experiment, in one line."""
+    options = f"--params {params} --root {job.root}"
+    stage = f"python -m pipeline $stage --experiment {job.name} {options}"
+    stages = f"for stage in train export finetune evaluate; do {stage}; done"
+    return f"python -m pipeline prepare --task {job.task} {options} && {stages}"
+
+
+def minutes_of(job: Job) -> float:
+    """Return how long training and finetuning took, as Snakemake measured it under this root.
+
+    Raises:
+        FileNotFoundError: Snakemake did not run them there.
+    """
+    seconds = 0.0
+    for stage in ("train", "finetune"):
+        path = job.root / "benchmarks" / stage / f"{job.name}.tsv"
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: not found, expected Snakemake's benchmark, or --minutes")
+        seconds += float(path.read_text().splitlines()[1].split("\t")[0])
+    return round(seconds / 60, 1)
+
+
+def ship(name: str, result: Path, model: Path, zoo: Path = ZOO) -> Path:
     """Put a recorded model among those that come with the library, with its card.
 
     Args:
         name: under which `lutra models` lists it.
         result: the file that `record` wrote.
         model: the finetuned model.
-        licence: of the data it was trained on, for the card and the model's metadata.
         zoo: where to put it.
     """
     recorded, loaded = Record.from_json(json.loads(result.read_text())), artifact.load(model)
     path = zoo / f"{name}.safetensors"
-    provenance = {**loaded.provenance, "licence": licence}
+    use = "research" if not_free(recorded.images) else "free"
+    provenance = {**loaded.provenance, "licence": "; ".join(licences(recorded.images)), "use": use}
     artifact.save(path, replace(loaded, provenance=provenance, metrics={"finetuned": recorded.result.final}))
-    write_whole(zoo / f"{name}.md", card(name, recorded, loaded, licence))
+    write_whole(zoo / f"{name}.md", card(name, recorded, loaded))
     return path
 
 
-def card(name: str, recorded: Record, model: Artifact, licence: str) -> str:
+def write_cards(zoo: Path = ZOO, results: Path = RESULTS) -> list[Path]:
+    """Write the cards of all models that come with the library from their recorded results; return their files."""
+    written = []
+    for path in sorted(zoo.glob("*.safetensors")):
+        recorded = Record.from_json(json.loads((results / f"{path.stem}.json").read_text()))
+        write_whole(path.with_suffix(".md"), card(path.stem, recorded, artifact.load(path)))
+        written.append(path.with_suffix(".md"))
+    return written
+
+
+def licences(names: Sequence[str]) -> list[str]:
+    """Return each image set with its licence, such as "samples: CC0"; the catalogue knows them."""
+    sets = catalogue()
+    return [f"{name}: {sets[name].licence if name in sets else 'not known here'}" for name in names]
+
+
+def not_free(names: Sequence[str]) -> list[str]:
+    """Return the image sets that keep tables from being shipped for any purpose, and those that nobody knows."""
+    sets = catalogue()
+    return [name for name in names if name not in sets or not sets[name].free]
+
+
+def card(name: str, recorded: Record, model: Artifact) -> str:
     """Return the card of a model of the zoo, in Markdown."""
+    kept = not_free(recorded.images)
+    ship = f"No: {' and '.join(kept)} may not be used for every purpose" if kept else "Yes, for any purpose"
+    cores = recorded.machine["cores"]
     protocol, result = recorded.protocol, recorded.result
     rows = [
         f"| {data} | {protocol.caption(result.baseline[data])} | {protocol.caption(scores)} |"
@@ -139,18 +201,19 @@ def card(name: str, recorded: Record, model: Artifact, licence: str) -> str:
         f"# {name}",
         "",
         f"{title(protocol)} by family {model.description.family}, {model.table_bytes} bytes of tables.",
-        f"Trained on {recorded.trained_on} for {recorded.minutes:.0f} minutes on "
-        f"{recorded.machine['cores']} cores ({recorded.machine['processor']}).",
+        "",
+        f"- Images: {'; '.join(licences(recorded.images))}.",
+        "- Licence of the tables: MIT, the project's.",
+        f"- May I ship it? {ship}.",
+        f"- Trained in {60 * recorded.minutes:.0f} seconds on {cores} core{'s' if cores > 1 else ''} "
+        f"({recorded.machine['processor']}).",
+        f"- Recipe: `{recorded.command}`. Parameters and versions: `results/{recorded.experiment}.json`.",
         "",
         f"| {protocol.legend} | {protocol.baseline_name} | restored |",
         "|---|---|---|",
         *rows,
         "",
         f"Protocol: {result.protocol}.",
-        "",
-        f"Command: `{recorded.command}`. Parameters and versions: `results/{recorded.experiment}.json`.",
-        "",
-        f"Licence: the tables are under the project's licence; {licence}.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -16,7 +16,7 @@ from rich.filesize import decimal
 
 from lutra.evaluation.protocols import Protocol
 from lutra.limits import threads
-from pipeline.data import drawn
+from pipeline.data.leaves import drawn
 from pipeline.data.sets import image_sources
 from pipeline.declaration import find
 from pipeline.params import Experiment, FitParams, Params, TrainParams

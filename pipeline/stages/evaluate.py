@@ -19,7 +19,6 @@ from lutra.training.pairs import interleaved
 from pipeline import tracking
 from pipeline.data import packed
 from pipeline.data.packed import PackedImages
-from pipeline.params import set_name
 from pipeline.reporting import logged, speed
 from pipeline.reporting.results import Result
 from pipeline.running.job import Job
@@ -70,7 +69,7 @@ def run(job: Job) -> None:
         log.artifact(out["images"])
         for image in sorted(out["sheets"].iterdir()):
             log.image(image, f"sheets/{image.name.removesuffix('.png')}")
-        first = set_name(job.params.evaluate_sets(job.task)[0])
+        first = job.params.evaluations(job.task)[0].name
         log.model(
             job.inputs["finetuned"],
             logged.registered_name(task),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sys
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -59,11 +61,15 @@ def run(job: Job) -> Path:
         live=False,
     ) as log:
         sets = image_sources(params, task, job.root / CACHE)
+        ways = {f"evaluate/{one.name}": one.protocol for one in params.evaluations(task)}
         with whole_folder(out) as folder:
             parts = {
-                name: _pack(sources, protocol, folder / name, block if name == "train" else None)
+                name: _pack(sources, ways.get(name, protocol), folder / name, block if name == "train" else None)
                 for name, sources in sets.items()
             }
+            if params.data.shares:
+                shares = _add_shares(folder / "train" / "index.json", sets["train"], params.data.shares)
+                parts["train"]["shares"] = shares
             index = {"task": block.task, "options": block.options, "pairs": block.pairs, "parts": parts}
             (folder / "index.json").write_text(json.dumps(index, indent=2) + "\n")
         log.metrics({f"images/{name}": part["images"] for name, part in parts.items()})
@@ -98,6 +104,26 @@ def _pack(sources: list[Source], protocol: Protocol, folder: Path, trained: Task
     return {"images": len(images), "target_pixels": pixels, "sha256": digests}
 
 
+def _add_shares(path: Path, sources: list[Source], given: Mapping[str, float]) -> list[tuple[int, float]]:
+    """Add to an index, and return, how many images each set has, and the share of the patches that come from it.
+
+    Sets without a share get what is left by their pixels.
+    """
+    index = json.loads(path.read_text())
+    counts: Counter[str] = Counter()
+    pixels: Counter[str] = Counter()
+    for source, image in zip(sources, index["images"], strict=True):
+        counts[source.group] += 1
+        pixels[source.group] += math.prod(image["input_shape"])
+    whole = sum(given.get(name, 0) for name in counts)
+    others = sum(pixels[name] for name in counts if name not in given)
+    left = 1 - whole if others else 0
+    weights = {name: given[name] if name in given else left * pixels[name] / others for name in counts}
+    shares = [(counts[name], weight / (whole + left)) for name, weight in weights.items()]
+    path.write_text(json.dumps(index | {"shares": shares}, indent=1) + "\n")
+    return shares
+
+
 def _made(sources: list[Source], protocol: Protocol, trained: bool) -> Iterator[tuple[Source, Image, Image]]:
     """Yield the clean image and the input of each source in order. Two threads make them: decoding drops Python's lock.
 
@@ -112,9 +138,9 @@ def _made(sources: list[Source], protocol: Protocol, trained: bool) -> Iterator[
         if min(image.shape[:2]) < least:
             found = f"{image.shape[1]}x{image.shape[0]} pixels"
             raise ValueError(f"{source.name}: too small: {found}, expected at least {least} on each side")
-        target = protocol.target(image)
         own = source.read_input() if protocol.pairs and source.read_input else None
         try:
+            target = protocol.target(image)
             return source, target, protocol.input(target, number, own, seed)
         except ValueError as error:
             raise ValueError(f"{source.name}: {error}") from None

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-
-from lutra.evaluation.protocols import LABELS, Protocol
+from lutra.evaluation.protocols import Protocol
 from lutra.files import all_at_once, write_whole
 from lutra.model import artifact
 from lutra.model.artifact import Artifact
@@ -19,15 +13,12 @@ from lutra.restore.restorer import Restorer
 from pipeline import tracking
 from pipeline.declaration import find
 from pipeline.params import Experiment, Params
-from pipeline.reporting import page, papers, speed
+from pipeline.reporting import charts, page, papers, speed
 from pipeline.reporting.page import Made
 from pipeline.reporting.pictures import BUDGET, pictures
 from pipeline.reporting.results import Result
 from pipeline.reporting.rows import Shown
 from pipeline.running.job import Job
-
-MARKERS = {"network": "o", "exported": "s", "finetuned": "D"}
-"""The plot's marker of each kind of result, in the order of the stages that make them."""
 
 
 def run(job: Job, experiments: list[str] | None = None) -> None:
@@ -50,7 +41,7 @@ def run(job: Job, experiments: list[str] | None = None) -> None:
     ) as log:
         with all_at_once():
             write_whole(out["table"], markdown(results, protocol))
-            write_whole(out["picture"], _plot(results, protocol))
+            write_whole(out["picture"], charts.gains(results, protocol, _sets(results)))
             write_whole(out["page"], page.html([_section(params, job.root, job.task, results)]))
             write_whole(out["points"], points(results, protocol))
         for name in ("page", "table", "picture"):
@@ -129,7 +120,7 @@ def _section(
         task,
         protocol,
         shown,
-        papers.beside(protocol, _sets(results)),
+        papers.comparable(protocol, _sets(results)),
         speed.measure(models, protocol.scale) if timed else None,
         pictures(data / "evaluate", models, protocol, budget),
     )
@@ -170,29 +161,3 @@ def _found(path: Path) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: not found; run `python -m pipeline evaluate` with this root first")
     return path
-
-
-def _plot(results: Mapping[str, Result], protocol: Protocol) -> bytes:
-    """Draw the main measure gained over the baseline, one panel a set, one row an experiment; return a PNG."""
-    sets, measure = _sets(results), protocol.main
-    height = 1.6 + 0.45 * len(results)
-    figure, axes = plt.subplots(1, len(sets), figsize=(1.5 + 5 * len(sets), height), sharey=True, squeeze=False)
-    for axis, name in zip(axes[0], sets, strict=True):
-        for kind, marker in MARKERS.items():
-            shown = [
-                (row, result) for row, result in enumerate(results.values()) if name in result.scores.get(kind, {})
-            ]
-            gain = [result.scores[kind][name][measure] - result.baseline[name][measure] for _, result in shown]
-            axis.plot(gain, [row for row, _ in shown], marker, label=kind, alpha=0.8)
-        label, unit = LABELS[measure].split(", ")
-        axis.set(title=name, xlabel=f"{label} over {protocol.baseline_name}, {unit}", yticks=range(len(results)))
-        axis.set_yticklabels(list(results))
-        axis.set_ylim(len(results) - 0.5, -0.5)
-        axis.axvline(0, color="gray", linewidth=0.8)
-        axis.grid(axis="x", alpha=0.3)
-    axes[0][0].legend(loc="best", fontsize="small")
-    figure.tight_layout()
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=120)
-    plt.close(figure)
-    return image.getvalue()

@@ -14,6 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import lutra
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 SERVED = Path(__file__).with_name("served.py")
 BEST = "best"
 MAX_PIXELS = 2**24  # in a served image; the result has scale**2 times as many
-# lutra is not on PyPI: if it were listed, pip would install whatever somebody put there under its name
+# the library is not among them: the one that serves a model must be the checkout's, which no index holds
 _REQUIREMENTS = ("mlflow", "numpy", "pillow", "safetensors")
 
 
@@ -107,7 +109,7 @@ def save(folder: Path, model: Path, **fields: Any) -> None:
             input_example=pd.DataFrame({"image": [_example()]}),
             pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
             model_config={"max_pixels": MAX_PIXELS, "threads": None},
-            mlflow_model=Model(metadata={"lutra": version("lutra")}, **fields),
+            mlflow_model=Model(metadata={"lutra": lutra.__version__}, **fields),
         )
 
 

@@ -39,6 +39,11 @@ CASES: dict[str, Case] = {
     "lerf-x4": ("lerf", 4, {}, DENSE, None, None),
     "lerf-dfc-x3": ("lerf", 3, {"patterns": "yt", "border": "zero"}, DFC, "lookup", "reflect"),
 }
+COLOUR_UNITS: dict[str, Case] = {
+    "dnlut-x1": ("dnlut", 1, {}, DENSE, None, None),
+    "front-mulut-x2": ("mulut", 2, {"front": "pairwise"}, DFC, "lookup", "reflect"),
+}
+"""Models of units that read several colours."""
 MIXED = (1, 2, 4, 8, 16, 4, 2, 64, 32, 1)
 
 LAYERED: dict[str, tuple[str, int, dict[str, Any], str]] = {
@@ -52,6 +57,11 @@ LAYERED: dict[str, tuple[str, int, dict[str, Any], str]] = {
     "hklut-x3": ("hklut", 3, {}, "whole"),
 }
 """Models of layers and of direct tables: family, scale, options and how their vectors are stored."""
+COLOURED: dict[str, tuple[str, int, dict[str, Any], str]] = {
+    "shiftlut-colours-x1": ("shiftlut", 1, {"blocks": 2, "colours": 3}, "steps"),
+    "shiftlut-colours-x2": ("shiftlut", 2, {"channels": 12, "colours": 3}, "whole"),
+}
+"""Models of layers that read red, green and blue together, likewise."""
 SIZES = ((1, 1), (1, 6), (5, 2), (9, 7))
 OTHER_SIZES = ((9, 7), (13, 20), (31, 8))
 """Rows and columns that models of any size make of an image of 9x7."""
@@ -67,9 +77,9 @@ def noise(count: int, seed: int) -> NDArray[np.int64]:
 
 def model(name: str) -> Artifact:
     """The model of a case."""
-    if name in LAYERED:
-        return _layered(*LAYERED[name])
-    family, scale, options, layout, rounding, padding = CASES[name]
+    if layered := (LAYERED | COLOURED).get(name):
+        return _layered(*layered)
+    family, scale, options, layout, rounding, padding = (CASES | COLOUR_UNITS)[name]
     description = families.describe(family, scale, options)
     sampled = family == "autolut"
     description = replace(
@@ -126,17 +136,19 @@ def image(height: int, width: int) -> NDArray[np.uint8]:
     return (noise(height * width, height * 31 + width) >> 8).astype(np.uint8).reshape(height, width)
 
 
+def input_of(name: str, height: int, width: int) -> NDArray[np.uint8]:
+    """The image of that size that a case restores: gray, or of three channels where its model reads them together."""
+    if model(name).description.colours == 1:
+        return image(height, width)
+    return np.ascontiguousarray(np.stack([image(height, width + shift)[:, :width] for shift in range(3)], axis=-1))
+
+
 def restored(name: str) -> dict[str, NDArray[np.uint8]]:
     """The reference's output for every size."""
-    import torch
-
     from lutra.reference.convert import from_artifact
 
     runner = from_artifact(model(name))
-    found = {
-        f"{name}/{height}x{width}": runner.restore(torch.from_numpy(image(height, width))[None, None])[0, 0].numpy()
-        for height, width in SIZES
-    }
+    found = {f"{name}/{height}x{width}": runner.restore_image(input_of(name, height, width)) for height, width in SIZES}
     if runner.description.any_size:
         for rows, columns in OTHER_SIZES:
             grid = Grid.enlarged((9, 7), (rows, columns), (rows / 9, columns / 7))
@@ -145,5 +157,6 @@ def restored(name: str) -> dict[str, NDArray[np.uint8]]:
 
 
 if __name__ == "__main__":
-    arrays: dict[str, Any] = {key: array for name in (*CASES, *LAYERED) for key, array in restored(name).items()}
+    every = (*CASES, *LAYERED, *COLOURED, *COLOUR_UNITS)
+    arrays: dict[str, Any] = {key: array for name in every for key, array in restored(name).items()}
     np.savez_compressed(OUTPUTS, **arrays)

@@ -20,7 +20,9 @@ from lutra.restore.restorer import Restorer
 def test_every_model_has_a_card_and_scores() -> None:
     for name, path in zoo.models().items():
         assert path.with_suffix(".md").read_text().startswith(f"# {name}\n")
-        assert all(zoo.facts(path))
+        assert all(zoo.facts(path)) and zoo.facts(path)[-1] in ("free", "research")
+        allowed = "May I ship it? Yes" in path.with_suffix(".md").read_text()
+        assert (zoo.facts(path)[-1] == "free") == allowed
 
 
 @pytest.mark.parametrize("level", [0, 255])
@@ -72,3 +74,51 @@ def test_a_models_scores_are_its_own(dataset: Callable[[str], Path], name: str, 
     found = scoring.evaluate(methods, find_images(folder, protocol.scale), protocol)
     means = protocols.mean({one.sample.name: one.scores["model"] for one in found})
     assert means == pytest.approx(model.metrics["finetuned"][data], abs=1e-6)
+
+
+@pytest.fixture
+def shipped(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Pretend that these models come with the library: name, task, scale, PSNR-Y by image set, bytes, options."""
+
+    def ship(*models: tuple[str, str, int, dict[str, float], int, dict[str, object]]) -> None:
+        facts = [
+            zoo.Facts(name, Path(name), task, options, scale, False, size, by_set(psnr), "", "")
+            for name, task, scale, psnr, size, options in models
+        ]
+        monkeypatch.setattr(zoo, "listed", lambda: facts)
+
+    def by_set(psnr: dict[str, float]) -> dict[str, dict[str, float]]:
+        return {data: {"psnr_y": value} for data, value in psnr.items()}
+
+    return ship
+
+
+def test_the_best_model_of_task_and_scale_is_chosen(shipped: Callable[..., None]) -> None:
+    shipped(
+        ("small-x4", "sr", 4, {"easy": 40, "Set5": 30.5}, 10, {}),
+        ("best-x4", "sr", 4, {"Set5": 31.0}, 99, {}),
+        ("as-good-x4", "sr", 4, {"Set5": 31.0, "easy": 35}, 50, {}),
+        ("x2", "sr", 2, {"Set5": 36.0}, 10, {}),
+        ("blur", "deblur", 1, {}, 10, {"length": [5, 10]}),
+    )
+    chosen = [zoo.choose(None, scale).name for scale in (None, 4, 3, 2, 1.5, 9)]
+    assert chosen == ["as-good-x4", "as-good-x4", "as-good-x4", "x2", "x2", "as-good-x4"]
+    assert zoo.choose("deblur").name == zoo.choose("deblur", 2).name == "blur"
+    with pytest.raises(ValueError, match="task is 'denoise', expected one that the library has models of: deblur, sr"):
+        zoo.choose("denoise")
+    shipped()
+    with pytest.raises(ValueError, match="this installation has no models"):
+        zoo.choose()
+
+
+def test_models_that_remove_noise_of_several_strengths_are_not_chosen_from(shipped: Callable[..., None]) -> None:
+    shipped(("d15", "denoise", 1, {}, 10, {"sigma": 15}), ("d50", "denoise", 1, {}, 10, {"sigma": 50}))
+    with pytest.raises(ValueError, match=r"denoise has models of several strengths \(d15, d50\), expected the name"):
+        zoo.choose("denoise")
+
+
+def test_a_model_and_a_task_do_not_go_together() -> None:
+    assert lutra.load(task="sr", scale=4).name == zoo.choose("sr", 4).name
+    for wanted in ({"task": "sr"}, {"scale": 4}):
+        with pytest.raises(ValueError, match="found model srlut-x4 and a task or scale"):
+            lutra.load("srlut-x4", **wanted)

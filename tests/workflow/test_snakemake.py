@@ -46,6 +46,16 @@ def test_every_experiment_is_scored_and_reported(built: Project) -> None:
             assert (root / "benchmarks" / stage / f"{of}.tsv").is_file()
 
 
+def test_another_file_of_parameters_has_outputs_of_its_own(built: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    (built.folder / "recipes.yaml").write_text(params(tracking=False) + block("fourth", "x2"))
+    monkeypatch.setenv("LUTRA_PARAMS", "recipes.yaml")
+    assert planned(built) == {"prepare": 2, **dict.fromkeys(PER_EXPERIMENT, 4), "report": 2}
+    said = built.python("-m", "snakemake", "--cores", "1", "-n", "-p")
+    assert "export --experiment fourth --root runs/recipes --params recipes.yaml > runs/recipes/logs/" in said
+    monkeypatch.delenv("LUTRA_PARAMS")
+    assert planned(built) == {}
+
+
 def test_the_report_holds_metrics_and_sheets(built: Project) -> None:
     built.python("-m", "snakemake", "--report", "report.html")
     text = (built.folder / "report.html").read_text()

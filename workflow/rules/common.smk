@@ -14,19 +14,19 @@ from pipeline import params as parameter_file
 from pipeline import declaration
 from lutra import limits
 
-ROOT = "runs/snakemake"
+ROOT = "runs/snakemake" if PARAMS == "params.yaml" else f"runs/{Path(PARAMS).stem}"
 PYTHON = sys.executable  # a name, not text in the rules: a moved environment is no reason to rerun them
 
 if Path.cwd() != Path(workflow.basedir):
     raise WorkflowError(f"{Path.cwd()}: found another folder than the Snakefile's, expected no --directory")
 
 try:
-    SETTINGS = parameter_file.load(Path("params.yaml"))
+    SETTINGS = parameter_file.load(Path(PARAMS))
 except ValueError as error:
     raise WorkflowError(str(error)) from None
 
-if config != yaml.safe_load(Path("params.yaml").read_text()):
-    raise WorkflowError("the stages read params.yaml alone: change it there, not with --config or --configfile")
+if config != yaml.safe_load(Path(PARAMS).read_text()):
+    raise WorkflowError(f"the stages read {PARAMS} alone: change it there, not with --config or --configfile")
 
 
 wildcard_constraints:

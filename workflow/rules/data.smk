@@ -17,4 +17,4 @@ rule prepare:
         parameters=parameters("prepare"),
         code=code("prepare"),
     shell:
-        "{PYTHON:q} -m pipeline prepare --task {wildcards.task} --root {ROOT} > {log} 2>&1"
+        "{PYTHON:q} -m pipeline prepare --task {wildcards.task} --root {ROOT} --params {PARAMS:q} > {log} 2>&1"

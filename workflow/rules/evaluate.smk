@@ -33,4 +33,4 @@ rule evaluate:
         parameters=parameters("evaluate"),
         code=code("evaluate"),
     shell:
-        "{PYTHON:q} -m pipeline evaluate --experiment {wildcards.experiment} --root {ROOT} > {log} 2>&1"
+        "{PYTHON:q} -m pipeline evaluate --experiment {wildcards.experiment} --root {ROOT} --params {PARAMS:q} > {log} 2>&1"

@@ -38,4 +38,4 @@ rule report:
         parameters=parameters("report"),
         code=code("report"),
     shell:
-        "{PYTHON:q} -m pipeline report --task {wildcards.task} --root {ROOT} > {log} 2>&1"
+        "{PYTHON:q} -m pipeline report --task {wildcards.task} --root {ROOT} --params {PARAMS:q} > {log} 2>&1"

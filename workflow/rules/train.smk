@@ -17,7 +17,7 @@ rule train:
         parameters=parameters("train"),
         code=code("train"),
     shell:
-        "{PYTHON:q} -m pipeline train --experiment {wildcards.experiment} --root {ROOT} > {log} 2>&1"
+        "{PYTHON:q} -m pipeline train --experiment {wildcards.experiment} --root {ROOT} --params {PARAMS:q} > {log} 2>&1"
 
 
 rule export:
@@ -36,7 +36,7 @@ rule export:
         parameters=parameters("export"),
         code=code("export"),
     shell:
-        "{PYTHON:q} -m pipeline export --experiment {wildcards.experiment} --root {ROOT} > {log} 2>&1"
+        "{PYTHON:q} -m pipeline export --experiment {wildcards.experiment} --root {ROOT} --params {PARAMS:q} > {log} 2>&1"
 
 
 rule finetune:
@@ -55,4 +55,4 @@ rule finetune:
         parameters=parameters("finetune"),
         code=code("finetune"),
     shell:
-        "{PYTHON:q} -m pipeline finetune --experiment {wildcards.experiment} --root {ROOT} > {log} 2>&1"
+        "{PYTHON:q} -m pipeline finetune --experiment {wildcards.experiment} --root {ROOT} --params {PARAMS:q} > {log} 2>&1"

@@ -136,6 +136,7 @@ void run_cells(const StepCall& call) {
         std::fill_n(scratch.sum, count, 0);
         if (!step.round_each) std::fill_n(&scratch.partial[0][0], count * 4, 0);
         for (const Unit& unit : step.units) {
+            if (!call.has(unit)) continue;
             for (int rotation = 0; rotation < unit.rotations; ++rotation)
                 prepare_cells<Simd, wide>(call, unit, rotation, x);
             if (!step.round_each) {

@@ -12,7 +12,7 @@ template <class Simd>
 void gather_pixels(const StepCall& call, const Unit& unit, int rotation, int x, std::uint8_t (*taps)[kChunk]) {
     for (int tap = 0; tap < 4; ++tap) {
         const bool channel = unit.taps == TapKind::channel;
-        const auto& lines = call.lines[unit.reads[channel ? tap : 0]];
+        const auto& lines = call.lines[unit.reads[channel ? tap : 0] + unit.beyond[tap]];
         const std::uint8_t* line = channel ? lines[kMaxReach] : lines[kMaxReach + unit.row[rotation][tap]];
         std::memcpy(taps[tap], line + x + (channel ? 0 : unit.column[rotation][tap]), kChunk);
     }
@@ -28,7 +28,7 @@ void gather_plane(const StepCall& call, const Unit& unit, int plane, int rotatio
     }
     for (int tap = 0; tap < 4; ++tap) {
         const std::uint8_t* line =
-            call.lines[plane][kMaxReach + unit.row[rotation][tap]] + x + unit.column[rotation][tap];
+            call.lines[plane + unit.beyond[tap]][kMaxReach + unit.row[rotation][tap]] + x + unit.column[rotation][tap];
         for (int i = 0; i < kChunk; ++i) taps[tap][i] = static_cast<std::uint16_t>(line[i] << call.step->tap_bits);
     }
 }

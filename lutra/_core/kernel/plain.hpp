@@ -64,6 +64,7 @@ void run_plain(const StepCall& call) {
     for (int x = 0; x < call.count; x += kChunk) {
         std::memset(scratch.sum, 0, sizeof(std::int32_t) * static_cast<std::size_t>(count));
         for (const Unit& unit : step.units) {
+            if (!call.has(unit)) continue;
             std::int32_t* sums = step.round_apart ? scratch.apart : scratch.sum;
             if (step.round_apart) std::memset(sums, 0, sizeof(std::int32_t) * static_cast<std::size_t>(count));
             for (int rotation = 0; rotation < unit.rotations; ++rotation) {

@@ -33,6 +33,7 @@ void run_rows(const StepCall& call) {
     for (int x = 0; x < call.count; x += kChunk) {
         std::fill_n(scratch.sum, count, 0);
         for (const Unit& unit : step.units) {
+            if (!call.has(unit)) continue;
             for (int rotation = 0; rotation < unit.rotations; ++rotation) {
                 if constexpr (wide) {
                     gather_fixed_point<Simd>(call, unit, rotation, x);

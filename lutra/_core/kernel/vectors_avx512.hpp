@@ -98,15 +98,18 @@ void gather_indices(const LayerCall& call, int x) {
     const Packed& packed = *call.packed;
     std::uint8_t* indices = call.scratch->indices;
     for (int row = 0; row < call.rows; ++row)
-        for (int term = 0, first = 0; term < packed.terms; ++term, first += packed.combined)
-            for (int i = 0; i < vectors; ++i, indices += 64) {
-                __m512i index = _mm512_loadu_si512(call.input(row, first) + x + i * 64);
-                for (int next = 1; next < packed.combined && first + next < call.layer->inputs; ++next) {
-                    const __m512i more = _mm512_loadu_si512(call.input(row, first + next) + x + i * 64);
-                    index = _mm512_or_si512(index, _mm512_sll_epi16(more, _mm_cvtsi32_si128(next * packed.bits)));
-                }
-                _mm512_store_si512(indices, index);
+        for (int term = 0, first = 0; term < packed.terms; ++term, first += packed.combined) {
+            const std::uint8_t* from = call.input(row, first) + x;
+            __m512i index[vectors];
+            for (int i = 0; i < vectors; ++i) index[i] = _mm512_loadu_si512(from + i * 64);
+            for (int next = 1; next < packed.combined && first + next < call.layer->inputs; ++next) {
+                const std::uint8_t* more = call.input(row, first + next) + x;
+                const __m128i bits = _mm_cvtsi32_si128(next * packed.bits);
+                for (int i = 0; i < vectors; ++i)
+                    index[i] = _mm512_or_si512(index[i], _mm512_sll_epi16(_mm512_loadu_si512(more + i * 64), bits));
             }
+            for (int i = 0; i < vectors; ++i, indices += 64) _mm512_store_si512(indices, index[i]);
+        }
 }
 
 // Adds the planes, clips and writes.

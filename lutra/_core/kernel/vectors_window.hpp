@@ -1,5 +1,5 @@
-// Depthwise layers of 3x3 taps in the form of digits: an index that was loaded serves the three rows whose windows hold
-// it. Windows make most of their loads cross cache lines, which is slow.
+// Layers of 3x3 taps of one channel in the form of digits: an index that was loaded serves the three rows whose windows
+// hold it. Windows make most of their loads cross cache lines, which is slow.
 #pragma once
 
 #include "vectors_avx512.hpp"
@@ -13,7 +13,7 @@ void window_span(const DigitCall& digits, int output, int x, std::integer_sequen
     const LayerCall& call = digits.call;
     const Packed& packed = *call.packed;
     const std::uint8_t* tables = packed.tables.data() + output * 9 * 2 * kLevels;
-    const Place* inputs = call.inputs + output * 9;
+    const Place* inputs = call.inputs + (call.layer->shared ? 0 : output * 9);
     __m512i quotient[rows][vectors], remainder[rows][vectors];
     const auto each_row = [](const auto& work) __attribute__((always_inline)) {
         [&]<int... row>(std::integer_sequence<int, row...>) __attribute__((always_inline)) {

@@ -1,12 +1,15 @@
-"""JPEG files at the level of their markers: whether their data ends early, which Pillow does not report."""
+"""JPEG files: whether their data ends early, which Pillow does not report; the planes that they store."""
 
 from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 _START_OF_SCAN, _END = 0xDA, 0xD9
@@ -14,6 +17,53 @@ _CORNER = 2  # pixels: the colour of a block above may reach some rows into the 
 _GRAY = 128
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in coded data: neither a byte 255 nor a restart
 _MORE = bytes(number * 37 % 251 for number in range(256))
+
+
+_ORIENTATION = 0x0112  # EXIF's tag
+_WHOLE, _HALVED = ((1, 1), (1, 1), (1, 1)), ((2, 2), (1, 1), (1, 1))
+_RGB_NAMES = (82, 71, 66)  # R, G and B, by which libjpeg knows planes that are no YCbCr
+
+
+@dataclass(frozen=True)
+class Planes:
+    """The planes of a colour JPEG as the file stores them, not turned by its EXIF orientation.
+
+    luma: (H, W) uint8, Y of JFIF, 0..255.
+    chroma: Cb and Cr, of the same size, or of half of it, rounded up.
+    orientation: EXIF's number, 1 to 8.
+    """
+
+    luma: NDArray[np.uint8]
+    chroma: tuple[NDArray[np.uint8], NDArray[np.uint8]]
+    orientation: int
+
+
+def stored_planes(path: str | Path) -> Planes | None:
+    """Return the planes of a JPEG file; None for another file, gray or CMYK ones, and unusual subsampling.
+
+    Chroma of half the size comes out of libjpeg as it is stored where luma is decoded to half its size too.
+    """
+    with Path(path).open("rb") as file:
+        if file.read(2) != b"\xff\xd8":
+            return None
+    with Image.open(path, formats=("JPEG",)) as image:
+        layers = getattr(image, "layer", ())
+        sampling = tuple((across, down) for _, across, down, _ in layers)
+        unusual = image.info.get("adobe_transform") == 0 or tuple(layer[0] for layer in layers) == _RGB_NAMES
+        if image.mode != "RGB" or unusual or sampling not in (_WHOLE, _HALVED) or min(image.size) < 2:
+            return None
+        orientation, size = image.getexif().get(_ORIENTATION, 1), image.size
+    whole = _in_ycbcr(path, size)
+    chroma = whole if sampling == _WHOLE else _in_ycbcr(path, (size[0] // 2, size[1] // 2))
+    planes = [np.ascontiguousarray(plane) for plane in (whole[..., 0], chroma[..., 1], chroma[..., 2])]
+    return Planes(planes[0], (planes[1], planes[2]), orientation if orientation in range(1, 9) else 1)
+
+
+def _in_ycbcr(path: str | Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Decode a JPEG file without conversion to RGB, at the smallest of libjpeg's sizes that is not below `size`."""
+    with Image.open(path, formats=("JPEG",)) as image:
+        image.draft("YCbCr", size)
+        return np.asarray(image)
 
 
 def holds_all_rows(image: Image.Image, path: str | Path) -> bool:

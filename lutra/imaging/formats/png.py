@@ -13,7 +13,7 @@ COLOUR_CHUNKS = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}
 
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _ADAM7 = ((0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2), (0, 1, 1, 2))
-"""For each pass: first column and distance of columns, first row and distance of rows."""
+"""The passes of an interlaced file: first column, distance of columns, first row, distance of rows."""
 _SRGB_CICP = bytes((1, 13, 0, 1))
 _SRGB_GAMMA = (45_455,)
 _SRGB_POINTS = (31_270, 32_900, 64_000, 33_000, 30_000, 60_000, 15_000, 6_000)

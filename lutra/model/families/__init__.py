@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from lutra.model.description import PATTERNS, Description, NetworkSpec
-from lutra.model.families import autolut, hklut, lerf, mulut, shiftlut, spflut, srlut, tinylut
+from lutra.model.description import INPUT, PATTERNS, Description, NetworkSpec, Step, Unit
+from lutra.model.families import autolut, dnlut, hklut, lerf, mulut, shiftlut, spflut, srlut, tinylut
 from lutra.model.steps import MOST_CHANNELS
 
 FAMILIES = {
@@ -19,6 +20,7 @@ FAMILIES = {
     "tinylut": tinylut,
     "hklut": hklut,
     "lerf": lerf,
+    "dnlut": dnlut,
 }
 SCALES = range(1, 5)
 _MOST = {"stages": 15, "branches": 15, "kernel": 15, "blocks": 15, "channels": MOST_CHANNELS}
@@ -30,7 +32,8 @@ def describe(family: str, scale: int, options: Mapping[str, Any] | None = None) 
     Args:
         family: a key of `FAMILIES`.
         scale: upscaling factor, 1..4.
-        options: the family's own options; None values count as left out.
+        options: the family's own options; None values count as left out. Families of units take `front: pairwise`
+            too, which mixes the colours in pairs first (DnLUT, CVPR 2025).
 
     Raises:
         ValueError: the family, the scale or an option is not known, or its value is out of range.
@@ -39,6 +42,7 @@ def describe(family: str, scale: int, options: Mapping[str, Any] | None = None) 
     if scale not in SCALES:
         raise ValueError(f"scale is {scale}, expected {SCALES[0]}..{SCALES[-1]}")
     given = {key: value for key, value in (options or {}).items() if value is not None}
+    front = given.pop("front", None)
     known = [name for name in inspect.signature(module.describe).parameters if name != "scale"]
     for key, value in given.items():
         if key not in known:
@@ -51,7 +55,24 @@ def describe(family: str, scale: int, options: Mapping[str, Any] | None = None) 
         if key in ("pattern", "patterns"):
             _check_patterns(key, value)
     description: Description = module.describe(scale, **given)
-    return description
+    return description if front is None else _with_front(description, front)
+
+
+def _with_front(description: Description, front: object) -> Description:
+    """Return the description with a mixer of colours in front, whose result it reads in place of the input."""
+    if front != "pairwise":
+        raise ValueError(f"option 'front' is {front!r}, expected pairwise")
+    if not isinstance(description.steps[-1], Step) or description.colours > 1:
+        raise ValueError(f"family '{description.family}' has no option 'front'; units that read one colour have")
+    first = dnlut.mixed("front", INPUT)
+
+    def renamed(unit: Unit) -> Unit:
+        reads = tuple(first.writes[0] if name == INPUT else name for name in unit.reads)
+        return replace(unit, reads=reads, previous=first.writes[0] if unit.previous == INPUT else unit.previous)
+
+    rest = [replace(step, units=tuple(map(renamed, step.units))) for step in description.unit_steps]
+    options = {**description.options, "front": front}
+    return replace(description, steps=(first, *rest), options=options, colours=3)
 
 
 def network_spec(family: str) -> NetworkSpec:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lutra._core import available
-from lutra.model.layouts import Layout
+from lutra.model.layouts import DenseLayout, Layout, nodes_per_axis
 from lutra.reference.lookup import compiled, reference
 
 __all__ = ["Implementation", "chosen", "lookup", "using"]
@@ -25,7 +25,7 @@ def lookup(taps: Tensor, table: Tensor, layout: Layout) -> Tensor:
     """Interpolate a table at real or integer points; differentiable in the table and in the taps.
 
     Args:
-        taps: (..., 4) float32 or float64, 0..256.
+        taps: (..., 4) float32 or float64, 0..256; (..., 3) for a table of three axes.
         table: (layout.entries, values) of the same type, in levels (-128..127).
         layout: how the table's entries are laid out.
 
@@ -38,6 +38,11 @@ def lookup(taps: Tensor, table: Tensor, layout: Layout) -> Tensor:
     if table.ndim != 2 or table.shape[0] != layout.entries:
         raise ValueError(f"table of shape {tuple(table.shape)}, expected ({layout.entries}, values)")
     implementation = chosen(taps)
+    if taps.shape[-1] == 3 and implementation != "reference":
+        whole = DenseLayout(layout.interval)  # the fourth value is 0 everywhere, so only the nodes at 0 count
+        nodes = nodes_per_axis(layout.interval)
+        filled = torch.nn.functional.pad(table[:, None], (0, 0, 0, nodes - 1)).flatten(0, 1)
+        return lookup(torch.nn.functional.pad(taps, (0, 1)), filled, whole)
     if implementation == "compiled":
         return compiled.lookup(taps, table, layout)
     if implementation == "gpu":

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from lutra._core import core
-from lutra.model.description import ROUNDINGS, ChannelTaps, FixedTaps, Padding, Rounding, Step
+from lutra.model.description import ROUNDINGS, ChannelTaps, FixedTaps, Padding, Rounding, SampledTaps, Step
 from lutra.model.layouts import Layout
 
 ROW = 64
@@ -47,6 +47,7 @@ def plan_of(
         elif isinstance(unit.taps, FixedTaps):
             units.append(["fixed", reads[0], previous, unit.taps.offsets])
         else:
+            assert isinstance(unit.taps, SampledTaps), "colours are looked up apart"
             units.append(["sampled", reads[0], previous, unit.taps.kernel])
         units[-1] += [layout.numbers(), *([unit.turns] if unit.turns else [])]
     head = [len(planes), step.values, step.upscale, step.rotations, ROUNDINGS.index(rounding), padding == "reflect"]

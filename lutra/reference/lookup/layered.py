@@ -62,12 +62,21 @@ class _Restored(torch.autograd.Function):
         return None, None, *(w.to(value.dtype) for w, value in zip(wanted, ctx.values, strict=True))
 
 
+AROUND = 2
+"""Levels to each side whose slopes a level's slope is the mean of; vectors in training are rough."""
+
+
 def slopes(values: Tensor) -> Tensor:
-    """Return the central differences along the last axis, one-sided at its ends."""
-    if values.shape[-1] == 1:
+    """Return the slopes along the last axis: central differences, one-sided at the ends, averaged over neighbours."""
+    levels = values.shape[-1]
+    if levels == 1:
         return torch.zeros_like(values)
     (found,) = torch.gradient(values.detach(), dim=-1)
-    return found
+    if levels <= 4 * AROUND:  # of a few bits
+        return found
+    flat = found.reshape(-1, 1, levels)
+    mean = torch.nn.functional.avg_pool1d(flat, 2 * AROUND + 1, 1, AROUND, count_include_pad=False)
+    return mean.reshape(found.shape)
 
 
 def _bytes(values: Sequence[Tensor]) -> list[Any]:

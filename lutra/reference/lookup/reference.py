@@ -1,4 +1,4 @@
-"""The reference lookup: a weighted sum of five rows of the table, in torch."""
+"""The reference lookup: a weighted sum of the rows of the table around a point, in torch."""
 
 from __future__ import annotations
 
@@ -12,5 +12,6 @@ from lutra.reference.simplex import locate
 def lookup(taps: Tensor, table: Tensor, layout: Layout) -> Tensor:
     """Compute `lutra.reference.lookup.lookup` on any device."""
     index, weight = locate(layout, taps)
-    rows = embedding_bag(index.reshape(-1, 5), table, per_sample_weights=weight.reshape(-1, 5), mode="sum")
+    index, weight = index.flatten(0, -2), weight.flatten(0, -2)
+    rows = embedding_bag(index, table, per_sample_weights=weight, mode="sum")
     return rows.reshape(*taps.shape[:-1], table.shape[1])

@@ -171,6 +171,9 @@ def test_models_lists_the_zoo(model: Path) -> None:
 
     listed = lutra("models")
     assert all(word in listed for word in ("name", "task", "scale", "bytes", "Set5", "licence", *zoo.models()))
+    column = listed.splitlines()[1].split("┃").index(" ms/MP ")
+    speeds = [line.split("│")[column] for line in listed.splitlines() if line.startswith("│")]
+    assert len(speeds) == len(zoo.models()) and all(float(speed) > 0 for speed in speeds)
     assert zoo.facts(model)[:3] == ("sr", "2", str(model.stat().st_size))
 
 
@@ -214,6 +217,11 @@ def test_evaluate_scores_a_folder(model: Path, tmp_path: Path) -> None:
     assert set(result["images"]) == {"a.png", "b.png"}
     assert result["mean"]["psnr_y"] == pytest.approx(result["images"]["a.png"]["psnr_y"])
     assert "2 border pixels" in result["protocol"]
+    other = lutra("evaluate", model, "--data", folder, "--task", "photo", "--quality", 50)
+    assert "shrinking by 1/2" in other and "JPEG of quality 50 " in other
+    assert "scale is 2, expected 1 for task denoise" in lutra(
+        "evaluate", model, "--data", folder, "--task", "denoise", "--sigma", 25, code=2
+    )
 
 
 @pytest.fixture
@@ -265,6 +273,12 @@ def test_evaluate_takes_pairs_and_names_what_does_not_fit(denoiser: Path, tmp_pa
     assert "a.png" in lutra("evaluate", denoiser, "--data", tmp_path / "pairs", "--pairs", code=2)
     write_image(tmp_path / "pairs" / "target" / "b.png", cases.image(40, 48))
     assert "b.png" in lutra("evaluate", denoiser, "--data", tmp_path / "pairs", "--pairs", code=2)
+
+
+def test_info_tells_units_that_read_several_colours(tmp_path: Path) -> None:
+    artifact.save(tmp_path / "colours.safetensors", cases.model("dnlut-x1"))
+    shown = lutra("info", tmp_path / "colours.safetensors")
+    assert "4 of colours" in shown and "3 of colours" in shown and "channel" not in shown
 
 
 def test_info_says_what_a_model_was_trained_for(denoiser: Path) -> None:

@@ -29,18 +29,19 @@ NAMES = [name for name in cases.LAYERED if cases.model(name).description.is_laye
 SIZES = [(1, 1), (1, 70), (70, 1), (3, 2), (17, 67), (12, 130)]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *cases.COLOURED])
 def test_golden_outputs(name: str) -> None:
     expected = np.load(cases.OUTPUTS)
     for level, (height, width) in itertools.product(LEVELS, cases.SIZES):
-        got = engine.compile(cases.model(name), level=level).restore(cases.image(height, width))
+        got = engine.compile(cases.model(name), level=level).restore(cases.input_of(name, height, width))
         assert np.array_equal(got, expected[f"{name}/{height}x{width}"]), (level, height, width)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *cases.COLOURED])
 def test_awkward_sizes(name: str, size: tuple[int, int]) -> None:
-    assert_equal(cases.model(name), random_image(*size, channels=2, smooth=size[0] % 2 == 0), threads=3)
+    channels = 3 if name in cases.COLOURED else 2
+    assert_equal(cases.model(name), random_image(*size, channels=channels, smooth=size[0] % 2 == 0), threads=3)
 
 
 @settings(max_examples=LONG or 60, deadline=None)

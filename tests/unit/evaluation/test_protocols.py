@@ -23,8 +23,10 @@ COLOUR = np.stack([image(49, 60 + shift)[:, :60] for shift in range(3)], -1)
 OPTIONS: dict[str, dict[str, Any]] = {
     "sr": {"scale": 4},
     "denoise": {"sigma": 25},
+    "denoise-colour": {"sigma": 25},
     "deblock": {"quality": 10},
     "deblur": {},
+    "photo": {"scale": 2},
 }
 
 
@@ -70,7 +72,7 @@ def test_super_resolution_is_scored_on_luma_without_borders() -> None:
     assert scores["ssim_y"] == pytest.approx(ssim(*lumas), abs=1e-9)
 
 
-@pytest.mark.parametrize("task", ["denoise", "deblur"])
+@pytest.mark.parametrize("task", ["denoise", "denoise-colour", "deblur"])
 def test_denoising_and_deblurring_are_scored_on_all_planes(task: str) -> None:
     protocol = made(task)
     degraded = protocol.input(COLOUR, 0)
@@ -78,6 +80,27 @@ def test_denoising_and_deblurring_are_scored_on_all_planes(task: str) -> None:
     assert scores["psnr"] == pytest.approx(metrics.peak_signal_noise_ratio(COLOUR, degraded), abs=1e-9)
     planes = [ssim(degraded[..., plane].astype(float), COLOUR[..., plane].astype(float)) for plane in range(3)]
     assert scores["ssim"] == pytest.approx(np.mean(planes), abs=1e-9)
+
+
+def test_colour_denoising_takes_no_gray_image() -> None:
+    protocol = made("denoise-colour")
+    assert protocol.text == made("denoise").text  # so that models of single planes are compared with those of three
+    with pytest.raises(ValueError, match="found a gray image, expected red, green and blue for denoise-colour"):
+        protocol.target(COLOUR[..., 0])
+
+
+def test_the_noise_of_papers_is_numpys_and_not_clipped() -> None:
+    protocol = made("denoise-colour", noise="paper")
+    clean = COLOUR // 4
+    found = protocol.scored_input(clean, 7)
+    state = np.random.RandomState(0)
+    expected = np.rint((clean / 255 + state.normal(0, 25 / 255, clean.shape)) * 255)
+    assert found.dtype == np.int16 and found.min() < 0
+    assert np.abs(found - expected).max() <= 1 and (found != expected).mean() < 1e-3  # the papers' sum is a float32
+    assert "RandomState" in protocol.text and "RandomState" not in made("denoise").text
+    assert np.array_equal(protocol.baseline(found), found.clip(0, 255))
+    kept = made("denoise-colour").scored_input(clean, 7)
+    assert np.array_equal(kept, made("denoise").input(clean, 7)) and kept.dtype == np.uint8
 
 
 def ssim(a: Any, b: Any) -> float:
@@ -132,6 +155,7 @@ def test_pairs_are_taken_as_they_are() -> None:
     ("task", "options", "message"),
     [
         ("inpaint", {}, "task: found 'inpaint', expected one of sr, denoise, deblock, deblur"),
+        ("denoise-colour", {"sigma": 25, "noise": "none"}, "noise: found 'none', expected file or paper"),
         ("sr", {}, "scale: found nothing, expected it for sr"),
         ("sr", {"scale": 4, "sigma": 25}, "sigma: sr has no such option, expected scale, bicubic"),
         ("denoise", {"sigma": [50, 15]}, "sigma: found 50 to 15"),
@@ -165,6 +189,19 @@ def test_jpeg_scores_on_classic5_are_the_published_ones(dataset: Dataset) -> Non
     assert scores["psnr"] == pytest.approx(27.82, abs=0.005)
     assert scores["psnr_b"] == pytest.approx(25.21, abs=0.005)
     assert scores["ssim"] == pytest.approx(0.7595, abs=0.0005)
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("sigma", [15, 25, 50])
+def test_noisy_cbsd68_is_as_noisy_as_papers_have_it(dataset: Dataset, sigma: int) -> None:
+    """Unclipped, the noise has the PSNR of its sigma; clipped to a file's 8 bits, somewhat more."""
+    protocol = made("denoise-colour", sigma=sigma, noise="paper")
+    errors = []
+    for number, path in enumerate(entry.target for entry in find_images(dataset("CBSD68"))):
+        clean = read_image(path)
+        errors.append(np.mean((protocol.scored_input(clean, number) - clean.astype(float)) ** 2))
+    assert len(errors) == 68
+    assert np.mean(10 * np.log10(255**2 / np.array(errors))) == pytest.approx(20 * log10(255 / sigma), abs=0.01)
 
 
 @pytest.mark.reference

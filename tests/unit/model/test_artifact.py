@@ -36,7 +36,7 @@ def rewrite(path: Path, change: Any) -> None:
     save_file(load_file(path), path, {"lutra": json.dumps(header)})
 
 
-@pytest.mark.parametrize("name", [*cases.CASES, *cases.LAYERED])
+@pytest.mark.parametrize("name", [*cases.CASES, *cases.LAYERED, *cases.COLOURED, *cases.COLOUR_UNITS])
 def test_round_trip(name: str, tmp_path: Path) -> None:
     model = replace(cases.model(name), provenance={"data": "photos"}, metrics={"finetuned": {"Set5": {"psnr_y": 30.0}}})
     path = tmp_path / "model.safetensors"
@@ -56,7 +56,7 @@ def test_round_trip(name: str, tmp_path: Path) -> None:
 def test_networks_and_tables_survive_torch(family: str) -> None:
     torch.manual_seed(1)
     model = build(families.describe(family, 2), NetworkSpec(width=3, depth=2, linear=True))
-    image = torch.randint(0, 256, (1, 1, 5, 6), dtype=torch.uint8)
+    image = torch.randint(0, 256, (1, model.description.colours, 5, 6), dtype=torch.uint8)
     assert torch.equal(from_artifact(to_artifact(model)).restore(image), model.restore(image))
 
 

@@ -64,7 +64,7 @@ def input_of(reference: Folder, name: str, path: Path) -> torch.Tensor:
 
 
 def assert_restores_as_published(model: LutModel, reference: Folder, name: str, path: Path) -> None:
-    """Of large images a corner, as the engine's tests have all of them."""
+    """Return a corner of a large image; the engine's tests restore whole ones."""
     image, expected = input_of(reference, name, path), planes(path)
     if image.shape[-1] > CORNER:
         sure = (CORNER - model.description.radius) * model.description.scale

@@ -57,7 +57,7 @@ def section(*experiments: Shown, pictures: int = 1) -> page.Section:
     speed = Speed({name: 1.0 + number for number, name in enumerate(names)}, "made up")
     labels = ("LR", "bicubic", *names, "HR")
     drawn = [picture(seed, labels) for seed in range(pictures)]
-    beside = papers.beside(SUPER_RESOLUTION, sets)
+    beside = papers.comparable(SUPER_RESOLUTION, sets)
     return page.Section("x4", SUPER_RESOLUTION, experiments, beside, speed, drawn)
 
 

@@ -9,6 +9,7 @@ import yaml  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lutra.evaluation import protocols
 from pipeline import params
 from pipeline.params import ParamsError, reading
 
@@ -62,6 +63,10 @@ def test_defaults_are_filled_in_and_frozen() -> None:
         ("task: sr, scale: 4", "task: deblur, length: [15, 5]", ["tasks.x4.length", "the least first"]),
         ("task: sr, scale: 4", "task: inpaint", ["tasks.x4.task", "'inpaint'", "deblock"]),
         ("[15, 50]", "[15, 50, 60]", ["tasks.noise.sigma"]),
+        ("[15, 50]", "[15, 50], evaluate_at: [15, 15]", ["tasks.noise", "evaluate_at: found [15.0, 15.0]"]),
+        ("[15, 50]", "[15, 50], evaluate_at: [300]", ["tasks.noise", "sigma: found 300"]),
+        ("[15, 50]", "25, noise: paper", ["tasks.noise", "noise: found paper", "expected file"]),
+        ("scale: 4", "scale: 4, evaluate_at: [2]", ["tasks.x4", "evaluate_at: found [2.0] for sr"]),
         ("[15, 50]", "much", ["tasks.noise.sigma", "'much'"]),
         ("validate: 1", "validate: 1, mix: [photos]", ["data.mix", "each once"]),
         (
@@ -82,6 +87,21 @@ def test_defaults_are_filled_in_and_frozen() -> None:
         ("train: {}, fine", "train: {final_learning_rate: 0.5}, fine", ["final_learning_rate", "at most"]),
         ("validate: 1", "validate: 1, shrink: 1.5", ["data.shrink", "1.5"]),
         ("scale: 4", "scale: 4, shrink: 0", ["tasks.x4.shrink"]),
+        ("validate: 1", "validate: 1, scales: [1, 2]", ["data.scales[1]", "found 2"]),
+        ("validate: 1", "validate: 1, scales: [0.5, 0.5]", ["data.scales: found [0.5, 0.5]", "each once"]),
+        ("validate: 1", "validate: 1, scales: []", ["data.scales", "at least 1"]),
+        ("validate: 1", "validate: 1, shares: {photo: 0.5}", ["data.shares.photo", "did you mean 'photos'"]),
+        ("validate: 1", "validate: 1, shares: {photos: 1.5}", ["data.shares.photos", "1.5"]),
+        (
+            "validate: 1",
+            "validate: 1, mix: [samples], shares: {samples: 0.7, photos: 0.6}",
+            ["data.shares: found 1.3 in all"],
+        ),
+        (
+            "validate: 1",
+            "validate: 1, mix: [samples], shares: {samples: 1}",
+            ["data.shares: found nothing left for photos"],
+        ),
         ("table: {}", "table: {depthwise: 3}", ["experiments.one.table.depthwise", "found 3"]),
         ("model: {}", "model: {blocks: 2}", ["experiments.one.model", "no option 'blocks'"]),
         ("  one:", "  One:", ["One"]),
@@ -130,6 +150,18 @@ def test_colours_are_not_read_together_where_models_restore_luma() -> None:
         parse(text.replace("task: sr, scale: 4", "task: deblock, quality: 10", 1))
 
 
+def test_a_blind_task_tells_the_strengths_that_it_is_scored_at() -> None:
+    blind = parse(TEXT.replace("[15, 50]", "[15, 50], evaluate_at: [15, 25, 50]"))
+    assert blind.tasks["noise"].options == {"sigma": [15, 50]}
+    names = [one.name.rpartition("-")[2] for one in blind.evaluations("noise")]
+    assert names == ["sigma15", "sigma25", "sigma50"]
+    assert [one.protocol for one in blind.evaluations("noise")] == [
+        protocols.of("denoise", {"sigma": sigma}) for sigma in (15, 25, 50)
+    ]
+    assert "each set at sigma 15, 25, 50" in blind.tasks["noise"].protocol().text
+    assert blind.tasks["noise"].protocol().degradation == parse(TEXT).tasks["noise"].protocol().degradation
+
+
 def test_a_task_knows_its_options_as_they_are_written() -> None:
     loaded = parse(TEXT)
     assert loaded.tasks["x4"].options == {"scale": 4} and loaded.tasks["x4"].labels == {"task": "sr", "options": {}}
@@ -146,6 +178,9 @@ def test_a_task_may_have_images_of_its_own() -> None:
     assert loaded.train_sets("x4") == ("mine", "deadleaves") and loaded.evaluate_sets("x4") == ("a", "b")
     assert loaded.train_sets("noise") == ("photos", "deadleaves") and loaded.evaluate_sets("noise") == ("samples",)
     assert loaded.image_sets() == ["a", "b", "deadleaves", "mine", "photos", "samples"]
+    alone = parse(text.replace("train: mine,", "train: mine, mix: [],"))
+    assert alone.train_sets("x4") == ("mine",) and alone.train_sets("noise") == ("photos", "deadleaves")
+    assert "mix" not in alone.task("x4").options
 
 
 def test_an_unknown_experiment_lists_the_known_ones() -> None:

@@ -21,7 +21,7 @@ from tests.golden import cases
 SMALL = NetworkSpec(width=4, depth=1, linear=True, bound="clamp")
 
 
-@pytest.mark.parametrize("name", [*cases.CASES, *cases.LAYERED])
+@pytest.mark.parametrize("name", [*cases.CASES, *cases.LAYERED, *cases.COLOURED, *cases.COLOUR_UNITS])
 def test_golden(name: str) -> None:
     with np.load(cases.OUTPUTS) as golden:
         for key, array in cases.restored(name).items():
@@ -69,7 +69,7 @@ def test_interpolation_start_restores_linear_images(family: str, scale: int) -> 
         for unit in model.lut_units():
             one_hot(unit)
     position = torch.arange(24.0)
-    image = (40 + 4 * position[:, None] + 2 * position).expand(1, 1, 24, 24)
+    image = (40 + 4 * position[:, None] + 2 * position).expand(1, model.description.colours, 24, 24)
     centre = (torch.arange(24.0 * scale) + 0.5) / scale - 0.5
     expected = 40 + 4 * centre[:, None] + 2 * centre
     border = 8 * scale
@@ -124,7 +124,7 @@ def test_training_through_tables_sees_the_exported_model(family: str, layout: La
     torch.manual_seed(2)
     model = build(families.describe(family, 2), NetworkSpec(width=4, depth=1))
     seen = through_tables(model, layout)
-    image = torch.randint(0, 256, (1, 1, 6, 7)).float()
+    image = torch.randint(0, 256, (1, model.description.colours, 6, 7)).float()
     assert torch.equal(seen(image), to_tables(to_networks(seen), layout)(image))
     seen(image).square().mean().backward()
     assert all(parameter.grad is not None for unit in seen.lut_units() for parameter in unit.function.parameters())

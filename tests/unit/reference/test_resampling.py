@@ -104,7 +104,7 @@ def test_every_table_gets_a_gradient() -> None:
 
 
 def test_gradients_are_those_of_differences() -> None:
-    """Of the resampling itself; steps of 1e-3 level, so that the float32 parameters move by many of their steps."""
+    """The resampling alone is compared, at steps of 1e-3 level: many steps of the float32 parameters."""
     generator = torch.Generator().manual_seed(0)
     planes = [torch.rand((1, 4, 5), generator=generator).double() * 200 + 20 for _ in range(4)]
     grid = Grid.enlarged((4, 5), (9, 11), (2.25, 2.2))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from lutra import engine
 from lutra.imaging.degrade import Noise
@@ -38,6 +39,18 @@ def test_gray_is_restored_as_three_equal_colours() -> None:
     assert Restorer(MODEL).restore(gray, out=out) is out
     assert np.array_equal(out, expected)
     assert np.array_equal(Restorer(MODEL).restore_planes(gray), expected)
+
+
+def test_noise_beyond_8_bits_is_added_as_it_is() -> None:
+    model = filled(families.describe("shiftlut", 1, {"blocks": 1, "colours": 3}), np.random.default_rng(1))
+    noisy = random_image(12, 13, 3).astype(np.int16) * 2 - 128
+    seen = noisy.clip(0, 255).astype(np.uint8)
+    clipped, whole = (Restorer(model).restore_planes(image) for image in (seen, noisy))
+    assert np.array_equal(Restorer(model).restore_planes(seen.astype(np.int16)), clipped)
+    added = from_artifact(model)(torch.from_numpy(seen).movedim(-1, 0)[None].float())[0].movedim(0, -1).detach().numpy()
+    assert np.array_equal(whole, (added + (noisy - seen)).clip(0, 255)) and (whole != clipped).any()
+    enlarging = Restorer(MODEL)  # it adds nothing to its input
+    assert np.array_equal(enlarging.restore_planes(noisy), enlarging.restore_planes(seen))
 
 
 def test_alpha_is_enlarged_and_colours_are_restored() -> None:

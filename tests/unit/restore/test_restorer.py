@@ -196,7 +196,7 @@ def test_the_engine_needs_no_torch(path: Path) -> None:
 def test_without_engine_and_torch_it_says_what_to_install(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "available", lambda: False)
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(ValueError, match=r"compiled engine .* or torch; .*lutra\[train\]"):
+    with pytest.raises(ValueError, match=r"compiled engine .* or torch; .*\[train\]'` installs torch"):
         lutra.load(path)
 
 

@@ -32,7 +32,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_lines_of_the_documentation_train_a_model(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)[1]
+    (lines,) = re.findall(r"runs these lines -->\n```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
     assert len([line for line in lines.splitlines() if line]) <= 10
     monkeypatch.chdir(photographs.parent)
     exec(lines.replace("steps=500", "steps=20, batch=4, patch=16, validate_every=10"), {})

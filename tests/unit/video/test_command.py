@@ -14,6 +14,7 @@ import pytest
 
 av = pytest.importorskip("av", reason="needs PyAV, the extra `video`")
 
+from lutra import zoo  # noqa: E402
 from lutra.cli.videos import Wishes, are_videos  # noqa: E402
 from lutra.cli.videos import _seconds as seconds_of  # noqa: E402
 from lutra.model import artifact  # noqa: E402
@@ -55,6 +56,12 @@ def test_a_clip_is_restored_and_counted(model: Path, tmp_path: Path) -> None:
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert container.streams.video[0].codec_context.name == "h264"
         assert len(container.streams.audio) == 1
+
+
+def test_a_model_is_chosen_by_task(tmp_path: Path) -> None:
+    write(tmp_path / "in.mkv", Clip(times=(0, 1), size=(32, 32)))
+    done = lutra("-i", tmp_path / "in.mkv", "-o", tmp_path / "out.mkv", "--task", "denoise")
+    assert done.stderr == f"model: {zoo.choose('denoise').name}\n" and ": 2 frames, " in done.stdout
 
 
 def test_several_clips_go_into_a_folder_and_broken_ones_are_reported(model: Path, tmp_path: Path) -> None:

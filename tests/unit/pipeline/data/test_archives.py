@@ -14,7 +14,7 @@ from pipeline.data import archives
 from pipeline.data.archives import Limits, extract, is_archive
 
 CONTENT = {"set/a.png": b"a" * 1000, "set/deep/b.png": bytes(range(256)) * 20, "notes.txt": b"words"}
-KINDS = ["zip", "tar", "tar.gz", "tar.xz", "tar.bz2"]
+KINDS = ["zip", "tar", "tar.gz", "tar.xz", "tar.bz2", "deb"]
 
 
 def pack(path: Path, content: dict[str, bytes]) -> Path:
@@ -23,6 +23,8 @@ def pack(path: Path, content: dict[str, bytes]) -> Path:
             for name, data in content.items():
                 archive.writestr(name, data)
         return path
+    if path.suffix == ".deb":
+        return package(path, {"control.tar.xz": b"odd", "data.tar.xz": pack(path.with_suffix(".tar.xz"), content)})
     compression: Any = "w" if path.suffix == ".tar" else f"w:{path.suffix[1:]}"
     with tarfile.open(path, compression) as archive:
         for name, data in content.items():
@@ -30,6 +32,36 @@ def pack(path: Path, content: dict[str, bytes]) -> Path:
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
     return path
+
+
+def package(path: Path, members: dict[str, bytes | Path]) -> Path:
+    """An ar archive, as a Debian package is; files that go into it are removed."""
+    with path.open("wb") as file:
+        file.write(b"!<arch>\n")
+        for name, member in {"debian-binary": b"2.0\n", **members}.items():
+            data = member if isinstance(member, bytes) else member.read_bytes()
+            file.write(f"{name:16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(data):<10}`\n".encode() + data)
+            file.write(b"\n" * (len(data) % 2))
+            if isinstance(member, Path):
+                member.unlink()
+    return path
+
+
+@pytest.mark.parametrize(
+    "members",
+    [{}, {"control.tar.xz": b"x" * 100}, {"data.tar.xz": b"no archive"}, {"data.tar.lz": b"x" * 513}],
+)
+def test_packages_without_files_are_refused(tmp_path: Path, members: dict[str, bytes | Path]) -> None:
+    refused(package(tmp_path / "x.deb", members), "found damage")
+
+
+@pytest.mark.parametrize("size", [b"-60       ", b"          ", b"12.5      ", b"9999999999"])
+def test_packages_with_impossible_sizes_are_refused(tmp_path: Path, size: bytes) -> None:
+    archive = pack(tmp_path / "x.deb", CONTENT)
+    content = bytearray(archive.read_bytes())
+    content[56:66] = size
+    archive.write_bytes(content)
+    refused(archive, "found damage")
 
 
 def special(path: Path, name: str, kind: bytes) -> Path:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from skimage import data
 
 from lutra.imaging.images import read_image
-from pipeline.data import covering, deadleaves
-from pipeline.data.covering import Leaves
-from pipeline.data.deadleaves import draw
+from pipeline.data.leaves import covering, deadleaves, details
+from pipeline.data.leaves.covering import Leaves
+from pipeline.data.leaves.deadleaves import draw
 
 SMALL = Leaves(size=64, most_radius=40)
 
@@ -27,7 +28,7 @@ def palette(least: int = 0, most: int = 255) -> NDArray[np.uint8]:
 
 
 def spectral_slope(image: NDArray[np.uint8]) -> float:
-    """Of log power against log frequency, 0.02 to 0.4 cycles a pixel; image: (H, W, 3), its middle square is taken."""
+    """Return the slope of log power over log frequency (0.02 to 0.4 cycles a pixel), of the middle of (H, W, 3)."""
     side = min(*image.shape[:2], 256)
     top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
     gray = image[top : top + side, left : left + side].mean(axis=2)
@@ -188,3 +189,45 @@ def test_what_is_no_photograph_is_refused(shape: tuple[int, ...], dtype: str) ->
 def test_negative_numbers_are_refused(number: int, seed: int) -> None:
     with pytest.raises(ValueError, match="expected 0 or more"):
         draw(SMALL, palette(), number, seed)
+
+
+RICH = Leaves(size=64, most_radius=40, rich=True)
+
+
+def test_rich_images_are_functions_of_their_arguments_and_leave_plain_ones_alone() -> None:
+    rich = draw(RICH, palette(), 3)
+    assert rich.shape == (64, 64, 3) and rich.dtype == np.uint8
+    assert np.array_equal(rich, draw(RICH, palette(), 3))
+    others = [draw(SMALL, palette(), 3), draw(RICH, palette(), 4), draw(RICH, 255 - palette(), 3)]
+    assert not any(np.array_equal(rich, other) for other in others)
+
+
+def test_rich_images_take_their_colours_from_the_photograph_and_shade_them() -> None:
+    """One colour in, shades of one colour out."""
+    flat = np.full((20, 20, 3), (160, 80, 40), np.uint8)
+    red, green, blue = np.moveaxis(draw(RICH, flat, 1).astype(float), 2, 0)
+    assert red.std() > 1, "light and shadow"
+    assert np.abs(red / 2 - green).max() <= 3 and np.abs(green / 2 - blue).max() <= 3
+
+
+def test_patterns_have_two_levels_and_are_on_some_leaves_alone() -> None:
+    """One leaf for each of 100 images: 30 are expected to have a pattern, four standard deviations are 18."""
+    owner = np.zeros((64, 64), np.int32)
+    shown = [details._patterns(owner, 1, np.random.default_rng(seed)) for seed in range(100)]
+    patterned = [one for one in shown if one.any()]
+    assert 12 <= len(patterned) <= 48
+    assert all(len(np.unique(one)) <= 2 and 0.3 <= one.max() <= 1 for one in patterned)
+    upright = [one for one in patterned if (one == one[:1]).all() or (one == one[:, :1]).all()]
+    assert upright, "gratings along rows or columns"
+
+
+def test_depth_blurs_what_lies_behind_or_before() -> None:
+    owner = np.repeat(np.arange(64, dtype=np.int32)[:, None], 64, axis=1)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    kinds = set()
+    for seed in range(40):
+        found = details._blurred_by_depth(Image.fromarray(noise), owner, 1, np.random.default_rng(seed))
+        sharp = (found == noise).all(axis=(1, 2))
+        assert len(np.flatnonzero(np.diff(sharp.astype(int)))) <= 1, "one depth"
+        kinds.add("all" if sharp.all() else "before" if sharp[0] else "behind")
+    assert kinds == {"all", "before", "behind"}

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from lutra.imaging.images import write_image
 from lutra.imaging.resize import imresize
 from pipeline import PROJECT, declaration
-from pipeline.data import drawn, sets
-from pipeline.data.covering import Leaves
-from pipeline.data.deadleaves import draw
+from pipeline.data import sets
+from pipeline.data.leaves import drawn
+from pipeline.data.leaves.covering import Leaves
+from pipeline.data.leaves.deadleaves import draw
 from pipeline.params import DeadLeavesParams, Params
 from pipeline.running.job import Job
 from pipeline.stages import prepare
@@ -159,7 +160,8 @@ def test_two_tasks_read_the_same_images(tmp_path: Path, count: list[int]) -> Non
 SCRIPT = """
 import sys
 from pathlib import Path
-from pipeline.data import drawn, sets
+from pipeline.data import sets
+from pipeline.data.leaves import drawn
 
 drawn.threads = drawn.processors = lambda: 2
 if __name__ == "__main__":

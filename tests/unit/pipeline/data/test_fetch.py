@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from filelock import FileLock
 from PIL import Image
+from typer.testing import CliRunner
 
+from pipeline.commands.inputs import app
 from pipeline.data import fetch as fetching
 from pipeline.data.catalogue import Download, Downloaded, Packaged, Synthetic
 from pipeline.data.download import Patience
@@ -27,6 +29,7 @@ SETS: dict[str, dict[str, Any]] = {
     "bsds400": {"count": 2, "images": ("images/train/*.jpg", "images/test/*.jpg")},
     "Pairs": {"count": 2, "pairs": True, "images": ("train/*/blur/*.png", "train/*/sharp/*.png")},
     "Manga": {"count": 1},
+    "Walls": {"count": 2, "images": ("walls/*/images/1.png",)},
 }
 
 
@@ -258,6 +261,34 @@ def test_pairs(tmp_path: Path, given: str) -> None:
     made = fetch("Pairs", source, folder=tmp_path / "data", say=print)
     assert files(made) == ["input/A_1.png", "input/B_1.png", "target/A_1.png", "target/B_1.png"]
     assert (made / "target/B_1.png").read_bytes() == (origin / "GOPRO_Large/train/B/sharp/1.png").read_bytes()
+
+
+@pytest.mark.usefixtures("copies")
+def test_images_of_one_name_are_called_after_the_folders_that_differ(tmp_path: Path) -> None:
+    put(tmp_path / "package/usr/share", "walls/Kite/images/1.png", "walls/Path/images/1.png", "walls/Path/images/2.png")
+    made = fetch("Walls", zipped(tmp_path / "package", tmp_path / "x.zip"), folder=tmp_path / "data", say=print)
+    assert files(made) == ["Kite_images_1.png", "Path_images_1.png"]
+
+
+@pytest.mark.usefixtures("copies")
+def test_the_command_brings_several_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, Path | None]] = []
+    monkeypatch.setattr(fetching, "fetch", lambda name, origin, say: asked.append((name, origin)))
+    run = CliRunner().invoke
+    assert run(app, ["fetch", "Five", "Six"]).exit_code == 0
+    assert asked == [("Five", None), ("Six", None)]
+    refused = run(app, ["fetch", "Five", "Six", "--from", str(tmp_path)])
+    assert refused.exit_code == 2 and "--from: found 2 sets, expected one" in refused.output and len(asked) == 2
+
+
+def test_the_command_brings_what_a_file_of_parameters_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(fetching, "fetch", lambda name, origin, say: asked.append(name))
+    params = tmp_path / "params.yaml"
+    sets = "{train: budgie, mix: [photos, deadleaves], evaluate: [Set5, samples], validate: 1}"
+    params.write_text(f"data: {sets}\ntasks: {{x4: {{task: sr, scale: 4}}}}\nexperiments: {{}}\n")
+    assert CliRunner().invoke(app, ["fetch", "--params", str(params)]).exit_code == 0
+    assert asked == ["Set5", "budgie"]
 
 
 @pytest.mark.usefixtures("copies")

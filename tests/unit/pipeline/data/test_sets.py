@@ -1,5 +1,6 @@
 """The catalogue, folders of images, packed images and patches."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,59 @@ def test_shrunk_photographs_do_not_go_with_degraded_ones(folder: Path) -> None:
     assert (params.shrink("x2"), params.shrink("noise")) == (0.25, 0.5)
     with pytest.raises(ValueError, match=r"data.shrink: found 0.25 with .*expected 1"):
         datasets.image_sources(params, "x2")
+
+
+def test_photographs_are_trained_on_at_every_size(folder: Path) -> None:
+    leaves = {"images": 2, "size": 32}
+    params = settings_for(folder, [str(folder)], mix=["deadleaves"], shrink=0.8, scales=[1, 0.5], deadleaves=leaves)
+    sets = datasets.image_sources(params, "x2")
+    assert [source.name.split(" at ") for source in sets["validate"]] == [["2.png", "0.8"], ["2.png", "0.4"]]
+    names = [source.name for source in sets["train"]]
+    assert names[:6] == [f"{name} at {size}" for size in (0.8, 0.4) for name in ("0.png", "1.png", "gray.png")]
+    assert names[6:] == ["deadleaves-00000", "deadleaves-00001"]
+    assert np.array_equal(sets["train"][4].read(), imresize(read_image(folder / "1.png"), 0.4))
+    assert next(iter(sets[f"evaluate/{set_name(str(folder))}"])).name == "0.png"
+    params.tasks["x2"] = params.tasks["x2"].model_copy(update={"scales": (0.25,)})
+    assert params.factors("x2") == (0.2,) and params.factors("noise") == (0.8, 0.4)
+
+
+def test_sets_of_the_catalogue_may_be_read_at_half_their_size(tmp_path: Path) -> None:
+    (tmp_path / "data" / "budgie").mkdir(parents=True)
+    write_image(tmp_path / "data" / "budgie" / "a.png", image(40, 60))
+    (source,) = datasets.resolve("budgie", project=tmp_path)
+    assert source.shape() == (30, 20, 1) and source.name == "a.png"
+    assert np.array_equal(source.read(), imresize(image(40, 60), 0.5))
+
+
+def test_patches_come_from_sets_by_their_shares(folder: Path, tmp_path: Path) -> None:
+    """Sets of flat images tell where a patch comes from; the largest has the fewest patches."""
+    for name, level, count in (("dark", 10, 1), ("light", 200, 1), ("middle", 100, 3)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            write_image(tmp_path / name / f"{number}.png", np.full((40, 40 * (level // 10)), level, np.uint8))
+    dark, light, middle = (str(tmp_path / name) for name in ("dark", "light", "middle"))
+    params = settings_for(folder, [str(folder)], mix=[light, dark, middle], shares={light: 0.1, dark: 0.6})
+    out = prepare.run(Job.of("prepare", params, tmp_path / "root", task="x2"))
+    images = PackedImages(out / "train")
+    assert [count for count, _ in images.shares] == [3, 1, 1, 3]
+    own = sum(images.input(number).size for number in range(3))
+    rest = {folder: own, middle: sum(images.input(number).size for number in range(5, 8))}
+    expected = [0.3 * rest[folder] / sum(rest.values()), 0.1, 0.6, 0.3 * rest[middle] / sum(rest.values())]
+    assert [share for _, share in images.shares] == pytest.approx(expected)
+
+    _, target = PatchSampler(images, 16, 4000, seed=1).batch_at(0)
+    flat = target.reshape(4000, -1)
+    seen = np.where(flat.std(axis=1) == 0, flat[:, 0], 0)
+    found = [float((seen == wanted).mean()) for wanted in (0, 200, 10, 100)]
+    assert found == pytest.approx(expected, abs=0.03), "four standard deviations of 4,000 draws"
+    parts = json.loads((out / "index.json").read_text())["parts"]
+    assert [list(share) for share in images.shares] == parts["train"]["shares"], "trainings depend on them"
+
+
+def test_shares_of_all_sets_need_not_be_one(folder: Path, tmp_path: Path) -> None:
+    params = settings_for(folder, [str(folder)], mix=["samples"], shares={str(folder): 0.2, "samples": 0.6})
+    out = prepare.run(Job.of("prepare", params, tmp_path, task="x2"))
+    assert [share for _, share in PackedImages(out / "train").shares] == pytest.approx([0.25, 0.75])
 
 
 def test_validation_images_are_held_out(prepared: Path) -> None:

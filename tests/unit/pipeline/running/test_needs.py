@@ -10,7 +10,7 @@ from lutra.evaluation import protocols
 from lutra.imaging.images import write_image
 from lutra.model import families
 from pipeline import params
-from pipeline.data import drawn
+from pipeline.data.leaves import drawn
 from pipeline.params import Params
 from pipeline.running import footprint, machine, needs
 from tests.golden.cases import image

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lutra.evaluation import protocols
+from lutra.imaging.degrade import Noise
 from lutra.imaging.images import read_image, write_image
 from lutra.imaging.resize import imresize
 from pipeline.data import packed
@@ -29,6 +31,8 @@ OTHERS = {
     "deblock": {"task": "deblock", "quality": 10},
     "deblur": {"task": "deblur"},
     "pairs": {"task": "deblur", "pairs": True},
+    "blind": {"task": "denoise", "sigma": [5, 50], "evaluate_at": [15, 50]},
+    "colour": {"task": "denoise-colour", "sigma": 25},
 }
 TASKS: dict[str, Any] = SR | OTHERS | {"x2": {"task": "sr", "scale": 2}}
 
@@ -52,6 +56,24 @@ def folder(tmp_path: Path) -> Path:
 def digests(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_a_blind_task_is_evaluated_at_each_strength_by_the_protocol_of_that_strength(folder: Path) -> None:
+    out = prepare.run(Job.of("prepare", params(folder, [folder]), folder.parent / "root", task="blind"))
+    assert sorted(path.name for path in (out / "evaluate").iterdir()) == ["images-sigma15", "images-sigma50"]
+    for sigma in (15, 50):
+        images = PackedImages(out / "evaluate" / f"images-sigma{sigma}")
+        alone = protocols.of("denoise", {"sigma": sigma})
+        for number, name in enumerate(images.names):
+            assert np.array_equal(images.input(number)[0], alone.input(read_image(folder / name), number))
+    drawn = PackedImages(out / "train").per_patch
+    assert isinstance(drawn, Noise) and drawn.sigma == (5, 50)
+
+
+def test_a_gray_image_is_no_image_of_colour_denoising(folder: Path) -> None:
+    job = Job.of("prepare", params(folder, [folder]), folder.parent / "root", task="colour")
+    with pytest.raises(ValueError, match=r"^[0-4]\.png: found a gray image, expected red, green and blue"):
+        prepare.run(job)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])

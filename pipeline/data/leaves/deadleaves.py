@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from lutra.imaging.degrade import generator_of
 from lutra.imaging.resize import imresize
-from pipeline.data.covering import Leaves, cover
+from pipeline.data.leaves.covering import Leaves, cover
+from pipeline.data.leaves.details import enrich
 
 STREAM = 0x1EAF
 """Third word of the random generator's counter; it keeps these numbers apart from those of other uses of a seed."""
@@ -49,7 +50,10 @@ def draw(leaves: Leaves, palette: NDArray[np.uint8], number: int, seed: int = 0)
         raise ValueError(f"number and seed: found {number} and {seed}, expected 0 or more")
     generator = generator_of(seed, number, STREAM)
     owner, placed = cover(leaves, generator)
-    return imresize(_paint(leaves, palette, owner, placed, generator), Fraction(1, leaves.oversampling))
+    image = _paint(leaves, palette, owner, placed, generator)
+    if leaves.rich:
+        image = enrich(image, owner, palette, leaves.oversampling, generator_of(seed, number, STREAM + 1))
+    return imresize(image, Fraction(1, leaves.oversampling))
 
 
 def _paint(

@@ -27,15 +27,15 @@ from lutra.files import write_whole
 from lutra.imaging.colour import to_three_channels
 from lutra.limits import processors, threads
 from pipeline import PROJECT, code, declaration
-from pipeline.data.covering import Leaves
-from pipeline.data.deadleaves import draw
+from pipeline.data.leaves.covering import Leaves
+from pipeline.data.leaves.deadleaves import draw
 from pipeline.data.locking import alone
 from pipeline.params import DeadLeavesParams
 
 Image = NDArray[np.uint8]
 _CODE = "pipeline.data.sets"
 """Module that reads the photographs and, through this one, draws."""
-_PARAMETERS = {"least_radius", "most_radius", "exponent"}
+_PARAMETERS = {"least_radius", "most_radius", "exponent", "rich"}
 _MOST_PROCESSES = 8  # each takes memory
 _PROCESS = 60 << 20  # bytes: Python, NumPy and Pillow
 _PIXEL = 140  # bytes for every pixel of the canvas that an image is drawn on

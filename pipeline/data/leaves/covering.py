@@ -53,6 +53,8 @@ class Leaves:
     """Share of leaves with a texture of noise, some of it stretched in one direction."""
     striped: float = 0.2
     """Share of leaves with wavy stripes."""
+    rich: bool = False
+    """Whether images have gratings, lattices, strokes, lines, shading and blur of depth too."""
 
     def __post_init__(self) -> None:
         ranges = dict[str, tuple[float, float]](size=(8, 4096), oversampling=(1, 8), most_radius=(0.5, 4096))
