@@ -2,11 +2,7 @@
 file(STRINGS pyproject.toml found REGEX "^version = ")
 string(REGEX REPLACE "^version = \"(.*)\"$" "\\1" LUTRA_VERSION "${found}")
 
-set(sources ${restoring} liblutra/reader.cpp liblutra/library.cpp ${CMAKE_CURRENT_LIST_DIR}/restore.cpp)
-add_executable(lutra_web ${sources})
-# All but the kernels should be small. (Where -Os stands before -O3, emscripten inlines as for -Os.)
-list(FILTER sources EXCLUDE REGEX kernel/)
-set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS -Os)
+add_executable(lutra_web ${restoring} liblutra/reader.cpp liblutra/library.cpp ${CMAKE_CURRENT_LIST_DIR}/restore.cpp)
 lutra_uses_core(lutra_web)
 target_include_directories(lutra_web PRIVATE ${core} liblutra)
 target_compile_definitions(lutra_web PRIVATE LUTRA_RUNTIME LUTRA_BUILDS LUTRA_VERSION="${LUTRA_VERSION}")

@@ -1,10 +1,13 @@
 // What a page calls besides liblutra: one tile of an image of red, green, blue and alpha.
 #include <cmath>
-#include <vector>
+#include <memory>
+#include <new>
 
 #include "lutra.h"
 
 namespace {
+
+using Bytes = std::unique_ptr<std::uint8_t[]>;  // not set to 0 first, as a vector would be
 
 // Part of an image of RGBA, rows of `width` pixels.
 struct Tile {
@@ -22,11 +25,11 @@ std::uint8_t to_byte(double value) {
 lutra_status restore_colours(const lutra_model* model, const Tile& tile, std::uint8_t* out) {
     const int scale = lutra_scale(model), width = tile.width * scale;
     const std::size_t pixels = std::size_t(tile.width) * tile.height;
-    std::vector<std::uint8_t> colours(3 * pixels), restored(3 * pixels * scale * scale);
+    const Bytes colours(new std::uint8_t[3 * pixels]), restored(new std::uint8_t[3 * pixels * scale * scale]);
     for (std::size_t i = 0; i < pixels; ++i)
         for (int channel = 0; channel < 3; ++channel) colours[3 * i + channel] = tile.pixels[4 * i + channel];
     const lutra_status status =
-        lutra_restore(model, colours.data(), 3 * tile.width, tile.width, tile.height, 3, restored.data(), 3 * width, 1);
+        lutra_restore(model, colours.get(), 3 * tile.width, tile.width, tile.height, 3, restored.get(), 3 * width, 1);
     for (int row = 0; status == LUTRA_OK && row < tile.rows * scale; ++row) {
         const std::size_t first = std::size_t(row + tile.top * scale) * width + tile.left * scale;
         for (int i = 0; i < tile.columns * scale; ++i, out += 4) {
@@ -49,10 +52,10 @@ double luma(const std::uint8_t* pixel) {
 // Restores the luma at scale 1 and adds what it changes by to every colour, so that the chroma stays.
 lutra_status restore_luma(const lutra_model* model, const Tile& tile, std::uint8_t* out) {
     const std::size_t pixels = std::size_t(tile.width) * tile.height;
-    std::vector<std::uint8_t> before(pixels), after(pixels);
+    const Bytes before(new std::uint8_t[pixels]), after(new std::uint8_t[pixels]);
     for (std::size_t i = 0; i < pixels; ++i) before[i] = to_byte(luma(tile.pixels + 4 * i));
     const lutra_status status =
-        lutra_restore(model, before.data(), tile.width, tile.width, tile.height, 1, after.data(), tile.width, 1);
+        lutra_restore(model, before.get(), tile.width, tile.width, tile.height, 1, after.get(), tile.width, 1);
     for (int row = tile.top; status == LUTRA_OK && row < tile.top + tile.rows; ++row)
         for (int column = tile.left; column < tile.left + tile.columns; ++column, out += 4) {
             const std::size_t i = std::size_t(row) * tile.width + column;
