@@ -8,7 +8,8 @@ import numpy as np
 from lutra.model.artifact import Artifact
 from lutra.model.description import INPUT, Description, Layer, Merge, Plane, Shift, Split, Sum
 from lutra.model.forms import Function
-from lutra.model.steps import AnyStep, Bounds, Offset
+from lutra.model.steps import AnyStep, Bounds
+from lutra.model.taps import Offset
 from lutra.model.vectors import Scaling, VectorLayout
 
 STEPS = (1, 2, 4, 8, 16, 32, 64)

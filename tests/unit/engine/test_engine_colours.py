@@ -1,7 +1,7 @@
 """Units that read several colours, in the engine: equal to the reference on random models, at every level."""
 
 import itertools
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lutra import engine
 from lutra.model.description import OUTPUT, ColourTaps, Description, Rounding, Step, Unit
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
+from lutra.model.steps import Padding
 from tests.golden import cases
 from tests.unit.engine.engine_models import filled, random_image, random_model
 from tests.unit.engine.test_equality import LEVELS, LONG, assert_equal
@@ -73,8 +74,8 @@ def descriptions(draw: st.DrawFn) -> Description:
             Step(tuple(units), writes, draw(st.integers(1, 9)), draw(st.integers(-9, 127)), upscale, rotations)
         )
         read += writes
-    padding = draw(st.sampled_from(["replicate", "reflect"]))
-    rounding = draw(st.sampled_from(["exact", "lookup", "branch"]))
+    padding = draw(st.sampled_from(get_args(Padding)))
+    rounding = draw(st.sampled_from(get_args(Rounding)))
     return Description("own", upscale, tuple(steps), padding=padding, rounding=rounding, colours=3)
 
 

@@ -87,7 +87,7 @@ def test_tables_of_three_axes_have_the_same_values_and_gradients(interval: int) 
     weights = torch.rand(200, 2, generator=generator, dtype=torch.float64)
     found = []
     for implementation in ("compiled", "reference"):
-        with using(implementation):  # type: ignore[arg-type]
+        with using(implementation):
             values = lookup(taps, table, layout)
             found.append([values, *torch.autograd.grad((values * weights).sum(), [table, taps])])
     for one, other in zip(*found, strict=True):
