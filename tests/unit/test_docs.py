@@ -1,5 +1,6 @@
 """What the documents claim."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -39,5 +40,6 @@ def test_the_citation_is_of_the_projects_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert {"cff-version", "message", "title", "authors"} <= cited.keys()
     assert (cited["version"], cited["license"]) == (project["version"], project["license"])
+    assert json.loads((ROOT / "web/src/package.json").read_text())["version"] == project["version"]
     assert cited["authors"] == project["authors"]
     assert f"\n## {cited['version']} - {cited['date-released']}\n" in (ROOT / "CHANGELOG.md").read_text()
