@@ -6,7 +6,7 @@ take names, titles and options from it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Planes = Literal["each", "luma"]
@@ -16,6 +16,10 @@ Measure = Literal["psnr_y", "ssim_y", "psnr", "psnr_b", "ssim"]
 Kind = Literal["scale", "choice", "number", "range", "whole range"]
 
 _SSIM = "SSIM by an 11x11 Gaussian, sigma 1.5, valid region"
+_ENLARGED = (
+    "PSNR and SSIM on Y (BT.601, 16..235) of uint8 RGB, {scale} border pixels cut for PSNR, none for SSIM "
+    "(11x11 Gaussian, sigma 1.5, valid region)"
+)
 _PLANES = f"PSNR over all planes, no border cut; {_SSIM}, mean over planes"
 _SEED = "Philox, seed 0, counted by the image's place in its set"
 
@@ -100,6 +104,18 @@ _GAUSSIAN = (
     ),
 )
 
+_DENOISE = Task(
+    name="denoise",
+    title="Denoising",
+    short="denoise",
+    strength="sigma",
+    options=_GAUSSIAN,
+    degradation="Noise",
+    measures=("psnr", "ssim"),
+    made="input: Gaussian noise of sigma {sigma} {noise}",
+    scored=_PLANES,
+)
+
 _ALL = (
     Task(
         name="sr",
@@ -113,21 +129,10 @@ _ALL = (
         degradation="Bicubic",
         measures=("psnr_y", "ssim_y"),
         made="LR: MATLAB bicubic x1/{scale} ({bicubic} variant) of HR cropped to a multiple of {scale}",
-        scored="PSNR and SSIM on Y (BT.601, 16..235) of uint8 RGB, {scale} border pixels cut for PSNR, none for SSIM "
-        "(11x11 Gaussian, sigma 1.5, valid region)",
+        scored=_ENLARGED,
         labels=("LR", "HR"),
     ),
-    Task(
-        name="denoise",
-        title="Denoising",
-        short="denoise",
-        strength="sigma",
-        options=_GAUSSIAN,
-        degradation="Noise",
-        measures=("psnr", "ssim"),
-        made="input: Gaussian noise of sigma {sigma} {noise}",
-        scored=_PLANES,
-    ),
+    _DENOISE,
     Task(
         name="deblock",
         title="JPEG deblocking",
@@ -172,21 +177,9 @@ _ALL = (
         made="input: a photograph's chain: Gaussian blur of {blur} pixels, shrinking by 1/{scale} by box, bilinear, "
         "bicubic or Lanczos, noise of sigma {sigma}, JPEG of quality {quality} (libjpeg, chroma whole or halved); "
         f"blur, noise and JPEG each left out of one image in four, not all of them at x1 ({_SEED})",
-        scored="PSNR and SSIM on Y (BT.601, 16..235) of uint8 RGB, {scale} border pixels cut for PSNR, none for SSIM "
-        "(11x11 Gaussian, sigma 1.5, valid region)",
+        scored=_ENLARGED,
     ),
-    Task(
-        name="denoise-colour",
-        title="Colour denoising",
-        short="dn-colour-",
-        strength="sigma",
-        options=_GAUSSIAN,
-        degradation="Noise",
-        measures=("psnr", "ssim"),
-        made="input: Gaussian noise of sigma {sigma} {noise}",
-        scored=_PLANES,
-        colour=True,
-    ),
+    replace(_DENOISE, name="denoise-colour", title="Colour denoising", short="dn-colour-", colour=True),
 )
 
 TASKS: dict[str, Task] = {task.name: task for task in _ALL}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from lutra import limits
+from lutra import distribution, limits
 from lutra.model import artifact
 from lutra.model.artifact import Artifact
 from lutra.restore import sources
@@ -38,7 +38,7 @@ def as_module(model: str | PathLike[str] | Artifact | Restorer) -> Restoration:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise ValueError("modules need torch, which the extra `train` installs") from None
+        raise ValueError(f"modules need torch; `{distribution.pip_install('train')}` installs it") from None
     if isinstance(model, Restorer):
         return Restoration(model.artifact)
     return Restoration(model if isinstance(model, Artifact) else artifact.load(sources.find(model)))

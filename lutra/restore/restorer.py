@@ -203,11 +203,13 @@ class Restorer(AnyForm):
         if not known or image.size == 0:
             found = f"{image.dtype} of shape {image.shape}"
             raise ValueError(f"image is {found}, expected uint8 (H, W) or (H, W, 3), not empty")
+        if image.dtype == np.uint8:
+            return self._restore_planes(image.astype(np.uint8, copy=False), threads, None)
         pixels: Pixels = image.clip(0, 255).astype(np.uint8)
         restored = self._restore_planes(pixels, threads, None)
         if not self.artifact.description.adds_input:
             return restored
-        whole: Pixels = (restored + (image.astype(np.int16) - pixels)).clip(0, 255).astype(np.uint8)
+        whole: Pixels = (restored + (image - pixels)).clip(0, 255).astype(np.uint8)
         return whole
 
     def _restore_planes(

@@ -24,7 +24,7 @@ const Kernels neon_kernels{
     join_line<Neon>,
     LUTRA_TRAINING(neon_ensemble),
     LUTRA_TRAINING(neon_sums),
-    {Form::words, run_sum_neon<Neon>, merge_words<NeonBytes, Neon>, split_bits<Neon>},
+    {Form::words, run_sum_words<Neon, NeonBytes>, merge_words<NeonBytes, Neon>, split_bits<Neon>},
     {resample_line<Neon>, resample_row<Neon>, resample_points<Neon>},
 };
 

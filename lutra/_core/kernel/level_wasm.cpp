@@ -15,7 +15,7 @@ const Kernels wasm_kernels{
     join_line<Wasm>,
     nullptr,
     nullptr,
-    {Form::words, run_sum_wasm<Wasm>, merge_words<WasmBytes, Wasm>, split_bits<Wasm>},
+    {Form::words, run_sum_words<Wasm, WasmBytes>, merge_words<WasmBytes, Wasm>, split_bits<Wasm>},
     {},
 };
 

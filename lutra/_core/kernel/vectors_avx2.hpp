@@ -83,11 +83,8 @@ struct Avx2Bytes {
 
 template <class Simd>
 void run_sum_avx2(const LayerCall& call) {
-    if (!call.layer && call.operation->saturates && !call.operation->adds_unsigned && call.operation->high <= 127)
-        return add_planes<Avx2Bytes>(call);
-    if (!call.layer || call.packed->form == Form::plain) return run_sum_plain<Simd>(call);
-    if (call.packed->form == Form::rows) return Rows<Simd>::run(call);
-    (call.packed->narrow ? run_words<Avx2Bytes, true> : run_words<Avx2Bytes, false>)(call);
+    if (call.layer && call.packed->form == Form::rows) return Rows<Simd>::run(call);
+    run_sum_words<Simd, Avx2Bytes>(call);
 }
 
 }  // namespace lutra

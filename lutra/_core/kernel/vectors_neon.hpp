@@ -53,12 +53,4 @@ struct NeonBytes {
     }
 };
 
-template <class Simd>
-void run_sum_neon(const LayerCall& call) {
-    if (!call.layer && call.operation->saturates && !call.operation->adds_unsigned && call.operation->high <= 127)
-        return add_planes<NeonBytes>(call);
-    if (!call.layer || call.packed->form == Form::plain) return run_sum_plain<Simd>(call);
-    (call.packed->narrow ? run_words<NeonBytes, true> : run_words<NeonBytes, false>)(call);
-}
-
 }  // namespace lutra

@@ -64,12 +64,4 @@ struct WasmBytes {
     }
 };
 
-template <class Simd>
-void run_sum_wasm(const LayerCall& call) {
-    if (!call.layer && call.operation->saturates && !call.operation->adds_unsigned && call.operation->high <= 127)
-        return add_planes<WasmBytes>(call);
-    if (!call.layer || call.packed->form == Form::plain) return run_sum_plain<Simd>(call);
-    (call.packed->narrow ? run_words<WasmBytes, true> : run_words<WasmBytes, false>)(call);
-}
-
 }  // namespace lutra

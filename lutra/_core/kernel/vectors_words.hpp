@@ -185,6 +185,15 @@ void add_planes(const LayerCall& call) {
             }
 }
 
+// A sum in the form of words, or one that needs no lookups of bytes.
+template <class Plain, class Simd>
+void run_sum_words(const LayerCall& call) {
+    if (!call.layer && call.operation->saturates && !call.operation->adds_unsigned && call.operation->high <= 127)
+        return add_planes<Simd>(call);
+    if (!call.layer || call.packed->form == Form::plain) return run_sum_plain<Plain>(call);
+    (call.packed->narrow ? run_words<Simd, true> : run_words<Simd, false>)(call);
+}
+
 // As plain_position, where nothing is divided: sums of the even and of the odd pixels.
 template <class Simd>
 void merge_position(const LayerCall& call, int row, int position, int x, std::uint8_t* result) {

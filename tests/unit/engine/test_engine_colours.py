@@ -1,6 +1,5 @@
 """Units that read several colours, in the engine: equal to the reference on random models, at every level."""
 
-import itertools
 from typing import Any, get_args
 
 import numpy as np
@@ -14,7 +13,7 @@ from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.model.steps import Padding
 from tests.golden import cases
 from tests.unit.engine.engine_models import filled, random_image, random_model
-from tests.unit.engine.test_equality import LEVELS, LONG, assert_equal
+from tests.unit.engine.test_equality import LONG, assert_equal, assert_golden
 
 pytestmark = pytest.mark.skipif(not engine.available(), reason="the compiled engine was not built")
 
@@ -24,10 +23,7 @@ FRONT: dict[str, Any] = {"front": "pairwise"}
 
 @pytest.mark.parametrize("name", cases.COLOUR_UNITS)
 def test_golden_outputs(name: str) -> None:
-    expected = np.load(cases.OUTPUTS)
-    for level, (height, width) in itertools.product(LEVELS, cases.SIZES):
-        got = engine.compile(cases.model(name), level=level).restore(cases.input_of(name, height, width))
-        assert np.array_equal(got, expected[f"{name}/{height}x{width}"]), (level, height, width)
+    assert_golden(name)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

@@ -1,6 +1,5 @@
 """The engine restores models of layers as the torch reference does, to the last bit, at every level."""
 
-import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from lutra.model.vectors import VectorLayout
 from tests.golden import cases
 from tests.unit.engine.engine_models import random_image
 from tests.unit.engine.layered_models import drawn, filled
-from tests.unit.engine.test_equality import LEVELS, LONG, assert_equal
+from tests.unit.engine.test_equality import LEVELS, LONG, assert_equal, assert_golden
 
 pytestmark = pytest.mark.skipif(not engine.available(), reason="the compiled engine was not built")
 
@@ -31,10 +30,7 @@ SIZES = [(1, 1), (1, 70), (70, 1), (3, 2), (17, 67), (12, 130)]
 
 @pytest.mark.parametrize("name", [*NAMES, *cases.COLOURED])
 def test_golden_outputs(name: str) -> None:
-    expected = np.load(cases.OUTPUTS)
-    for level, (height, width) in itertools.product(LEVELS, cases.SIZES):
-        got = engine.compile(cases.model(name), level=level).restore(cases.input_of(name, height, width))
-        assert np.array_equal(got, expected[f"{name}/{height}x{width}"]), (level, height, width)
+    assert_golden(name)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

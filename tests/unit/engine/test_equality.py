@@ -46,13 +46,17 @@ def assert_equal(artifact: Artifact, image: Any, threads: int = 1) -> None:
         assert not len(different), f"{level}: {len(different)} values differ, the first at {different[0]}"
 
 
-@pytest.mark.parametrize("name", golden.CASES)
-def test_golden_outputs(name: str) -> None:
+def assert_golden(name: str) -> None:
+    """At every level and size, a golden case restores as it is recorded."""
     expected = np.load(golden.OUTPUTS)
     for level, (height, width) in itertools.product(LEVELS, golden.SIZES):
-        runner = engine.compile(golden.model(name), level=level)
-        got = runner.restore(golden.image(height, width))
+        got = engine.compile(golden.model(name), level=level).restore(golden.input_of(name, height, width))
         assert np.array_equal(got, expected[f"{name}/{height}x{width}"]), (level, height, width)
+
+
+@pytest.mark.parametrize("name", golden.CASES)
+def test_golden_outputs(name: str) -> None:
+    assert_golden(name)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

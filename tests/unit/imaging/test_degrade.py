@@ -93,7 +93,7 @@ def test_photographs_are_shrunk_by_each_kernel() -> None:
 
 
 def test_one_photograph_in_four_is_spared_each_damage() -> None:
-    """Of 400, between 62 and 138 are spared at four standard deviations."""
+    """Between 62 and 138 of 400 are spared, at four standard deviations."""
     flat, edge = np.full((16, 16), 100, np.uint8), np.zeros((16, 16), np.uint8)
     edge[:, 8:] = 200
     without_noise = sum((Photo(1, sigma=(20, 20)).apply(flat, number) == flat).all() for number in range(400))
@@ -105,7 +105,7 @@ def test_one_photograph_in_four_is_spared_each_damage() -> None:
 
 
 def test_no_photograph_is_left_whole_at_its_own_size() -> None:
-    """Of 400, six would be."""
+    """Six of 400 would be, if each damage were left out by itself."""
     assert not [number for number in range(400) if np.array_equal(Photo(1).apply(PLANE, number), PLANE)]
     halves = [Photo(2).apply(PLANE, number) for number in range(400)]
     shrunk = [degrade.shrink(PLANE, 2, kernel) for kernel in KERNELS]
