@@ -31,7 +31,7 @@ MARKS = ("<!-- results: written by `python -m pipeline record` -->\n", "<!-- end
 
 
 @dataclass(frozen=True)
-class Record:
+class Recorded:
     """The content of results/EXPERIMENT.json: a result, and all that it takes to make it again.
 
     trained_on: the names of the image sets; held_out: how many images of the first. colours: the set that dead leaves
@@ -76,7 +76,7 @@ class Record:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Record:
+    def from_json(cls, content: Mapping[str, Any]) -> Recorded:
         """Rebuild a record from what `to_json` returns."""
         return cls(
             content["experiment"],
@@ -107,7 +107,7 @@ def record(job: Job, command: str, minutes: float, results: Path = RESULTS) -> P
     result = Result.read(job.outputs["metrics"])
     model = artifact.load(job.inputs["finetuned"])
     drawn = "deadleaves" in job.params.train_sets(job.block.task)
-    content = Record(
+    content = Recorded(
         job.name,
         train_name(job.params, job.name),
         job.params.data.validate,
@@ -156,7 +156,7 @@ def ship(name: str, result: Path, model: Path, zoo: Path = ZOO) -> Path:
         model: the finetuned model.
         zoo: where to put it.
     """
-    recorded, loaded = Record.from_json(json.loads(result.read_text())), artifact.load(model)
+    recorded, loaded = Recorded.from_json(json.loads(result.read_text())), artifact.load(model)
     path = zoo / f"{name}.safetensors"
     use = "research" if not_free(recorded.images) else "free"
     provenance = {**loaded.provenance, "licence": "; ".join(licences(recorded.images)), "use": use}
@@ -169,7 +169,7 @@ def write_cards(zoo: Path = ZOO, results: Path = RESULTS) -> list[Path]:
     """Write the cards of all models that come with the library from their recorded results; return their files."""
     written = []
     for path in sorted(zoo.glob("*.safetensors")):
-        recorded = Record.from_json(json.loads((results / f"{path.stem}.json").read_text()))
+        recorded = Recorded.from_json(json.loads((results / f"{path.stem}.json").read_text()))
         write_whole(path.with_suffix(".md"), card(path.stem, recorded, artifact.load(path)))
         written.append(path.with_suffix(".md"))
     return written
@@ -187,7 +187,7 @@ def not_free(names: Sequence[str]) -> list[str]:
     return [name for name in names if name not in sets or not sets[name].free]
 
 
-def card(name: str, recorded: Record, model: Artifact) -> str:
+def card(name: str, recorded: Recorded, model: Artifact) -> str:
     """Return the card of a model of the zoo, in Markdown."""
     kept = not_free(recorded.images)
     ship = f"No: {' and '.join(kept)} may not be used for every purpose" if kept else "Yes, for any purpose"
@@ -233,14 +233,14 @@ def hardware() -> dict[str, Any]:
 def results_tables(results: Path = RESULTS) -> str:
     """Return the README's tables: one for each protocol, with a row for each recorded experiment."""
     contents = (json.loads(path.read_text()) for path in sorted(results.glob("*.json")))
-    records = [Record.from_json(content) for content in contents if "experiment" in content]
-    groups: dict[str, list[Record]] = {}
+    records = [Recorded.from_json(content) for content in contents if "experiment" in content]
+    groups: dict[str, list[Recorded]] = {}
     for one in sorted(records, key=lambda one: list(TASKS).index(one.result.task)):
         groups.setdefault(one.result.protocol, []).append(one)
     return "\n".join(_table(group) for group in groups.values())
 
 
-def _table(records: Sequence[Record]) -> str:
+def _table(records: Sequence[Recorded]) -> str:
     protocol = records[0].protocol
     sets = sorted({name for one in records for name in one.result.baseline}, key=order)
     lines = [f"**{title(protocol)}**, {protocol.legend}", ""]
