@@ -236,7 +236,7 @@ def results_tables(results: Path = RESULTS) -> str:
     records = [Recorded.from_json(content) for content in contents if "experiment" in content]
     groups: dict[str, list[Recorded]] = {}
     for one in sorted(records, key=lambda one: list(TASKS).index(one.result.task)):
-        groups.setdefault(one.result.protocol, []).append(one)
+        groups.setdefault(one.protocol.text, []).append(one)
     return "\n".join(_table(group) for group in groups.values())
 
 
