@@ -1,4 +1,4 @@
-"""How much of the machine this process may use, and how it gives way: processors, control groups, waiting threads."""
+"""The share of the machine that this process may use: processors, control groups, and how waiting threads give way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
 
 _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-"""What users set to choose how OpenMP's threads wait: of every implementation, of GCC's, of LLVM's and Intel's."""
+"""Variables that choose how OpenMP's threads wait: of every implementation, of GCC's, and of LLVM's and Intel's."""
 
 
 def wait_passively() -> None:

@@ -37,7 +37,7 @@ class Paths:
 
 @dataclass(frozen=True)
 class Resources:
-    """What a job may ask of a scheduler: threads, memory in MB, minutes, GPUs; of a training, for each process."""
+    """Resources of a job: threads, memory in MB, minutes, GPUs; those of a training are for each process."""
 
     threads: int
     mem_mb: int

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def models() -> None:
     """List the models that come with the library.
 
-    ms/MP: milliseconds for a megapixel of the result, measured here on one thread. Licence: free for any purpose, or
-    research where the training images are for research alone.
+    ms/MP: milliseconds for a megapixel of the result, measured on this machine with one thread. Licence: free for any
+    purpose, or research if the training images are for research only.
     """
     from lutra import zoo
     from lutra.evaluation.bench import ms_per_megapixel

@@ -106,7 +106,7 @@ def are_videos(inputs: Sequence[Path], wishes: Wishes) -> bool:
     """
     found = [path for path in inputs if path.suffix.lower() in SUFFIXES and not path.is_dir()]
     if found and len(found) < len(inputs):
-        raise ValueError(f"{found[0]}: found a video among other inputs, expected videos alone or none")
+        raise ValueError(f"{found[0]}: found a video among other inputs, expected only videos, or none")
     given = [name for name, value in vars(wishes).items() if value is not None]
     if given and not found:
         raise typer.BadParameter(f"found --{given[0]}, which is for videos, expected one as the input")

@@ -8,7 +8,7 @@ LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
 BLACK = 16.0
 """The luma of black."""
 SWING = 219 / 255
-"""What a level of gray, 0..255, is in luma, 16..235."""
+"""Levels of luma, 16..235, per level of gray, 0..255."""
 
 
 def rgb_to_y(image: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -195,7 +195,7 @@ class MotionBlur:
 
 @dataclass(frozen=True)
 class Photo:
-    """What happens to a photograph before it is shown: blur, shrinking, noise, JPEG, each of random strength.
+    """The way of a photograph until it is shown: blur, shrinking, noise, JPEG, each of random strength.
 
     Every number is drawn evenly for every image. One image in four is spared the blur, one the noise and one the JPEG,
     each drawn by itself, so that one in 64 is only shrunk; at scale 1 such an image is compressed, because the score of

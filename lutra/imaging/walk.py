@@ -22,7 +22,7 @@ Identity = tuple[int, int]
 
 @dataclass
 class Walk:
-    """What lies below a folder.
+    """The content of a folder and its subfolders.
 
     images: its image files, sorted; left_out: other images, links and folders, with the reason for each.
     """

@@ -38,7 +38,7 @@ class Resample:
 
 @dataclass(frozen=True)
 class Axis:
-    """Where the outputs along an axis lie between the pixels of the input.
+    """The places of the outputs along an axis, between the pixels of the input.
 
     first: of each output, the first of its two neighbours, -1..size - 1; the other one is the next: int32.
     distance: of each output, its distance from that neighbour, in pixels of the input: float64.

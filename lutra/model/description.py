@@ -156,7 +156,7 @@ class Description:
 
     @cached_property
     def planes(self) -> Mapping[str, Plane]:
-        """What each plane holds, by its name; those of models of units hold one channel of 8 bits."""
+        """The content of each plane, by its name; in models of units every plane has one channel of 8 bits."""
         return checked_planes(self.scale, self.steps, self.colours)
 
     @property
@@ -171,7 +171,7 @@ class Description:
 
     @property
     def adds_input(self) -> bool:
-        """Whether the output is the input and what the model adds to it."""
+        """Whether the model adds its result to the input."""
         return isinstance(last := self.steps[-1], Merge) and bool(last.adds)
 
     @property

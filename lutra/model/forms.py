@@ -12,7 +12,7 @@ from lutra.model.tasks import TASKS
 from lutra.model.vectors import Direct, Scaling, VectorLayout
 
 Function = Layout | NetworkSpec | VectorLayout | Scaling | Direct
-"""What a unit, a layer or a table of a residual computes its values by."""
+"""The function by which a unit, a layer or a table of a residual computes its values."""
 Form = tuple[str, tuple[int, ...]]
 """An array's dtype and shape."""
 
@@ -98,4 +98,4 @@ def _check_kinds(description: Description, functions: Mapping[str, Function]) ->
         elif not isinstance(function, Scaling):
             raise ValueError(f"the function of layer '{layer.name}' is one of a unit, expected vectors or scales")
         elif layer.kind != "depthwise" or len(layer.taps) != 1 or step.divisor != 1:
-            raise ValueError(f"layer '{layer.name}' has scales, expected them in a depthwise one of one tap alone")
+            raise ValueError(f"layer '{layer.name}' has scales, expected them in a depthwise layer of a single tap")

@@ -56,7 +56,7 @@ class Unit:
         return self.reads + ((self.previous,) if self.previous else ())
 
     def check_colours(self, colours: int, where: str) -> None:
-        """Raise ValueError if its colour taps do not fit a model of so many colours."""
+        """Raise ValueError if its colour taps do not fit a model of that number of colours."""
         if not isinstance(self.taps, ColourTaps):
             if self.colour is not None:
                 raise ValueError(f"{where}: unit '{self.name}' makes a colour, expected colour taps")
@@ -88,7 +88,7 @@ class Step:
         return len(self.writes) * self.upscale**2
 
     def check_colours(self, colours: int, where: str) -> None:
-        """Raise ValueError if its units do not fit a model of so many colours, or make some of them alone."""
+        """Raise ValueError if its units do not fit a model of that number of colours, or make only some of them."""
         for unit in self.units:
             unit.check_colours(colours, where)
         made = {unit.colour for unit in self.units}
@@ -98,7 +98,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Plane:
-    """What a plane holds: its number of channels, and the least and the largest value in it."""
+    """The content of a plane: its number of channels, and its least and largest value."""
 
     channels: int = 1
     bounds: Bounds = (0, 255)

@@ -1,4 +1,4 @@
-"""What a unit reads: pixels at fixed offsets, means of a window, planes of one pixel, or colours. Needs no torch."""
+"""The taps of a unit: pixels at fixed offsets, means of a window, planes of one pixel, or colours. Needs no torch."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Planes = Literal["each", "luma"]
-"""What a model was trained on: "each" colour plane by itself, 0..255, or the "luma" Y of BT.601, 16..235."""
+"""The planes that a model was trained on: "each" colour plane by itself, 0..255, or the "luma" Y of BT.601, 16..235."""
 
 Measure = Literal["psnr_y", "ssim_y", "psnr", "psnr_b", "ssim"]
 Kind = Literal["scale", "choice", "number", "range", "whole range"]

@@ -20,7 +20,7 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Places:
-    """Where the values of a layer's vectors stand among its stored samples: arrays of (inputs, outputs, levels).
+    """The places of a layer's values among its stored samples: arrays of (inputs, outputs, levels).
 
     A value is (samples[first] * (step - share) + samples[second] * share) / step.
     """
@@ -33,7 +33,7 @@ class Places:
 
 @dataclass(frozen=True)
 class VectorLayout:
-    """How the vectors of a layer are stored, in int8: input outermost, then output, then position.
+    """The layout in which the vectors of a layer are stored, in int8: input outermost, then output, then position.
 
     steps: one number for all vectors, or one for each (inputs x outputs), a power of two. Step 1 stores every value
         lo..hi; step s stores those at lo, lo + s, ..., hi + 1, and those between are interpolated.

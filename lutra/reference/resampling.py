@@ -21,7 +21,7 @@ POINTS_AT_ONCE = 1 << 16
 
 @dataclass(frozen=True)
 class Places:
-    """Where outputs lie: the neighbours above and to the left of each, and its distances from them.
+    """The places of the outputs: the neighbours above and to the left of each, and its distances from them.
 
     All four broadcast to (rows, columns): a grid has (rows, 1) and (1, columns).
     """

@@ -1,4 +1,4 @@
-"""What a restorer takes and gives besides one picture: arrays with other axes, floats, and files."""
+"""Further inputs and outputs of a restorer: arrays with other axes, floats, and files."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _OF_QUALITY = (".jpg", ".jpeg", ".webp")
 
 @dataclass(frozen=True)
 class Making:
-    """What decides a result besides its source.
+    """All that decides a result, except its source.
 
     model: SHA-256 of the model's file. quality: the quality of JPEG and WebP that was asked for.
     size: the size that was asked for, in words; None for the model's scale.

@@ -54,7 +54,7 @@ def load(
 
 @dataclass(frozen=True)
 class _Way:
-    """How planes become others of another size.
+    """The way in which planes become planes of another size.
 
     sides: rows and columns of the result.
     layout: where the model's outputs lie; None for its scale.

@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 
 
 class Run(Protocol):
-    """What runs a model."""
+    """Protocol of a function that runs a model."""
 
     def __call__(self, pixels: Pixels, threads: int | None, out: Pixels | None, layout: Layout | None = None) -> Pixels:
         """Restore planes (H, W) or (H, W, 3), into `out` where there is one; `layout` None: at the model's scale."""
@@ -28,7 +28,7 @@ class Run(Protocol):
 
 
 class Restores(Protocol):
-    """What restores one picture."""
+    """Protocol of an object that restores one picture."""
 
     artifact: Artifact
     name: str

@@ -22,7 +22,7 @@ MOST_SIDE, MOST_PIXELS = 1 << 20, 1 << 31
 
 @dataclass(frozen=True)
 class Target:
-    """How large a result is to be: a factor, or its sides in pixels.
+    """The size that a result is to have: a factor, or its sides in pixels.
 
     scale: what both sides are multiplied by, rounded up.
     width, height: the sides; where one is None, it follows from the other and the proportions of the picture.

@@ -24,7 +24,7 @@ from lutra.video.planes import RGB, Plane, check_model, restore_planes
 
 @dataclass(frozen=True)
 class Order:
-    """How a clip is restored.
+    """The settings by which a clip is restored.
 
     part: what of it. encoding: how the result is encoded. threads: the number of threads that restore, None for one
     per processor; as many decode and encode. max_pixels: the most pixels that a restored frame may have.
@@ -46,7 +46,7 @@ def check_target(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Enlarging:
-    """What is done to the frames of a clip.
+    """The conversion of a clip's frames.
 
     scale: the factor by which each side grows. work: makes a frame of a frame, given the format that holds its samples
     one by one, and the format of the result.

@@ -29,7 +29,7 @@ _MOST_PACKETS = 256
 
 @dataclass(frozen=True)
 class Part:
-    """What of a clip is restored.
+    """The part of a clip that is restored.
 
     start: seconds from its beginning; frames: how many, None for all; deinterlace: whether to turn the fields of
         interlaced frames into frames, None to refuse interlaced clips.
@@ -107,7 +107,7 @@ class Clip:
 
     @property
     def display_matrix(self) -> tuple[int, ...] | None:
-        """How players turn the frames: nine numbers of FFmpeg's display matrix."""
+        """The turn that players give the frames: nine numbers of FFmpeg's display matrix."""
         sides: Any = self.first.side_data
         found = sides.get(Type.DISPLAYMATRIX)
         return struct.unpack("=9i", bytes(found)) if found else None
@@ -124,7 +124,7 @@ class Clip:
 
     @property
     def title(self) -> dict[str, str]:
-        """What the file states about itself, such as its title."""
+        """Metadata of the file, such as its title."""
         own = ("major_brand", "minor_version", "compatible_brands", "encoder")
         return {key: value for key, value in self._container.metadata.items() if key.lower() not in own}
 

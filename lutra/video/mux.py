@@ -26,7 +26,7 @@ _TEXT = "mov_text"
 
 @dataclass(frozen=True)
 class Encoding:
-    """How frames are encoded.
+    """The settings by which frames are encoded.
 
     codec: an encoder of FFmpeg, None for H.264, or VP9 in WebM. crf: its quality, lower is better, None for `CRF`.
     threads: the number of threads that encode.
@@ -67,7 +67,7 @@ class Writer:
             size = f"{clip.first.width * scale} x {clip.first.height * scale} pixels ({clip.form})"
             codec = self._container.streams.video[0].codec_context.name
             raise ValueError(
-                f"{path}: encoder {codec} does not take frames of {size}, or the format not its result "
+                f"{path}: encoder {codec} does not take frames of {size}, or the format does not take its result "
                 f"({error.strerror}); --codec ffv1 in .mkv takes any"
             ) from None
 

@@ -16,7 +16,7 @@ Plane = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Sampling:
-    """How many pixels share a sample of chroma: `columns` x `rows`; gray has no chroma."""
+    """The block of pixels that share a sample of chroma: `columns` x `rows`; gray has no chroma."""
 
     columns: int = 1
     rows: int = 1

@@ -38,7 +38,7 @@ _STEP = 2
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured: a clip, its first frames, numbers of threads, and the encoder of the results."""
+    """The things to measure: a clip, its first frames, numbers of threads, and the encoder of the results."""
 
     clip: Path
     frames: int

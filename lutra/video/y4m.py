@@ -30,7 +30,7 @@ _FFMPEG = "in FFmpeg"
 
 @dataclass(frozen=True)
 class Header:
-    """What the first line of a stream states.
+    """The facts in the first line of a stream.
 
     fields: everything else that it states, letter by letter: the rate, the shape of pixels, the kind of chroma,
         comments such as XCOLORRANGE=FULL. They are passed on unchanged.

@@ -43,7 +43,7 @@ class DrawnRecord(_Record):
 
     @property
     def degradation(self) -> Degradation:
-        """What degrades; ValueError for a task or options that there are not."""
+        """The degradation; ValueError for an unknown task or option."""
         return protocols.of(self.task, self.options).degradation
 
 
@@ -61,7 +61,7 @@ class Index(_Record):
 
     @property
     def sizes(self) -> list[int]:
-        """How many values every input has."""
+        """The number of values of every input."""
         return [math.prod(image.input_shape) for image in self.images]
 
 

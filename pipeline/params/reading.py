@@ -24,7 +24,7 @@ from ruamel.yaml.tokens import (
 _EXPONENT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+")
 _EXPONENT_1_1 = re.compile(r"[-+]?[0-9]+\.[0-9]*[eE][-+][0-9]+")
 _NUMBER_1_1 = re.compile(r"[-+]?0[0-7_]+|[-+]?[1-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?|[-+]?[0-9][0-9]*_[0-9_]*")
-"""What YAML 1.1 reads as octal, as base 60, or as a number with underscores."""
+"""Text that YAML 1.1 reads as an octal number, as base 60, or as a number with underscores."""
 _OPENING = (BlockMappingStartToken, BlockSequenceStartToken, FlowMappingStartToken, FlowSequenceStartToken)
 _CLOSING = (BlockEndToken, FlowMappingEndToken, FlowSequenceEndToken)
 _MOST_BYTES, _DEEPEST, _MOST_ALIASES = 1 << 20, 40, 16

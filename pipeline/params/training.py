@@ -83,7 +83,7 @@ class TrainParams(FitParams):
 
     @property
     def makes_tables(self) -> bool:
-        """Whether the result is tables: those of least squares, or of an untrained start."""
+        """Whether the result holds tables: those of least squares, or of an untrained start."""
         return self.init == "least_squares" or (self.method == "table" and self.steps == 0)
 
     @model_validator(mode="after")

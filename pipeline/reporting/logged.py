@@ -1,4 +1,4 @@
-"""What MLflow compares runs by: the few parameters that decide, the scores, and the name of the registered model.
+"""The values by which MLflow compares runs: the few parameters that decide, the scores, the registered model's name.
 
 Parameters have their names from params.yaml; all of them are in the run's file params.json.
 """

@@ -28,7 +28,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True)
 class Made:
-    """When, where and by what a page was made."""
+    """The time, machine and versions with which a page was made."""
 
     when: str
     commit: str

@@ -50,7 +50,7 @@ class Example:
 
     @property
     def characters(self) -> int:
-        """How many characters it adds to the page."""
+        """The number of characters that it adds to the page."""
         return len(self.thumbnail) + sum(len(version.uri) for version in self.versions)
 
 

@@ -73,7 +73,7 @@ class Job:
 
     @property
     def checkpoint(self) -> Path:
-        """Where a training keeps its checkpoint until it ends."""
+        """The file in which a training keeps its checkpoint until it ends."""
         return self.stage.checkpoint(self.root, self.name)
 
     @property

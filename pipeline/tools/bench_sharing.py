@@ -16,7 +16,7 @@ from lutra.limits import threads
 from lutra.terminal import Table
 
 SECONDS = 1.5
-"""How long a turn lasts; the mean step of the best turn counts."""
+"""Seconds of a turn; the mean step of the best turn counts."""
 TURNS = 3
 
 

@@ -34,7 +34,7 @@ PARTS = 4
 """A network's step is computed in this many parts, to take less memory; they add up to the same gradient."""
 
 ROUNDS, BUDGET = 20, 8.0
-"""How often a step is timed, and after how many seconds no more."""
+"""The number of times that a step is timed, and the seconds after which timing stops."""
 
 Step = Callable[[], None]
 

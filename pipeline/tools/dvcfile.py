@@ -19,7 +19,7 @@ ROOT = "runs/dvc"
 HEADER = "# Generated from pipeline/declaration.py by `python -m pipeline dvc-yaml`: change it there.\n\n"
 
 _IGNORED = re.compile(r"__pycache__/|/\.[^/]*$|~$")
-"""What .dvcignore names, in folders of code."""
+"""Names in .dvcignore that occur in folders of code."""
 _FOREACH = {"task": "${tasks}", "experiment": "${experiments}"}
 _AXES = {
     "curve": {"x": "step", "y": "val_psnr"},

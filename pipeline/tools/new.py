@@ -55,7 +55,7 @@ _LAYERS: dict[Preset, dict[str, Any]] = {
 _RATES = {"learning_rate": 0.0079, "final_learning_rate": 0.0002, "coarse": [4, 5, 6, 7], "validate_every": 500}
 
 _NO_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
-"""What some readers of YAML take for a truth value or for nothing: quoted, though "yes" is three patterns."""
+"""Words that some readers of YAML take for a truth value or for nothing. They are quoted ("yes": three patterns)."""
 
 
 def add_experiment(
@@ -121,7 +121,9 @@ def _values(family: str, preset: Preset, task: str, overrides: Sequence[str]) ->
         try:
             place[last] = YAML(typ="safe", pure=True).load(value)
         except YAMLError:
-            raise ParamsError(f"--set {override}: found no YAML in the value, expected such as 100 or [1, 2]") from None
+            raise ParamsError(
+                f"--set {override}: found no YAML in the value, expected one such as 100 or [1, 2]"
+            ) from None
     return values
 
 

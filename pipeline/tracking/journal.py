@@ -1,4 +1,4 @@
-"""The record of a run: a file of everything that a stage logs, from which MLflow can be told again at any time.
+"""The record of a run: a file of everything that a stage logs, which can be sent to MLflow again at any time.
 
 Every line is an event as JSON, with the time at which it happened; files are recorded by path and SHA-256. A stage only
 appends, so the record of a killed stage is complete up to that moment. A record lies in `mlflow-pending` until MLflow
@@ -23,7 +23,7 @@ _PROGRESS = ("run", "tried")
 
 
 class Event(NamedTuple):
-    """Something to tell MLflow (a method of `sending.Sender`), or what came of that: "run", its id, and "tried"."""
+    """Something to send to MLflow (a method of `sending.Sender`), or what came of that: "run", its id, and "tried"."""
 
     kind: str
     content: dict[str, Any]
@@ -36,7 +36,7 @@ class Stuck(ValueError):
 class Record:
     """The events of a run.
 
-    todo: the events that MLflow is still to be told.
+    todo: the events that MLflow has not taken yet.
     latest: whether MLflow shows the run as the newest of its stage, experiment and root.
     fault: why the file lacks the last events; empty if it has all.
     """
@@ -58,7 +58,7 @@ class Record:
 
     @property
     def tries(self) -> int:
-        """How often MLflow was told and did not take everything."""
+        """The number of times that MLflow did not take everything."""
         return sum(event.kind == "tried" for event in self.events)
 
     @property

@@ -30,7 +30,7 @@ FAILED_SECONDS = 3.0  # and for one that has failed before
 
 
 class Run:
-    """The log of a stage; this one goes nowhere (tracking disabled)."""
+    """The log of a stage; this class discards everything (tracking disabled)."""
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Log `values` at `step`."""

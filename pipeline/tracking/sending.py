@@ -1,4 +1,4 @@
-"""Records told to MLflow with its client."""
+"""Send records to MLflow with its client."""
 
 import contextlib
 import re

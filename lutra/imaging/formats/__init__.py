@@ -1,1 +1,1 @@
-"""What Pillow keeps or checks too little of in PNG, JPEG and TIFF files."""
+"""Checks and metadata of PNG, JPEG and TIFF files that Pillow does not cover."""

@@ -1,4 +1,4 @@
-"""What rich dead leaves have besides gradients and noise: gratings, lattices, strokes, lines, shading, blur of depth.
+"""The details of rich dead leaves: gratings, lattices, strokes, lines, shading, blur of depth.
 
 Photographs have long edges, regular structures and print, which plain dead leaves lack ("VibrantLeaves", arXiv
 2504.10201, adds textures and depth of field).
