@@ -276,7 +276,7 @@ def _check_layer(layer: Layer, channels: int, where: str, planes: dict[str, Plan
         found = f"{read.channels} channels"
         raise ValueError(f"{where}: layer '{layer.name}' reads {found} depthwise, expected 1 or {channels}")
     if not 1 <= len(layer.taps) <= MOST_TAPS or (layer.kind == "pointwise" and layer.taps != ((0, 0),)):
-        wanted = f"1..{MOST_TAPS}, and only the pixel where it is pointwise"
+        wanted = f"1..{MOST_TAPS}, and the pixel alone where it is pointwise"
         raise ValueError(f"{where}: layer '{layer.name}' has {len(layer.taps)} taps, expected {wanted}")
     if layer.kind == "window" and len(layer.taps) * read.channels > MOST_INPUTS:
         found = f"{len(layer.taps)} taps of {read.channels} channels"

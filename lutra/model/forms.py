@@ -98,4 +98,4 @@ def _check_kinds(description: Description, functions: Mapping[str, Function]) ->
         elif not isinstance(function, Scaling):
             raise ValueError(f"the function of layer '{layer.name}' is one of a unit, expected vectors or scales")
         elif layer.kind != "depthwise" or len(layer.taps) != 1 or step.divisor != 1:
-            raise ValueError(f"layer '{layer.name}' has scales, expected them in a depthwise layer of a single tap")
+            raise ValueError(f"layer '{layer.name}' has scales, expected them in a depthwise one of one tap alone")
