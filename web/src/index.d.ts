@@ -4,6 +4,8 @@ export class Model {
   /** Such as "mulut x4, sr". */
   readonly title: string;
   readonly scale: number;
+  /** 3: the model restores red, green and blue together; else 1. */
+  readonly colours: number;
   /** How many pixels around a pixel its result depends on. */
   readonly margin: number;
   /** Whether the model restores the luma alone. */

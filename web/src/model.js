@@ -20,6 +20,7 @@ export class Model {
     this.#workers = workers;
     this.title = facts.title;
     this.scale = facts.scale;
+    this.colours = facts.colours;
     this.margin = facts.margin;
     this.luma = facts.luma;
     this.bytes = bytes;
@@ -68,7 +69,8 @@ export class Model {
       throw new RangeError(`the result would have ${width * scale}x${height * scale} pixels, at most 2^28 are possible`);
     signal?.throwIfAborted();
     const result = new ImageData(width * scale, height * scale);
-    const tiles = tilesOf(width, height, this.margin), total = tiles.length;
+    const gray = isGray(data);
+    const tiles = tilesOf(width, height, this.margin).map((tile) => ({ ...tile, gray })), total = tiles.length;
     let done = 0;
     await Promise.all(this.#workers.map(async (worker) => {
       for (let tile = tiles.shift(); tile && !signal?.aborted; tile = tiles.shift()) {
@@ -103,6 +105,12 @@ function ask(worker, message, transfer = []) {
     worker.onerror = (event) => reject(new Error(event.message || "the worker cannot start"));
     worker.postMessage(message, transfer);
   });
+}
+
+/** @param {Uint8Array | Uint8ClampedArray} data */
+function isGray(data) {
+  for (let i = 0; i < data.length; i += 4) if (data[i] !== data[i + 1] || data[i] !== data[i + 2]) return false;
+  return true;
 }
 
 /** @param {number} width @param {number} height @param {number} margin */
