@@ -12,7 +12,7 @@ export class Model {
   readonly luma: boolean;
   /** Of its plan file. */
   readonly bytes: number;
-  /** Restore an image, tile by tile; alpha is taken as opaque. */
+  /** Restore an image, tile by tile; alpha is enlarged by bicubic interpolation. */
   restore(
     image: { data: Uint8Array | Uint8ClampedArray; width: number; height: number },
     options?: { signal?: AbortSignal; progress?: (done: number, total: number) => void },

@@ -64,7 +64,7 @@ def add(page: Page, name: str) -> None:
 
 
 def take(page: Page, pixels: Pixels = PIXELS) -> None:
-    rgba = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
+    rgba = pixels if pixels.shape[2] == 4 else np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
     text = base64.b64encode(rgba.tobytes()).decode()
     height, width = pixels.shape[:2]
     page.run(
@@ -102,6 +102,20 @@ def test_models_of_three_colours(page: Page, name: str) -> None:
     assert np.array_equal(result(page, name, own.scale)[:, :, :3], own.restore(PIXELS))
     take(page, np.dstack([gray] * 3))
     assert (result(page, name, own.scale)[:, :, :3] == own.restore(gray)[:, :, None]).all()
+
+
+@pytest.mark.parametrize("name", ["shiftlut-colours-x2", "mulut-dfc-x4", "spf-light-deblock10"])
+def test_alpha_is_that_of_python(page: Page, name: str) -> None:
+    """Hidden pixels near and far from visible ones, in both tiles."""
+    if name == "shiftlut-colours-x2":
+        add(page, name)
+    choose(page, name)
+    own = Restorer(model(name)) if name == "shiftlut-colours-x2" else lutra.load(name)
+    alpha = np.zeros(PIXELS.shape[:2], np.uint8)
+    alpha[3:9, 40:200], alpha[12:20, 5:9] = 255, 99
+    pixels = np.dstack([PIXELS, alpha])
+    take(page, pixels)
+    assert np.array_equal(result(page, name, own.scale), own.restore(pixels))
 
 
 def test_cancelled_work_gives_no_image(page: Page) -> None:
