@@ -53,6 +53,6 @@ def evaluate(
     restorer = model if isinstance(model, Restorer) else load(model)
     protocol = scoring.protocol_of(restorer.artifact, options, task=task, pairs=pairs)
     entries = find_images(scoring.find_folder(data), protocol.scale, pairs=pairs)
-    scored = scoring.evaluate({"model": restorer.restore_planes}, entries, protocol, more)
+    scored = scoring.score_set({"model": restorer.restore_planes}, entries, protocol, more)
     scores = {one.sample.name: one.scores["model"] for one in scored}
     return Evaluation(scores, protocols.mean(scores), protocol)

@@ -80,8 +80,8 @@ def listed() -> list[Facts]:
 def choose(task: str | None = None, scale: float | None = None) -> Facts:
     """Choose a model that comes with the library: the one that scores best, and of equal ones the smallest.
 
-    Where models are for different strengths, such as of noise, one for a range of them is chosen. The score is the first
-    measure of the task on the first image set that all models to choose from were scored on.
+    Where models are for different strengths, such as of noise, one for a range of them is chosen. The score is the
+    first measure of the task on the first image set that all models to choose from were scored on.
 
     Args:
         task: what it was trained for; None for the first of `PREFERRED` that there are models of.

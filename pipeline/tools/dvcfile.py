@@ -1,8 +1,8 @@
 """dvc.yaml, generated from the declaration of the stages: the same commands for `dvc repro`, into runs/dvc.
 
-Every stage becomes a `foreach` group over the file of parameters, so that DVC picks up a new block without dvc.yaml being
-written again. Only folders of images named under `data:` are spelled out. The dvc.yaml of another file of parameters
-than params.yaml lies next to it, and writes into runs/dvc-NAME.
+Every stage becomes a `foreach` group over the file of parameters, so that DVC picks up a new block without dvc.yaml
+being written again. Only folders of images named under `data:` are spelled out. The dvc.yaml of another file of
+parameters than params.yaml lies next to it, and writes into runs/dvc-NAME.
 """
 
 import io

@@ -71,7 +71,7 @@ def test_a_models_scores_are_its_own(dataset: Callable[[str], Path], name: str, 
     model = artifact.load(zoo.models()[name])
     protocol = scoring.protocol_of(model)
     methods = {"model": Restorer(model).restore_planes}
-    found = scoring.evaluate(methods, find_images(folder, protocol.scale), protocol)
+    found = scoring.score_set(methods, find_images(folder, protocol.scale), protocol)
     means = protocols.mean({one.sample.name: one.scores["model"] for one in found})
     assert means == pytest.approx(model.metrics["finetuned"][data], abs=1e-6)
 
