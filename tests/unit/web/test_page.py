@@ -2,7 +2,6 @@
 
 import base64
 import json
-import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from lutra.engine.plan_file import to_bytes
 from lutra.restore.restorer import Restorer
 from tests.browser import Page, browser, executable
 from tests.golden.cases import model
-from tests.unit.liblutra.building import ROOT
 
 pytestmark = [
     pytest.mark.xdist_group("web"),
@@ -25,13 +23,6 @@ pytestmark = [
 Pixels = NDArray[np.uint8]
 PIXELS = np.random.default_rng(0).integers(0, 256, (26, 230, 3), dtype=np.uint8)
 """Two tiles."""
-
-
-@pytest.fixture(scope="module")
-def folder(core: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("web")
-    runpy.run_path(str(ROOT / "web" / "build.py"))["build"](core, made)
-    return made
 
 
 @pytest.fixture(scope="module")
