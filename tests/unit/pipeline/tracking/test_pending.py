@@ -18,7 +18,7 @@ from PIL import Image
 from pipeline import PROJECT, tracking
 from pipeline.params import TrackingParams
 from pipeline.tracking import journal, sending, store
-from tests.servers import free_port, mlflow_server, stop
+from tests.servers import free_port, mlflow_server
 from tests.unit.pipeline.runs import wait_until_failed, wait_until_sent
 
 CHILD = """
@@ -96,11 +96,11 @@ def test_a_server_that_stops_in_the_middle_of_a_run_gets_the_rest_when_it_is_bac
     shutil.copyfile(empty_database, database)
     uri = f"http://127.0.0.1:{port}"
     settings = TrackingParams(uri=uri)
-    with mlflow_server(database, port) as server:
+    with mlflow_server(database, port) as stop:
         with tracking.stage_run(settings, stage="train", experiment="a", root=tmp_path, params={"steps": 2}) as run:
             run.metrics({"loss": 0.5}, step=1)
             wait_until_sent(run)
-            stop(server)
+            stop()
             run.metrics({"loss": 0.25}, step=2)
             output.write_text("step,loss\n")
             run.artifact(output)
