@@ -48,7 +48,8 @@ def _page(core: bytes, models: list[dict[str, object]]) -> str:
     packed = base64.b64encode(gzip.compress(core, 9, mtime=0)).decode()
     constants = {"MODELS": models, "WORKER": worker, "CORE": packed}
     data = "\n".join(f"const {name} = {json.dumps(value)};" for name, value in constants.items())
-    script = "\n".join(_script(path) for path in (WEB / "src" / "model.js", WEB / "page" / "page.js"))
+    scripts = (WEB / "src" / "alpha.js", WEB / "src" / "model.js", WEB / "page" / "page.js")
+    script = "\n".join(map(_script, scripts))
     parts = {"STYLE": (WEB / "page" / "page.css").read_text(), "MODELS": data, "SCRIPT": script}
     page = (WEB / "page" / "page.html").read_text()
     for name, text in parts.items():

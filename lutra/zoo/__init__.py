@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lutra.model import artifact
+from lutra.model.artifact import Artifact
 from lutra.model.tasks import PREFERRED, TASKS
 
 FOLDER = Path(__file__).parent
@@ -41,9 +42,12 @@ class Facts:
     use: str
 
     @staticmethod
-    def of(path: Path) -> Facts:
-        """Read the facts of a model's file. Raises ValueError where it is damaged, OSError where it cannot be read."""
-        model = artifact.load(path)
+    def of(path: Path, model: Artifact | None = None) -> Facts:
+        """Return the facts of a model's file; read it unless its content is at hand.
+
+        Raises ValueError where it is damaged, OSError where it cannot be read.
+        """
+        model = model or artifact.load(path)
         description, scores = model.description, _scores(model.metrics)
         sizes = description.scale, description.any_size is not None, path.stat().st_size
         terms = str(model.provenance.get("licence", "")), _use(model.provenance)
@@ -106,18 +110,20 @@ def choose(task: str | None = None, scale: float | None = None) -> Facts:
     return max(fitting, key=lambda model: (model.rank(data), -model.bytes))
 
 
-def facts(path: Path) -> tuple[str, str, str, str, str]:
+def facts(path: Path, model: Artifact | None = None) -> tuple[str, str, str, str, str]:
     """Return task with strength, scale, bytes, score and licence of a model's file; what it does not hold is empty.
+
+    Reads the file unless its content, `model`, is at hand.
 
     The licence is one word, `Facts.use`. The score is the first measure of the field's first image set among the
     metrics, such as "Set5 29.83 dB".
     """
-    model = Facts.of(path)
-    task = f"{model.task} {model.strength}" if model.strength is not None else model.task
-    scale = "any" if model.any_size else str(model.scale)
-    data = next(iter(model.scores), "")
-    score = f"{data} {model.rank(data):.2f} dB" if isfinite(model.rank(data)) else ""
-    return task, scale, str(model.bytes), score, model.use
+    known = Facts.of(path, model)
+    task = f"{known.task} {known.strength}" if known.strength is not None else known.task
+    scale = "any" if known.any_size else str(known.scale)
+    data = next(iter(known.scores), "")
+    score = f"{data} {known.rank(data):.2f} dB" if isfinite(known.rank(data)) else ""
+    return task, scale, str(known.bytes), score, known.use
 
 
 def _use(provenance: Mapping[str, Any]) -> str:

@@ -176,7 +176,7 @@ async function sample(name) {
     if (task === "deblur") context.filter = "blur(1px)";
     SAMPLES[name](context, width, height);
   });
-  if (task === "denoise") {
+  if (task === "denoise" || task === "denoise-colour") {
     let state = 3;
     const random = () => (state = (state * 48271) % 2147483647) / 2147483647;
     for (let i = 0; i < image.data.length; ++i)

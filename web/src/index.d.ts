@@ -4,13 +4,15 @@ export class Model {
   /** Such as "mulut x4, sr". */
   readonly title: string;
   readonly scale: number;
+  /** 3: the model restores red, green and blue together; else 1. */
+  readonly colours: number;
   /** How many pixels around a pixel its result depends on. */
   readonly margin: number;
   /** Whether the model restores the luma alone. */
   readonly luma: boolean;
   /** Of its plan file. */
   readonly bytes: number;
-  /** Restore an image, tile by tile; alpha is taken as opaque. */
+  /** Restore an image, tile by tile; alpha is enlarged by bicubic interpolation. */
   restore(
     image: { data: Uint8Array | Uint8ClampedArray; width: number; height: number },
     options?: { signal?: AbortSignal; progress?: (done: number, total: number) => void },

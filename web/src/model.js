@@ -1,10 +1,11 @@
 /** Models that restore images in workers, tile by tile. */
+import { enlargeAlpha, fillHidden, isOpaque } from "./alpha.js";
 
 const TILE = 192;
 const MOST_PIXELS = 2 ** 28;
 
 /** @typedef {import("./core.js").Facts} Facts */
-/** @typedef {{ data: Uint8Array | Uint8ClampedArray, width: number, height: number }} Picture */
+/** @typedef {import("./alpha.js").Picture} Picture */
 /** @typedef {{ signal?: AbortSignal, progress?: (done: number, total: number) => void }} RestoreOptions */
 
 /** A model in its workers. */
@@ -20,6 +21,7 @@ export class Model {
     this.#workers = workers;
     this.title = facts.title;
     this.scale = facts.scale;
+    this.colours = facts.colours;
     this.margin = facts.margin;
     this.luma = facts.luma;
     this.bytes = bytes;
@@ -47,7 +49,8 @@ export class Model {
   }
 
   /**
-   * Restore an image; its alpha is taken as opaque. Calls run one after the other.
+   * Restore an image. Alpha is enlarged by bicubic interpolation, and hidden colours are filled from the visible ones
+   * near them. An image of equal colours in every pixel counts as gray. Calls run one after the other.
    *
    * @param {Picture} image red, green, blue and alpha, as in ImageData
    * @param {RestoreOptions} [options]
@@ -68,11 +71,12 @@ export class Model {
       throw new RangeError(`the result would have ${width * scale}x${height * scale} pixels, at most 2^28 are possible`);
     signal?.throwIfAborted();
     const result = new ImageData(width * scale, height * scale);
-    const tiles = tilesOf(width, height, this.margin), total = tiles.length;
+    const opaque = isOpaque(image), seen = opaque ? image : fillHidden(image, this.margin + 2), gray = isGray(seen.data);
+    const tiles = tilesOf(width, height, this.margin).map((tile) => ({ ...tile, gray })), total = tiles.length;
     let done = 0;
     await Promise.all(this.#workers.map(async (worker) => {
       for (let tile = tiles.shift(); tile && !signal?.aborted; tile = tiles.shift()) {
-        const pixels = cut(image, tile);
+        const pixels = cut(seen, tile);
         const { restored } = await ask(worker, { pixels, tile }, [pixels.buffer]);
         paste(result, restored, (tile.x + tile.left) * scale, (tile.y + tile.top) * scale, tile.columns * scale);
         progress?.(++done, total);
@@ -82,6 +86,7 @@ export class Model {
       throw error;
     });
     signal?.throwIfAborted();
+    if (!opaque) enlargeAlpha(result, image, scale);
     return result;
   }
 
@@ -103,6 +108,12 @@ function ask(worker, message, transfer = []) {
     worker.onerror = (event) => reject(new Error(event.message || "the worker cannot start"));
     worker.postMessage(message, transfer);
   });
+}
+
+/** @param {Uint8Array | Uint8ClampedArray} data */
+function isGray(data) {
+  for (let i = 0; i < data.length; i += 4) if (data[i] !== data[i + 1] || data[i] !== data[i + 2]) return false;
+  return true;
 }
 
 /** @param {number} width @param {number} height @param {number} margin */

@@ -17,6 +17,7 @@ const Kernels wasm_kernels{
     nullptr,
     {Form::words, run_sum_words<Wasm, WasmBytes>, merge_words<WasmBytes, Wasm>, split_bits<Wasm>},
     {},
+    nullptr,
 };
 
 }  // namespace lutra

@@ -10,7 +10,7 @@ from lutra.imaging.images import read_image, write_image
 from lutra.model import artifact
 from lutra.restore.restorer import Restorer
 from tests.golden import cases
-from tests.unit.cli.test_cli import lutra
+from tests.unit.cli.calls import lutra
 
 Folder = Callable[[str], Path]
 PICTURE = np.stack([cases.image(9, 7), cases.image(9, 7)[::-1], cases.image(9, 7)[:, ::-1]], axis=-1)

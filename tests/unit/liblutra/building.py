@@ -11,12 +11,12 @@ import pytest
 from filelock import FileLock
 
 from lutra.engine import plan_file
-from tests.golden.cases import CASES, LAYERED, model
+from tests.golden.cases import CASES, COLOUR_UNITS, COLOURED, LAYERED, model
 
 ROOT = Path(__file__).resolve().parents[3]
 GOLDEN = tuple(
     name
-    for name in (*CASES, *LAYERED)
+    for name in (*CASES, *LAYERED, *COLOURED, *COLOUR_UNITS)
     if all(isinstance(step, plan_file.KNOWN) for step in model(name).description.steps)
 )
 """The golden models that a plan file can hold."""
