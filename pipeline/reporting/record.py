@@ -276,7 +276,7 @@ def _common(records: Sequence[Recorded]) -> Protocol:
     strength = TASKS[result.task].strength
     found = [one.result.options[strength] for one in records if strength and strength in one.result.options]
     ends = [float(end) for value in found for end in (value if isinstance(value, list | tuple) else [value])]
-    if strength == "scale" or not ends:
+    if strength in (None, "scale") or not ends:
         return records[0].protocol
     return protocols.of(result.task, {**result.options, strength: [min(ends), max(ends)]})
 
