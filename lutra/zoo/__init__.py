@@ -121,7 +121,8 @@ def facts(path: Path, model: Artifact | None = None) -> tuple[str, str, str, str
     metrics, such as "Set5 29.83 dB".
     """
     known = Facts.of(path, model)
-    task = f"{known.task} {known.strength}" if known.strength is not None else known.task
+    ends = known.strength if isinstance(known.strength, list | tuple) else [known.strength]
+    task = known.task if known.strength is None else f"{known.task} {'..'.join(map(str, ends))}"
     scale = "any" if known.any_size else str(known.scale)
     data = next(iter(known.scores), "")
     score = f"{data} {known.rank(data):.2f} dB" if isfinite(known.rank(data)) else ""
