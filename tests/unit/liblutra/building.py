@@ -60,6 +60,8 @@ def installed(toolchain: Toolchain) -> Path:
     with FileLock(folder / "lock"):
         build = folder / "build"
         options = [f"-DLUTRA_SANITIZE={SANITIZE}", "-DCMAKE_INSTALL_LIBDIR=lib"]
+        if SANITIZE:
+            options.append("-DCMAKE_CXX_FLAGS_RELEASE=-O1")
         if toolchain.processor:
             options += ["-DCMAKE_SYSTEM_NAME=Linux", f"-DCMAKE_SYSTEM_PROCESSOR={toolchain.processor}"]
         run("cmake", "-G", "Ninja", "-S", ROOT, "-B", build, *options, CC=toolchain.cc, CXX=toolchain.cxx)

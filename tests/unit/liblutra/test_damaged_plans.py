@@ -14,10 +14,11 @@ from lutra.engine.plan_file import to_bytes
 from lutra.engine.records import LayerRecord
 from tests.golden.cases import model
 from tests.unit.liblutra.bound import BAD_PLAN, NO_MEMORY, Failed, Library
+from tests.unit.liblutra.building import SANITIZE
 
 pytestmark = pytest.mark.xdist_group("liblutra")
 
-EXAMPLES = int(os.environ.get("LUTRA_EXAMPLES", 300))
+EXAMPLES = int(os.environ.get("LUTRA_EXAMPLES", 300 if SANITIZE else 100))
 NAMES = (
     *("mulut-dfc-x2", "autolut-spflut-dfc-x2", "spflut-dfc-x1", "shiftlut-x1", "tinylut-x2", "hklut-x3"),
     *("shiftlut-colours-x2", "dnlut-x1", "front-mulut-x2"),
