@@ -33,7 +33,7 @@ SYSTEMS: dict[str, tuple[str, dict[str, Any], Layout | VectorLayout]] = {
 """The published systems: family, options and layout. Entries of layers are whole levels, unless unrounded as published:
 multiples of 1/4 here."""
 
-_TAP_WEIGHTS = np.array([0.7, 0.1, 0.1, 0.1])
+_TAP_WEIGHTS = {3: np.array([0.8, 0.1, 0.1]), 4: np.array([0.7, 0.1, 0.1, 0.1])}
 """The share of each tap in a table's values: mostly the pixel itself, or planes would blur from step to step."""
 
 
@@ -57,7 +57,7 @@ def synthetic_model(family: str, options: dict[str, Any], layout: Layout | Vecto
         functions[unit.name] = table = layout_for(unit, layout)
         nodes = table.nodes()
         gain = step.divisor / (len(step.units) * step.rotations)  # makes the step's sum the pixel again
-        pixel = nodes @ _TAP_WEIGHTS - step.offset
+        pixel = nodes @ _TAP_WEIGHTS[nodes.shape[1]] - step.offset
         values = gain * pixel[:, None] + generator.normal(0, 4, (len(nodes), unit.values))
         tensors |= split_table(unit.name, table, np.rint(values).clip(-128, 127).astype(np.int8))
         if isinstance(unit.taps, SampledTaps):

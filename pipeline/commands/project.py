@@ -1,5 +1,6 @@
 """The commands that generate the project's files and show its runs in MLflow."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +13,18 @@ app = typer.Typer()
 
 @app.command("dvc-yaml")
 def dvc_yaml(check: Check = False, params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Write dvc.yaml from the declaration of the stages."""
-    from pipeline import declaration
+    """Write dvc.yaml from the declaration of the stages, next to the file of parameters."""
+    from pipeline import PROJECT, declaration
     from pipeline.params import load
     from pipeline.tools import dvcfile
 
-    text = dvcfile.text(declaration.source_folders(load(params).image_sets()))
-    _generate(Path("dvc.yaml"), text, "dvc-yaml", check)
+    own = Path(os.path.relpath(params, PROJECT))
+    if own != dvcfile.PARAMS and (own.parent == Path() or ".." in own.parts):
+        raise ValueError(
+            f"{params}: expected params.yaml, or a file in a folder of the project, which gets its dvc.yaml"
+        )
+    text = dvcfile.text(declaration.source_folders(load(params).image_sets()), own)
+    _generate(params.parent / "dvc.yaml", text, "dvc-yaml", check)
 
 
 @app.command()

@@ -133,7 +133,7 @@ class Params(Section):
                 raise ValueError(f"experiments.{name}.task: found {block.task!r}, expected {known}")
             protocol = self.tasks[block.task].protocol()
             try:
-                described = describe(block.family, protocol.scale, block.model.model_dump())
+                described = describe(block.family, protocol.whole_scale, block.model.model_dump())
             except ValueError as error:
                 raise ValueError(f"experiments.{name}.model: {error}") from None
             if described.colours > 1 and protocol.luma:

@@ -89,12 +89,12 @@ def _picture(
     first, last = protocol.names
     results = {protocol.baseline_name: protocol.baseline(degraded)}
     results |= {name: model.restore_planes(degraded) for name, model in models.items()}
-    crop = window(list(results.values())[1:], target, protocol.scale)
+    crop = window(list(results.values())[1:], target, protocol.whole_scale)
     versions = [
         Version(name, _score(image, target, protocol), lossless(crop.of(image))) for name, image in results.items()
     ]
-    if protocol.scale > 1:
-        sides = (side // protocol.scale for side in (crop.top, crop.left, crop.height, crop.width))
+    if protocol.whole_scale > 1:
+        sides = (side // protocol.whole_scale for side in (crop.top, crop.left, crop.height, crop.width))
         versions.insert(0, Version(first, "as its pixels are", lossless(Crop(*sides).of(degraded))))
     versions.append(Version(last, "", lossless(crop.of(target))))
     size = (target.shape[1], target.shape[0])

@@ -231,28 +231,54 @@ def hardware() -> dict[str, Any]:
 
 
 def results_tables(results: Path = RESULTS) -> str:
-    """Return the README's tables: one for each protocol, with a row for each recorded experiment."""
+    """Return the README's tables: one for each task and scale, with a row for each recorded experiment."""
     contents = (json.loads(path.read_text()) for path in sorted(results.glob("*.json")))
     records = [Recorded.from_json(content) for content in contents if "experiment" in content]
-    groups: dict[str, list[Recorded]] = {}
-    for one in sorted(records, key=lambda one: list(TASKS).index(one.result.task)):
-        groups.setdefault(one.protocol.text, []).append(one)
+    groups: dict[tuple[object, ...], list[Recorded]] = {}
+    for one in sorted(records, key=lambda one: (list(TASKS).index(one.result.task), one.protocol.scale)):
+        strength = TASKS[one.result.task].strength
+        others = sorted((name, str(value)) for name, value in one.result.options.items() if name != strength)
+        groups.setdefault((one.result.task, one.protocol.scale, *others), []).append(one)
     return "\n".join(_table(group) for group in groups.values())
 
 
 def _table(records: Sequence[Recorded]) -> str:
-    protocol = records[0].protocol
-    sets = sorted({name for one in records for name in one.result.baseline}, key=order)
+    protocol = _common(records)
+    baseline = {label: values for one in records for label, values in _labelled(one, one.result.baseline).items()}
+    sets = sorted(baseline, key=order)
     lines = [f"**{title(protocol)}**, {protocol.legend}", ""]
     lines.append("| model | trained on | minutes | table KiB | " + " | ".join(sets) + " |")
     lines.append("|---|---|---:|---:|" + "---|" * len(sets))
-    cells = [_cell(protocol, records[0].result.baseline.get(name)) for name in sets]
-    lines.append(f"| {protocol.baseline_name} | | | | " + " | ".join(cells) + " |")
+    lines.append(
+        f"| {protocol.baseline_name} | | | | " + " | ".join(_cell(protocol, baseline[name]) for name in sets) + " |"
+    )
     for one in records:
-        cells = [one.experiment, one.trained_on, f"{one.minutes:.0f}", f"{one.result.table_kib:.0f}"]
-        cells += [_cell(protocol, one.result.final.get(name)) for name in sets]
+        images = one.trained_on if not_free(one.images) else "free images"
+        scores = _labelled(one, one.result.final)
+        cells = [one.experiment, images, f"{one.minutes:.0f}", f"{one.result.table_kib:.0f}"]
+        cells += [_cell(protocol, scores.get(name)) for name in sets]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", f"Protocol: {protocol.text}."]) + "\n"
+
+
+def _labelled(one: Recorded, scores: Mapping[str, Mapping[str, float]]) -> dict[str, Mapping[str, float]]:
+    """Return scores with the strength of the task's degradation in the names of the image sets."""
+    strength = TASKS[one.result.task].strength
+    value = one.result.options.get(strength or "")
+    if strength in (None, "scale") or not isinstance(value, int | float):
+        return dict(scores)
+    return {f"{name}-{strength}{value:g}": values for name, values in scores.items()}
+
+
+def _common(records: Sequence[Recorded]) -> Protocol:
+    """Return the protocol of a table's records: that of their options, with the range of all their strengths."""
+    result = records[0].result
+    strength = TASKS[result.task].strength
+    found = [one.result.options[strength] for one in records if strength and strength in one.result.options]
+    ends = [float(end) for value in found for end in (value if isinstance(value, list | tuple) else [value])]
+    if strength in (None, "scale") or not ends:
+        return records[0].protocol
+    return protocols.of(result.task, {**result.options, strength: [min(ends), max(ends)]})
 
 
 def readme_with_table(text: str, results: Path = RESULTS) -> str:

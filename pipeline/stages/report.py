@@ -121,7 +121,7 @@ def _section(
         protocol,
         shown,
         papers.comparable(protocol, _sets(results)),
-        speed.measure(models, protocol.scale) if timed else None,
+        speed.measure(models, protocol.whole_scale) if timed else None,
         pictures(data / "evaluate", models, protocol, budget),
     )
 

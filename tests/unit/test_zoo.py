@@ -117,6 +117,18 @@ def test_models_that_remove_noise_of_several_strengths_are_not_chosen_from(shipp
         zoo.choose("denoise")
 
 
+def test_a_range_of_strengths_is_shown_by_its_ends() -> None:
+    assert zoo.facts(zoo.FOLDER / "dn-colour-blind.safetensors")[0] == "denoise-colour 5..50"
+
+
+def test_a_model_for_a_range_of_strengths_is_chosen(shipped: Callable[..., None]) -> None:
+    one = ("d15", "denoise", 1, {}, 10, {"sigma": 15})
+    shipped(one, ("blind", "denoise", 1, {}, 10, {"sigma": [5, 50]}))
+    assert zoo.choose("denoise").name == "blind"
+    shipped(one)
+    assert zoo.choose("denoise").name == "d15"
+
+
 def test_a_model_and_a_task_do_not_go_together() -> None:
     assert lutra.load(task="sr", scale=4).name == zoo.choose("sr", 4).name
     for wanted in ({"task": "sr"}, {"scale": 4}):

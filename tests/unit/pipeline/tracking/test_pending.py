@@ -2,17 +2,17 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from pipeline import PROJECT, tracking
+from pipeline import tracking
+from pipeline.__main__ import app
 from pipeline.params import TrackingParams
 from pipeline.tracking import journal, sending, store
-from tests.servers import free_port, mlflow_server, stop
+from tests.servers import free_port, mlflow_server
 from tests.unit.pipeline.runs import wait_until_sent
 from tests.unit.pipeline.tracking.stages import log, running, runs, waiting
 
@@ -28,11 +28,11 @@ def test_a_server_that_stops_in_the_middle_of_a_run_gets_the_rest_when_it_is_bac
     shutil.copyfile(empty_database, database)
     uri = f"http://127.0.0.1:{port}"
     settings = TrackingParams(uri=uri)
-    with mlflow_server(database, port) as server:
+    with mlflow_server(database, port) as stop:
         with tracking.stage_run(settings, stage="train", experiment="a", root=tmp_path, params={"steps": 2}) as run:
             run.metrics({"loss": 0.5}, step=1)
             wait_until_sent(run)
-            stop(server)
+            stop()
             run.metrics({"loss": 0.25}, step=2)
             output.write_text("step,loss\n")
             run.artifact(output)
@@ -144,9 +144,8 @@ def test_the_command_reports_a_server_that_is_down_in_one_line(tmp_path: Path) -
     address = f"http://me:secret@127.0.0.1:{free_port()}"
     head = "data: {train: a, evaluate: [b], validate: 1}\ntasks: {}\nexperiments: {}\n"
     (tmp_path / "params.yaml").write_text(f'{head}tracking: {{uri: "{address}"}}\n')
-    command = [sys.executable, "-m", "pipeline", "track", "sync", "--params", str(tmp_path / "params.yaml")]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+    done = CliRunner().invoke(app, ["track", "sync", "--params", str(tmp_path / "params.yaml")])
+    assert done.exit_code == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"error: MLflow at {address.replace('me:secret@', '')} failed (")
     assert "secret" not in line

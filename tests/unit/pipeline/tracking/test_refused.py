@@ -1,14 +1,14 @@
 """What cannot be sent or read: refused by the server, damaged, or without a place to be kept."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from pipeline import PROJECT, tracking
+from pipeline import tracking
+from pipeline.__main__ import app
 from pipeline.params import TrackingParams
 from pipeline.tracking import journal, sending
 from tests.unit.pipeline.tracking.stages import log, runs, waiting
@@ -109,7 +109,6 @@ def test_a_damaged_file_is_named_by_the_command(uri: str, tmp_path: Path, conten
     (tmp_path / "params.yaml").write_text(
         f'data: {{train: a, evaluate: [b], validate: 1}}\ntasks: {{}}\ntracking: {{uri: "{uri}"}}\nexperiments: {{}}\n'
     )
-    command = [sys.executable, "-m", "pipeline", "track", "sync", "--params", str(tmp_path / "params.yaml")]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+    done = CliRunner().invoke(app, ["track", "sync", "--params", str(tmp_path / "params.yaml")])
+    assert done.exit_code == 2
     assert done.stderr == f"error: {file}: damaged, expected a run that waits to be sent; remove it to lose it\n"
