@@ -192,7 +192,7 @@ def card(name: str, recorded: Recorded, model: Artifact) -> str:
     kept = not_free(recorded.images)
     ship = f"No: {' and '.join(kept)} may not be used for every purpose" if kept else "Yes, for any purpose"
     cores = recorded.machine["cores"]
-    protocol, result = recorded.protocol, recorded.result
+    protocol, result, any_size = recorded.protocol, recorded.result, model.description.any_size is not None
     rows = [
         f"| {data} | {protocol.caption(result.baseline[data])} | {protocol.caption(scores)} |"
         for data, scores in result.final.items()
@@ -202,6 +202,7 @@ def card(name: str, recorded: Recorded, model: Artifact) -> str:
         "",
         f"{title(protocol)} by family {model.description.family}, {model.table_bytes} bytes of tables.",
         "",
+        *([f"- Restores to any size, and through a homography; scored at x{protocol.scale}."] if any_size else []),
         f"- Images: {'; '.join(licences(recorded.images))}.",
         "- Licence of the tables: MIT, the project's.",
         f"- May I ship it? {ship}.",

@@ -94,7 +94,8 @@ def test_images_wider_than_a_chunk(jobs: Jobs) -> None:
 
 def test_zoo_models_restore_as_in_python(jobs: Jobs) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
-    made = {name: jobs.add(to_bytes(artifact.load(path)), pixels) for name, path in zoo.models().items()}
+    fixed = [one for one in zoo.listed() if not one.any_size]
+    made = {one.name: jobs.add(to_bytes(artifact.load(one.path)), pixels) for one in fixed}
     jobs.run()
     for name, path in made.items():
         own = lutra.load(name)
