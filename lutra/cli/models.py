@@ -64,7 +64,7 @@ def import_(
         ),
     ],
     family: Annotated[
-        str, typer.Option(help="The family: srlut, mulut, spflut, autolut, shiftlut, tinylut, hklut or lerf.")
+        str, typer.Option(help="The family: srlut, mulut, spflut, autolut, shiftlut, tinylut, hklut, lerf or dnlut.")
     ],
     scale: Annotated[int, typer.Option(help="The upscaling factor, 1 to 4.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")],

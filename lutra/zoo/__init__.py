@@ -80,7 +80,8 @@ def listed() -> list[Facts]:
 def choose(task: str | None = None, scale: float | None = None) -> Facts:
     """Choose a model that comes with the library: the one that scores best, and of equal ones the smallest.
 
-    The score is the first measure of the task on the first image set that all models to choose from were scored on.
+    Where models are for different strengths, such as of noise, one for a range of them is chosen. The score is the
+    first measure of the task on the first image set that all models to choose from were scored on.
 
     Args:
         task: what it was trained for; None for the first of `PREFERRED` that there are models of.
@@ -89,7 +90,7 @@ def choose(task: str | None = None, scale: float | None = None) -> Facts:
 
     Raises:
         ValueError: there is no model of the task, or there are several that differ in the strength of what they
-            remove, such as noise, so that none of them is best.
+            remove, such as noise, and none is for a range of strengths.
     """
     every = listed()
     if not every:
@@ -103,6 +104,7 @@ def choose(task: str | None = None, scale: float | None = None) -> Facts:
     scales = sorted({model.scale for model in fitting})
     own = next((known for known in scales if scale is not None and known >= scale), scales[-1])
     fitting = [model for model in fitting if model.scale == own]
+    fitting = [model for model in fitting if isinstance(model.strength, list | tuple)] or fitting
     if any(model.strength != fitting[0].strength for model in fitting):
         names = ", ".join(model.name for model in fitting)
         raise ValueError(f"task {task} has models of several strengths ({names}), expected the name of one")
@@ -119,7 +121,8 @@ def facts(path: Path, model: Artifact | None = None) -> tuple[str, str, str, str
     metrics, such as "Set5 29.83 dB".
     """
     known = Facts.of(path, model)
-    task = f"{known.task} {known.strength}" if known.strength is not None else known.task
+    ends = known.strength if isinstance(known.strength, list | tuple) else [known.strength]
+    task = known.task if known.strength is None else f"{known.task} {'..'.join(map(str, ends))}"
     scale = "any" if known.any_size else str(known.scale)
     data = next(iter(known.scores), "")
     score = f"{data} {known.rank(data):.2f} dB" if isfinite(known.rank(data)) else ""

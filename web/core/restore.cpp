@@ -72,8 +72,7 @@ lutra_status restore_luma(const lutra_model* model, const Tile& tile, std::uint8
 
 // Restores a tile of RGBA, whose alpha counts as opaque, into `out`: the part that is kept, times the scale.
 extern "C" LUTRA_API int lutra_web_restore(const lutra_model* model, const std::uint8_t* pixels, int width, int height,
-                                           int left, int top, int columns, int rows, int gray,
-                                           std::uint8_t* out) {
+                                           int left, int top, int columns, int rows, int gray, std::uint8_t* out) {
     const Tile tile{pixels, width, height, left, top, columns, rows, gray != 0};
     try {
         const bool by_luma = lutra_trained_planes(model) == LUTRA_LUMA && lutra_scale(model) == 1;

@@ -11,33 +11,42 @@ const MOST_PIXELS = 2 ** 28;
 /** A model in its workers. */
 export class Model {
   #workers;
+  /** @type {Promise<unknown>} */
+  #last = Promise.resolve();
 
   /**
+   * @private
    * @param {Worker[]} workers
    * @param {Facts} facts
    * @param {number} bytes of its plan file
    */
   constructor(workers, facts, bytes) {
     this.#workers = workers;
+    /** Such as "mulut x4, sr". @readonly */
     this.title = facts.title;
+    /** @readonly */
     this.scale = facts.scale;
+    /** 3: the model restores red, green and blue together; else 1. @readonly */
     this.colours = facts.colours;
+    /** How many pixels around a pixel its result depends on. @readonly */
     this.margin = facts.margin;
+    /** Whether the model restores the luma alone. @readonly */
     this.luma = facts.luma;
+    /** The size of the plan file. @readonly */
     this.bytes = bytes;
-    /** @type {Promise<unknown>} */
-    this.last = Promise.resolve();
   }
 
   /**
-   * Start workers with a model.
+   * Start workers with a model; `load` calls it.
    *
    * @param {WebAssembly.Module} module
    * @param {Uint8Array} plan
    * @param {() => Worker} makeWorker
    * @param {number} count
+   * @returns {Promise<Model>}
    */
   static async start(module, plan, makeWorker, count) {
+    if (!Number.isInteger(count) || count < 1) throw new RangeError(`workers is ${count}, expected at least 1`);
     const workers = Array.from({ length: count }, makeWorker);
     try {
       const told = await Promise.all(workers.map((worker) => ask(worker, { module, plan })));
@@ -57,8 +66,8 @@ export class Model {
    * @returns {Promise<ImageData>}
    */
   restore(image, options = {}) {
-    const next = this.last.then(() => this.#restore(image, options));
-    this.last = next.catch(() => {});
+    const next = this.#last.then(() => this.#restore(image, options));
+    this.#last = next.catch(() => {});
     return next;
   }
 
@@ -70,7 +79,7 @@ export class Model {
     if (width * height * scale ** 2 > MOST_PIXELS)
       throw new RangeError(`the result would have ${width * scale}x${height * scale} pixels, at most 2^28 are possible`);
     signal?.throwIfAborted();
-    const result = new ImageData(width * scale, height * scale);
+    const result = blank(width * scale, height * scale);
     const opaque = isOpaque(image), seen = opaque ? image : fillHidden(image, this.margin + 2), gray = isGray(seen.data);
     const tiles = tilesOf(width, height, this.margin).map((tile) => ({ ...tile, gray })), total = tiles.length;
     let done = 0;
@@ -108,6 +117,15 @@ function ask(worker, message, transfer = []) {
     worker.onerror = (event) => reject(new Error(event.message || "the worker cannot start"));
     worker.postMessage(message, transfer);
   });
+}
+
+/**
+ * @param {number} width @param {number} height
+ * @returns {ImageData} in Node, which has none, an object with the same fields
+ */
+function blank(width, height) {
+  if (globalThis.ImageData) return new ImageData(width, height);
+  return /** @type {ImageData} */ ({ data: new Uint8ClampedArray(4 * width * height), width, height });
 }
 
 /** @param {Uint8Array | Uint8ClampedArray} data */

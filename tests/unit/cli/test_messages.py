@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lutra.model import artifact
+from lutra.model.families import FAMILIES
 from lutra.model.tasks import options
 from tests.golden import cases
 from tests.unit.cli.calls import lutra, run
@@ -37,6 +38,11 @@ def test_help_states_the_options_of_every_task_and_defaults_in_brackets() -> Non
             assert name == "scale" or (f"--{name} " in shown and meaning in shown)
         assert default in shown
     assert "[default: 268435456]" in " ".join(lutra("restore", "--help", COLUMNS="200").replace("│", " ").split())
+
+
+def test_help_of_import_names_every_family() -> None:
+    shown = " ".join(lutra("import", "--help", COLUMNS="200").replace("│", " ").split())
+    assert f"{', '.join(list(FAMILIES)[:-1])} or {list(FAMILIES)[-1]}" in shown
 
 
 def test_help_needs_neither_torch_nor_numpy() -> None:

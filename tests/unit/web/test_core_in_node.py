@@ -13,7 +13,8 @@ from lutra import zoo
 from lutra.engine.plan_file import to_bytes
 from lutra.model import artifact
 from lutra.restore.restorer import Restorer
-from tests.golden.cases import COLOUR_UNITS, COLOURED, OUTPUTS, SIZES, image, input_of, model
+from tests.golden.cases import COLOUR_UNITS, COLOURED, LAYERED, OUTPUTS, SIZES, image, input_of, model
+from tests.unit.engine.engine_models import random_image
 from tests.unit.liblutra.building import GOLDEN, ROOT, run
 
 pytestmark = pytest.mark.xdist_group("web")
@@ -78,9 +79,23 @@ def test_gray_is_restored_as_python_does(jobs: Jobs, name: str) -> None:
     assert json.loads(Path(f"{made}.facts").read_text())["colours"] == 3
 
 
+def test_images_wider_than_a_chunk(jobs: Jobs) -> None:
+    """By layers of every form."""
+    made = {}
+    for seed, name in enumerate((*LAYERED, *COLOURED)):
+        pixels = random_image(9, 150, model(name).description.colours, seed=seed, smooth=seed % 2 == 0)
+        made[name] = pixels, jobs.add(to_bytes(model(name)), pixels)
+    jobs.run()
+    for name, (pixels, path) in made.items():
+        expected = Restorer(model(name)).restore(np.repeat(pixels, 3 // pixels.shape[2], axis=2))
+        found = np.frombuffer(path.read_bytes(), np.uint8).reshape(*expected.shape[:2], 4)
+        assert np.array_equal(found[:, :, :3], expected), name
+
+
 def test_zoo_models_restore_as_in_python(jobs: Jobs) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
-    made = {name: jobs.add(to_bytes(artifact.load(path)), pixels) for name, path in zoo.models().items()}
+    fixed = [one for one in zoo.listed() if not one.any_size]
+    made = {one.name: jobs.add(to_bytes(artifact.load(one.path)), pixels) for one in fixed}
     jobs.run()
     for name, path in made.items():
         own = lutra.load(name)
