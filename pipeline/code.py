@@ -45,7 +45,7 @@ _CALL_THE_ENGINE = "lutra.engine"
 ENGINE_ONLY = (
     *("engine.cpp", "engine.hpp", "module.cpp", "region.cpp", "region.hpp"),
     *("builders.cpp", "builders.hpp", "bind_builders.cpp", "residuals.cpp", "residuals.hpp"),
-    *("resample.cpp", "resample.hpp", "bind_resample.cpp"),
+    "bind_resample.cpp",
     *("layers.cpp", "layers_pack.cpp", "layers_region.cpp", "layers_region.hpp"),
 )
 """Files of the core that nothing but `lutra.engine` runs, so that training does not depend on them."""

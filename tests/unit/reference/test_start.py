@@ -16,8 +16,8 @@ import os, sys
 class AtImport:
     def find_spec(self, name, path=None, target=None):
         if name == "torch":
-            print(os.environ.get("OMP_WAIT_POLICY"))
-            sys.meta_path.remove(self)
+            print(os.environ.get("OMP_WAIT_POLICY"), flush=True)
+            os._exit(0)  # what follows would only take time
 
 sys.meta_path.insert(0, AtImport())
 """
