@@ -29,7 +29,7 @@ _LOAD = """(async () => {
   const module = await compiled, plan = await planOf(NAME), pixels = await decode(PIXELS, false);
   globalThis.timed = new Core(module, plan);
   globalThis.once = () => {
-    const tile = { width: WIDTH, height: HEIGHT, left: 0, top: 0, columns: WIDTH, rows: HEIGHT };
+    const tile = { width: WIDTH, height: HEIGHT, left: 0, top: 0, columns: WIDTH, rows: HEIGHT, gray: false };
     const start = performance.now();
     timed.restore(pixels, tile);
     return performance.now() - start;

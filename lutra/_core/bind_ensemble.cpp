@@ -63,10 +63,15 @@ class EnsembleBinding {
     }
 
     void channel(std::array<int, 4> planes, std::array<int, 4> layout) {
-        Unit unit = start(TapKind::channel, 0, -1);
-        for (int plane : planes) require(plane >= 0 && plane < planes_, "ensemble: a plane out of range");
-        unit.reads = planes;
+        Unit unit = start_apart(planes);
         unit.rotations = 1;
+        add(std::move(unit), layout);
+    }
+
+    // Each tap at an offset in a plane of its own.
+    void coloured(std::array<int, 4> planes, std::array<std::pair<int, int>, 4> offsets, std::array<int, 4> layout) {
+        Unit unit = start_apart(planes);
+        set_offsets(unit, offsets, {});
         add(std::move(unit), layout);
     }
 
@@ -122,6 +127,13 @@ class EnsembleBinding {
         unit.previous = previous < 0 ? -1 : previous;
         unit.rotations = rotations_;
         unit.values = step_.values;
+        return unit;
+    }
+
+    Unit start_apart(const std::array<int, 4>& planes) const {
+        Unit unit = start(TapKind::channel, 0, -1);
+        for (int plane : planes) require(plane >= 0 && plane < planes_, "ensemble: a plane out of range");
+        unit.reads = planes;
         return unit;
     }
 
@@ -224,6 +236,7 @@ void bind(nb::module_& module, const char* name) {
              "turns"_a = std::vector<int>())
         .def("sampled", &Binding::sampled, "plane"_a, "previous"_a, "kernel"_a, "layout"_a)
         .def("channel", &Binding::channel, "planes"_a, "layout"_a)
+        .def("coloured", &Binding::coloured, "planes"_a, "offsets"_a, "layout"_a)
         .def("forward", &Binding::forward, "planes"_a, "tables"_a, "weights"_a, "shares"_a, "out"_a, "threads"_a)
         .def("backward", &Binding::backward, "planes"_a, "tables"_a, "weights"_a, "shares"_a, "gradient"_a,
              "plane_gradients"_a, "table_gradients"_a, "weight_gradients"_a, "share_gradients"_a, "threads"_a)

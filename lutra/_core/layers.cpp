@@ -108,15 +108,17 @@ class Finisher {
             inputs = layer.inputs * (layer.shared ? 1 : channels);
         }
         require(operation.inputs.size() == inputs, "a layer with another number of inputs");
-        operation.saturates = saturates(operation, static_cast<int>(operation.adds.size() / channels));
+        const auto adds = static_cast<int>(operation.adds.size() / channels);
+        operation.saturates = saturates(operation, adds, operation.layer < 0 ? 2 : 1);
+        operation.cuts = saturates(operation, adds, 0);
     }
 
-    // Whether a sum that was cut at a byte's limits is beyond the bounds whatever is added after that. The first sum is
-    // that of a layer and a plane, or of two planes.
-    bool saturates(const Operation& operation, int adds) const {
+    // Whether a sum that was cut at a byte's limits before plane `next` was added is beyond the bounds whatever is
+    // added from there on. The first sum is that of a layer and a plane, or of two planes.
+    bool saturates(const Operation& operation, int adds, int next) const {
         for (std::size_t first = 0; first < operation.adds.size(); first += adds) {
             int up = 0, down = 0;
-            for (int add = operation.layer < 0 ? 2 : 1; add < adds; ++add) {
+            for (int add = next; add < adds; ++add) {
                 const int plane = operation.adds[first + add].plane;
                 if (plane < 0 || plane >= static_cast<int>(plan_.planes.size())) return false;
                 up += std::max(0, plan_.planes[plane].high);
@@ -192,14 +194,15 @@ void LayerPlan::pack_layers(Form best) {
     packed.clear();
     for (int number = 0; number < static_cast<int>(layers.size()); ++number) {
         Form most = best;
-        bool saturates = true;
+        bool saturates = true, cuts = true;
         for (const Operation& operation : operations) {
             if (operation.layer != number) continue;
             saturates = saturates && operation.saturates;
+            cuts = cuts && operation.cuts;
             if (operation.adds_unsigned || operation.high > 127)
                 most = Form::plain;  // which alone reads bytes without a sign
         }
-        packed.push_back(pack(layers[number], most, saturates));
+        packed.push_back(pack(layers[number], most, saturates, cuts));
     }
 }
 

@@ -21,8 +21,8 @@ inline constexpr int kBlockRows = 16;  // that a chain of operations writes befo
 // - plain: the entries themselves.
 // - words: bytes, summed in bytes as far as they cannot overflow, then in 16 bits.
 // - rows: the entries of all outputs of a value side by side, in 16 bits, in which they are summed.
-// - digits: entry = divisor * a + b, both summed in bytes.
-enum class Form { plain, words, rows, digits };
+// - carries: bytes, summed modulo 256; what wrapped is counted after as many lookups as cannot wrap twice.
+enum class Form { plain, words, rows, carries };
 
 // One-dimensional tables, one for each input of each output. An output is the sum of its inputs' entries, divided and
 // rounded half to even.
@@ -30,8 +30,8 @@ struct Layer {
     int inputs = 1, outputs = 1, low = 0, levels = 1;
     int denominator = 1;  // entries are multiples of 1 / denominator
     int divisor = 1;
-    bool shared = true;                 // whether all outputs have the same inputs
-    Vector<std::int16_t> entries;       // [input][output][level]
+    bool shared = true;            // whether all outputs have the same inputs
+    Vector<std::int16_t> entries;  // [input][output][level]
 
     int entry(int input, int output, int level) const { return entries[(input * outputs + output) * levels + level]; }
 };
@@ -46,7 +46,7 @@ struct Groups {
 // A layer as kernels read it: an output adds up `terms` lookups by the low six bits of an index.
 struct Packed {
     struct Output {
-        int first = 0;           // what the sum of remainders starts with
+        int first = 0;           // what the sum starts with
         int whole = 0;           // what is added to the quotient
         Groups high, fractions;  // words
     };
@@ -58,18 +58,19 @@ struct Packed {
     bool fits = false;           // whether every quotient is an int8
     int width = 0;               // plain, rows: entries in a row, or 0 for [output][input][64]
     bool short_sums = false;     // plain: whether sums fit 16 bits
-    // words: x / divisor = x * magic >> 16 >> shift, or x >> shift where magic is 0; rows: x / (divisor * denominator)
+    // words: x / divisor = x * magic >> 16 >> shift, or x >> shift where magic is 0; rows: x / (divisor * denominator);
+    // carries: as words, and there is no shift where the divisor is odd
     int magic = 0, shift = 0;
-    int fraction_bits = 0;                 // words: of the denominator
-    AlignedArray<std::int16_t> rows;       // plain, rows: [input][64][width], or [output][input][64]
-    AlignedArray<std::int16_t> starts;     // rows: what the sums start with, [width], and what quotients are short by
-    AlignedArray<std::uint8_t> tables;     // words: by Groups; digits: [output][term][a, b][64]
-    AlignedArray<std::uint8_t> quotients;  // digits of an odd divisor: a sum of b's, divided and rounded
+    int fraction_bits = 0;              // words: of the denominator
+    AlignedArray<std::int16_t> rows;    // plain, rows: [input][64][width], or [output][input][64]
+    AlignedArray<std::int16_t> starts;  // rows: what the sums start with, [width], and what quotients are short by
+    AlignedArray<std::uint8_t> tables;  // words: by Groups; carries: [output][term][64]
+    std::vector<std::uint8_t> ranges;   // carries: the largest entry of each of those
     std::vector<Output> outputs;
 };
 
-// In the best form that the layer fits and kernels of form `best` read. `saturates`: see Operation.
-Packed pack(const Layer& layer, Form best, bool saturates);
+// In the best form that the layer fits and kernels of form `best` read. `saturates`, `cuts`: see Operation.
+Packed pack(const Layer& layer, Form best, bool saturates, bool cuts);
 
 // A channel of a plane, at an offset from the current pixel.
 struct Source {
@@ -92,6 +93,7 @@ struct Operation {
     int divisor = 1, offset = 0, bits = 0, rotations = 1, upscale = 1;
     int chain = 0;               // the operations of a chain run together: what they keep stays in a cache
     bool saturates = false;      // whether adding with saturation in bytes comes to the same
+    bool cuts = false;           // ... where the layer's quotient was cut at a byte's limits before
     bool adds_unsigned = false;  // whether a sum adds bytes without a sign
     int margin = 0;              // how far beyond the wanted pixels its result is needed
     int lag = 0;                 // rows it runs behind the input

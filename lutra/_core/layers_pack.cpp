@@ -63,39 +63,6 @@ bool quotients_fit(const Layer& layer, const Terms& terms) {
     return true;
 }
 
-// entry - least = divisor * a + b. False where a sum may leave a byte, or the divisor is not one that kernels round by.
-bool pack_digits(const Layer& layer, const Terms& terms, Packed& packed) {
-    const int divisor = layer.divisor, bits = power_of_two(divisor);
-    if (layer.denominator != 1 || !packed.fits || (divisor % 2 == 0 && (bits < 0 || bits > 4))) return false;
-    packed.tables = AlignedArray<std::uint8_t>(std::size_t(layer.outputs) * terms.count() * 2 * kLevels);
-    std::uint8_t* bytes = packed.tables.data();
-    for (int output = 0; output < layer.outputs; ++output) {
-        auto& [first, whole, high, fractions] = packed.outputs[output];
-        int least_sum = 0, quotients = 0, remainders = 0;
-        for (int term = 0; term < terms.count(); ++term) least_sum += least(terms.table(output, term));
-        whole = floor_divide(least_sum, divisor);
-        first = divisor % 2 ? 0 : divisor / 2;  // what rounding adds
-        for (int term = 0; term < terms.count(); ++term, bytes += 2 * kLevels) {
-            const auto& table = terms.table(output, term);
-            // The first term has the remainder of `least_sum` too.
-            const int lowest = least(table) - (term ? 0 : least_sum - whole * divisor);
-            if (most(table) - lowest > 255 * divisor) return false;
-            for (int index = 0; index < kLevels; ++index) {
-                bytes[index] = static_cast<std::uint8_t>((table[index] - lowest) / divisor);
-                bytes[kLevels + index] = static_cast<std::uint8_t>((table[index] - lowest) % divisor);
-            }
-            quotients += *std::max_element(bytes, bytes + kLevels);
-            remainders += *std::max_element(bytes + kLevels, bytes + 2 * kLevels);
-        }
-        if (quotients > 255 || first + remainders > (divisor % 2 ? 127 : 255)) return false;
-    }
-    packed.quotients = AlignedArray<std::uint8_t>(128);
-    for (int sum = 0; sum < 128; ++sum)
-        packed.quotients.data()[sum] = static_cast<std::uint8_t>(round_divide(sum, divisor));
-    packed.shift = bits;
-    return true;
-}
-
 // Terms of small ranges first, as many to a group as fit a byte.
 Groups group(const std::vector<std::array<int, kLevels>>& tables, std::vector<std::uint8_t>& bytes) {
     std::vector<std::uint16_t> order(tables.size());
@@ -134,6 +101,38 @@ bool set_division(int divisor, int largest, Packed& packed) {
         if (exact) return true;
     }
     return false;
+}
+
+// entry - least is a byte. False where the divisor is not one that kernels round by.
+bool pack_carries(const Layer& layer, const Terms& terms, bool cuts, Packed& packed) {
+    const int bits = power_of_two(layer.divisor);
+    if (layer.denominator != 1 || layer.divisor > 255) return false;
+    if (layer.divisor % 2 == 0 && (bits < 0 || bits > 4 || !packed.fits)) return false;
+    if (!packed.fits && !cuts) return false;
+    packed.tables = AlignedArray<std::uint8_t>(std::size_t(layer.outputs) * terms.count() * kLevels);
+    packed.ranges.clear();
+    std::uint8_t* bytes = packed.tables.data();
+    int largest = 0;
+    for (int output = 0; output < layer.outputs; ++output) {
+        auto& [first, whole, high, fractions] = packed.outputs[output];
+        int least_sum = 0, sum = 0;
+        for (int term = 0; term < terms.count(); ++term, bytes += kLevels) {
+            const auto& table = terms.table(output, term);
+            const int lowest = least(table), range = most(table) - lowest;
+            if (range > 255) return false;
+            for (int index = 0; index < kLevels; ++index)
+                bytes[index] = static_cast<std::uint8_t>(table[index] - lowest);
+            packed.ranges.push_back(static_cast<std::uint8_t>(range));
+            least_sum += lowest;
+            sum += range;
+        }
+        whole = floor_divide(least_sum, layer.divisor);
+        first = least_sum - whole * layer.divisor + layer.divisor / 2;  // with what rounding adds
+        if (first > 255 || std::abs(whole) > 30000) return false;
+        largest = std::max(largest, first + sum);
+    }
+    if (largest > 65535 || !set_division(layer.divisor, largest, packed)) return false;
+    return layer.divisor % 2 == 0 || packed.shift == 0;
 }
 
 // entry = whole + fraction, whole - least is a byte. False where a sum may leave 16 bits.
@@ -222,7 +221,7 @@ void combine(const Layer& layer, Packed& packed) {
 
 }  // namespace
 
-Packed pack(const Layer& layer, Form best, bool saturates) {
+Packed pack(const Layer& layer, Form best, bool saturates, bool cuts) {
     const Terms single(layer, 1, 6);
     Packed packed;
     packed.outputs.resize(layer.outputs);
@@ -231,12 +230,15 @@ Packed pack(const Layer& layer, Form best, bool saturates) {
         packed.form = form;
         return std::move(packed);
     };
-    if (best >= Form::digits && saturates) {
+    if (best >= Form::carries && saturates) {
+        const auto packs = [&](const Terms& terms) {
+            packed.terms = terms.count();
+            return (packed.terms <= kMostIndices || !layer.shared) && pack_carries(layer, terms, cuts, packed);
+        };
         combine(layer, packed);
-        const Terms combined(layer, packed.combined, packed.bits);
-        packed.terms = combined.count();
-        if ((packed.terms <= kMostIndices || !layer.shared) && pack_digits(layer, combined, packed))
-            return in_form(Form::digits);
+        if (packed.combined > 1 && packs({layer, packed.combined, packed.bits})) return in_form(Form::carries);
+        packed.combined = 1;  // sums of several entries may leave a byte
+        if (packs(single)) return in_form(Form::carries);
     }
     packed.combined = 1;
     packed.terms = layer.inputs;

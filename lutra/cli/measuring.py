@@ -93,8 +93,11 @@ def bench(
         list[str] | None,
         typer.Argument(help="Models, named as for `restore` [default: the published systems with synthetic tables]."),
     ] = None,
+    colour: Annotated[
+        bool, typer.Option(help="Without models: measure those that restore three colours together, at 512x512.")
+    ] = False,
     size: Annotated[
-        str | None, typer.Option(help="The size of the frame to enlarge [default: 320x180, or that of --image].")
+        str | None, typer.Option(help="The size of the frame to restore [default: 320x180, or that of --image].")
     ] = None,
     image: Annotated[Path | None, typer.Option(help="The frame [default: a synthetic photograph].")] = None,
     threads: Annotated[int, typer.Option(help="The number of threads; Pillow always uses one.")] = 1,
@@ -111,9 +114,12 @@ def bench(
     from lutra.evaluation.compare import load_labelled
     from lutra.files import write_whole
 
-    frame = benchmark.frame(size, image)
-    loaded = load_labelled(models or [])
+    synthetic = colour and not models
+    frame = benchmark.frame(size or ("512x512" if synthetic and image is None else None), image)
+    loaded = benchmark.colour_models() if synthetic else load_labelled(models or [])
     record = benchmark.run(loaded, frame, threads=threads, level=level, reference=reference, rounds=rounds)
+    if synthetic:
+        record["tables"] = "synthetic"
     benchmark.results_table(record).show()
     if output is not None:
         write_whole(output, json.dumps({"command": shlex.join(["lutra", *sys.argv[1:]]), **record}, indent=2) + "\n")

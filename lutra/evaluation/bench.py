@@ -18,7 +18,7 @@ import lutra
 from lutra import engine
 from lutra.evaluation import fsrcnn
 from lutra.evaluation.fsrcnn import optional
-from lutra.evaluation.synthetic import SYSTEMS, synthetic_model, synthetic_photograph
+from lutra.evaluation.synthetic import COLOUR_SYSTEMS, SYSTEMS, synthetic_model, synthetic_photograph
 from lutra.evaluation.timing import Call, least_seconds, seconds_in_turns
 from lutra.imaging.images import read_image
 from lutra.limits import processors
@@ -33,6 +33,11 @@ MOST_SIDE = 1 << 14
 """Limit of a side of the frame."""
 _RESULT = 256  # pixels: side of the result that `ms_per_megapixel` measures
 _PACKAGES = ("numpy", "pillow", "opencv-python-headless", "opencv-python", "torch", "onnxruntime", "onnx")
+
+
+def colour_models() -> dict[str, Artifact]:
+    """Return `COLOUR_SYSTEMS` with synthetic tables."""
+    return {name: synthetic_model(*system, scale=1) for name, system in COLOUR_SYSTEMS.items()}
 
 
 def frame(size: str | None, image: Path | None) -> NDArray[np.uint8]:
@@ -75,7 +80,7 @@ def run(
         rounds: how many turns of two calls each gets.
 
     Raises:
-        ValueError: the models differ in scale, it is 1, a model is a network, the engine was not built, or an
+        ValueError: the models differ in scale, a model is a network, the engine was not built, or an
             argument is out of range.
     """
     if threads < 1 or rounds < 1:
@@ -110,20 +115,26 @@ def run(
 def _calls(
     engines: Mapping[str, engine.Engine], frame: NDArray[np.uint8], scale: int, threads: int
 ) -> tuple[dict[str, Call], list[str]]:
-    """Return what is measured besides the torch reference, by name, and the names of what is not installed."""
+    """Return what is measured besides the torch reference, by name, and the names of what is not installed.
+
+    At scale 1 bicubic interpolation enlarges every fourth pixel of every fourth row, and FSRCNN is left out.
+    """
     width, height = frame.shape[1] * scale, frame.shape[0] * scale
+    small = frame if scale > 1 else np.ascontiguousarray(frame[::4, ::4])
     calls: dict[str, Call] = {
-        BASELINE: partial(Image.fromarray(frame).resize, (width, height), Image.Resampling.BICUBIC)
+        BASELINE: partial(Image.fromarray(small).resize, (width, height), Image.Resampling.BICUBIC)
     }
     absent = []
     if cv2 := optional("cv2"):
         cv2.setNumThreads(threads)
-        calls["OpenCV bicubic"] = partial(cv2.resize, frame, (width, height), interpolation=cv2.INTER_CUBIC)
+        calls["OpenCV bicubic"] = partial(cv2.resize, small, (width, height), interpolation=cv2.INTER_CUBIC)
     else:
         absent.append("OpenCV bicubic")
     for name, runner in engines.items():
         out = np.empty((height, width, *frame.shape[2:]), np.uint8)
         calls[name] = partial(runner.restore, frame, threads=threads, out=out)
+    if scale == 1:
+        return calls, absent
     if network := fsrcnn.call(frame, scale, threads):
         calls["FSRCNN(56,12,4) in ONNX Runtime, luma alone"] = network
     else:
@@ -162,11 +173,11 @@ def results_table(record: Mapping[str, Any]) -> Table:
 
 
 def common_scale(models: Mapping[str, Artifact]) -> int:
-    """Return the scale of all the models; raises ValueError where they differ, or where it is 1."""
+    """Return the scale of all the models; raises ValueError where they differ."""
     scales = {name: model.description.scale for name, model in models.items()}
-    if len(set(scales.values())) != 1 or 1 in scales.values():
+    if len(set(scales.values())) != 1:
         found = ", ".join(f"{name} x{scale}" for name, scale in scales.items())
-        raise ValueError(f"models to compare: found {found}, expected one scale for all, at least 2")
+        raise ValueError(f"models to compare: found {found}, expected one scale for all")
     return next(iter(scales.values()))
 
 

@@ -54,6 +54,6 @@ def evaluate(
     restorer = model if isinstance(model, Restorer) else load(model)
     protocol = scoring.protocol_of(restorer.artifact, options, task=task, pairs=pairs)
     entries = find_images(scoring.find_folder(data), protocol.border, pairs=pairs)
-    scored = scoring.evaluate({"model": scoring.restoring(restorer, protocol)}, entries, protocol, more)
+    scored = scoring.score_set({"model": scoring.restoring(restorer, protocol)}, entries, protocol, more)
     scores = {one.sample.name: one.scores["model"] for one in scored}
     return Evaluation(scores, protocols.mean(scores), protocol)

@@ -120,7 +120,7 @@ def score(sample: Sample, methods: Mapping[str, Restore], protocol: Protocol, mo
     return Scored(sample, restored, scores)
 
 
-def evaluate(
+def score_set(
     methods: Mapping[str, Restore], entries: Sequence[Entry], protocol: Protocol, more: Measures | None = None
 ) -> Iterator[Scored]:
     """Degrade, restore and score the images of a set, one after the other.
@@ -135,17 +135,17 @@ def evaluate(
         ValueError: an image is damaged, of an unknown kind or has no fitting input; names the file.
     """
     for number in range(len(entries)):
-        yield evaluate_one(methods, entries, number, protocol, more)
+        yield score_entry(methods, entries, number, protocol, more)
 
 
-def evaluate_one(
+def score_entry(
     methods: Mapping[str, Restore],
     entries: Sequence[Entry],
     number: int,
     protocol: Protocol,
     more: Measures | None = None,
 ) -> Scored:
-    """Do what `evaluate` does with the image that has that number in its set."""
+    """Do what `score_set` does with the image that has that number in its set."""
     entry = entries[number]
     clean = read_image(entry.target)
     own = read_image(entry.input) if protocol.pairs and entry.input else None
@@ -200,7 +200,7 @@ def draw_extremes(
     worst = [number for number in order[::-1][:count] if number not in best]
     for kind, numbers in (("best", best), ("worst", worst)):
         for place, number in enumerate(numbers, 1):
-            found = evaluate_one(shown, entries, number, protocol)
+            found = score_entry(shown, entries, number, protocol)
             picture = io.BytesIO()
             sheet(found, protocol, title=printable(found.sample.name)).save(picture, format="PNG")
             path = folder / f"{kind}-{place}-{Path(found.sample.name).stem}.png"

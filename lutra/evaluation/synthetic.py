@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lutra.model import families
 from lutra.model.artifact import Artifact, layout_for, split_table
-from lutra.model.description import TAP_BITS, Description, SampledTaps
+from lutra.model.description import TAP_BITS, ColourTaps, Description, SampledTaps, Unit
 from lutra.model.fixedpoint import with_fixed
 from lutra.model.forms import Function
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
@@ -33,8 +33,15 @@ SYSTEMS: dict[str, tuple[str, dict[str, Any], Layout | VectorLayout]] = {
 """The published systems: family, options and layout. Entries of layers are whole levels, unless unrounded as published:
 multiples of 1/4 here."""
 
-_TAP_WEIGHTS = np.array([0.7, 0.1, 0.1, 0.1])
-"""The share of each tap in a table's values: mostly the pixel itself, or planes would blur from step to step."""
+COLOUR_SYSTEMS: dict[str, tuple[str, dict[str, Any], Layout | VectorLayout]] = {
+    "DnLUT": ("dnlut", {}, DenseLayout(4)),
+    "ShiftLUT of colours, 4 blocks": ("shiftlut", {"blocks": 4, "colours": 3}, VectorLayout()),
+    "ShiftLUT of colours, 8 blocks": ("shiftlut", {"blocks": 8, "colours": 3}, VectorLayout()),
+}
+"""Models of scale 1 that read three colours together."""
+
+_OTHER_TAP = 0.1
+"""The share in a table's values of each tap but the pixel itself, or planes would blur from step to step."""
 
 
 def synthetic_model(family: str, options: dict[str, Any], layout: Layout | VectorLayout, *, scale: int = 4) -> Artifact:
@@ -56,8 +63,9 @@ def synthetic_model(family: str, options: dict[str, Any], layout: Layout | Vecto
     for step, unit in description.units():
         functions[unit.name] = table = layout_for(unit, layout)
         nodes = table.nodes()
-        gain = step.divisor / (len(step.units) * step.rotations)  # makes the step's sum the pixel again
-        pixel = nodes @ _TAP_WEIGHTS - step.offset
+        summed = sum(one.colour in (None, unit.colour) for one in step.units)
+        gain = step.divisor / (summed * step.rotations)  # makes the step's sum the pixel again
+        pixel = nodes @ _tap_weights(unit, nodes.shape[1]) - step.offset
         values = gain * pixel[:, None] + generator.normal(0, 4, (len(nodes), unit.values))
         tensors |= split_table(unit.name, table, np.rint(values).clip(-128, 127).astype(np.int8))
         if isinstance(unit.taps, SampledTaps):
@@ -66,6 +74,15 @@ def synthetic_model(family: str, options: dict[str, Any], layout: Layout | Vecto
         if unit.previous:
             tensors |= with_fixed(f"{unit.name}.adarl", np.full(4, 0.2, np.float32))
     return Artifact(description, functions, tensors)
+
+
+def _tap_weights(unit: Unit, count: int) -> NDArray[np.float64]:
+    """Return the share of each tap in a table's values."""
+    weights = np.full(count, _OTHER_TAP)
+    taps = unit.taps
+    own = list(zip(taps.offsets, taps.colours, strict=True)).index(((0, 0), 0)) if isinstance(taps, ColourTaps) else 0
+    weights[own] += 1 - weights.sum()
+    return weights
 
 
 def _of_layers(description: Description, layout: VectorLayout) -> Artifact:

@@ -215,30 +215,42 @@ class LutModel(nn.Module):
         step = self.description.unit_steps[number]
         fused = lookup.chosen(planes[step.units[0].reads[0]]) == "compiled"
         units = [self.unit(spec.name) for spec in step.units]
-        apart = any(isinstance(unit.function, PointwiseNet) or isinstance(unit.spec.taps, ColourTaps) for unit in units)
-        if fused and not apart:
-            total = self._compiled_sum(number, units, planes)
-            return total.reshape(*total.shape[:3], -1, step.upscale, step.upscale)
-        return self._reference_sum(step, planes)
+        if not fused or any(isinstance(unit.function, PointwiseNet) for unit in units):
+            return self._reference_sum(step, planes)
+        if any(isinstance(unit.spec.taps, ColourTaps) for unit in units):
+            total = torch.stack([self._compiled_sum(number, planes, colour) for colour in range(3)], dim=1).flatten(
+                0, 1
+            )
+        else:
+            total = self._compiled_sum(number, planes)
+        return total.reshape(*total.shape[:3], -1, step.upscale, step.upscale)
 
-    def _compiled_sum(self, number: int, units: list[LutUnit], planes: dict[str, Tensor]) -> Tensor:
-        """Return the same from one call of the compiled core, for units that are all tables: (N, H, W, values)."""
+    def _compiled_sum(self, number: int, planes: dict[str, Tensor], colour: int | None = None) -> Tensor:
+        """Return the same from one call of the compiled core, for units that are all tables: (N, H, W, values).
+
+        With a colour, of those planes of the batch alone.
+        """
+        step = self.description.unit_steps[number]
+        units = [self.unit(spec.name) for spec in compiled.units_of(step, colour)]
         functions = [unit.function for unit in units if not isinstance(unit.function, PointwiseNet)]
-        read = [planes[name] for name in compiled.planes_of(self.description.unit_steps[number])]
+        read = [planes[name] for name in compiled.planes_of(step)]
+        if colour is not None:
+            read = [plane[own::3] for plane in read for own in range(3)]
         real = read[0].dtype
         total: Tensor = compiled.ensemble(
             read,
             [function.quantised().to(real) for function in functions],
             [unit.sampler.weights().to(real) for unit in units if unit.sampler is not None],
             [unit.adarl.shares().to(real) for unit in units if unit.adarl is not None],
-            self._plan(number),
+            self._plan(number, colour),
         )
         return total
 
-    def _plan(self, number: int) -> str:
+    def _plan(self, number: int, colour: int | None) -> str:
         step, described = self.description.unit_steps[number], self.description
-        layouts = tuple(self.unit(spec.name).function.layout for spec in step.units)
-        return compiled.plan_of(step, layouts, described.rounding, described.padding, described.tap_bits)
+        layouts = tuple(self.unit(spec.name).function.layout for spec in compiled.units_of(step, colour))
+        numbers = described.rounding, described.padding, described.tap_bits
+        return compiled.plan_of(step, layouts, *numbers, colour=colour)
 
     # What `torch.compiler.assume_constant_result` sets, without its import of torch's compiler, which takes seconds.
     _plan._dynamo_marked_constant = True  # type: ignore[attr-defined]

@@ -80,7 +80,7 @@ def test_a_models_scores_are_its_own(dataset: Callable[[str], Path], name: str, 
     model = artifact.load(zoo.models()[name])
     protocol = scoring.protocol_of(model)
     methods = {"model": Restorer(model).restore_planes}
-    found = scoring.evaluate(methods, find_images(folder, protocol.border), protocol)
+    found = scoring.score_set(methods, find_images(folder, protocol.border), protocol)
     means = protocols.mean({one.sample.name: one.scores["model"] for one in found})
     assert means == pytest.approx(model.metrics["finetuned"][data], abs=1e-6)
 
@@ -124,6 +124,18 @@ def test_models_that_remove_noise_of_several_strengths_are_not_chosen_from(shipp
     shipped(("d15", "denoise", 1, {}, 10, {"sigma": 15}), ("d50", "denoise", 1, {}, 10, {"sigma": 50}))
     with pytest.raises(ValueError, match=r"denoise has models of several strengths \(d15, d50\), expected the name"):
         zoo.choose("denoise")
+
+
+def test_a_range_of_strengths_is_shown_by_its_ends() -> None:
+    assert zoo.facts(zoo.FOLDER / "dn-colour-blind.safetensors")[0] == "denoise-colour 5..50"
+
+
+def test_a_model_for_a_range_of_strengths_is_chosen(shipped: Callable[..., None]) -> None:
+    one = ("d15", "denoise", 1, {}, 10, {"sigma": 15})
+    shipped(one, ("blind", "denoise", 1, {}, 10, {"sigma": [5, 50]}))
+    assert zoo.choose("denoise").name == "blind"
+    shipped(one)
+    assert zoo.choose("denoise").name == "d15"
 
 
 def test_a_model_and_a_task_do_not_go_together() -> None:

@@ -32,7 +32,7 @@ const Kernels avx512_kernels{
     join_line<Avx512>,
     LUTRA_TRAINING(avx512_ensemble),
     LUTRA_TRAINING(avx512_sums),
-    {Form::digits, run_sum_avx512<Avx512>, merge_words<Avx512Bytes, Avx512>, split_bits<Avx512>},
+    {Form::carries, run_sum_avx512<Avx512>, merge_words<Avx512Bytes, Avx512>, split_bits<Avx512>},
     {resample_line<Avx512>, resample_row_vector<Reals512>, resample_points<Avx512>},
     LUTRA_TRAINING(avx512_means),
 };

@@ -48,6 +48,12 @@ void for_each_in_window(const Unit& unit, int rotation, std::ptrdiff_t stride, V
         }
 }
 
+// How far from its pixel a tap at a fixed offset lies.
+template <class T>
+std::ptrdiff_t tap_offset(const EnsembleRow<T>& row, const Unit& unit, int rotation, int tap) {
+    return unit.row[rotation][tap] * row.stride + unit.column[rotation][tap];
+}
+
 // One plane's taps: fixed offsets or weighted means of a window.
 template <class Simd, class T>
 void take_taps(const EnsembleRow<T>& row, const EnsembleUnit<T>& call, int plane, int rotation, int x, int count,
@@ -57,7 +63,7 @@ void take_taps(const EnsembleRow<T>& row, const EnsembleUnit<T>& call, int plane
     const T* line = row.lines[plane] + x;
     if (unit.taps == TapKind::fixed) {
         for (int tap = 0; tap < 4; ++tap) {
-            const T* from = line + unit.row[rotation][tap] * row.stride + unit.column[rotation][tap];
+            const T* from = line + tap_offset(row, unit, rotation, tap);
             for (int i = 0; i < count; ++i) taps[tap][i] = from[i];
         }
         return;
@@ -81,8 +87,10 @@ void take_all_taps(const EnsembleRow<T>& row, const EnsembleUnit<T>& call, int r
                    EnsembleScratch<T>& scratch) {
     const Unit& unit = *call.unit;
     if (unit.taps == TapKind::channel) {
-        for (int tap = 0; tap < 4; ++tap)
-            for (int i = 0; i < count; ++i) scratch.taps[tap][i] = row.lines[unit.reads[tap]][x + i];
+        for (int tap = 0; tap < 4; ++tap) {
+            const T* from = row.lines[unit.reads[tap]] + x + tap_offset(row, unit, rotation, tap);
+            for (int i = 0; i < count; ++i) scratch.taps[tap][i] = from[i];
+        }
         return;
     }
     if (unit.previous < 0) return take_taps<Simd>(row, call, unit.reads[0], rotation, x, count, scratch.taps);
@@ -120,7 +128,7 @@ void spread_taps(const EnsembleRow<T>& row, const EnsembleUnit<T>& call, int pla
     if (unit.taps == TapKind::fixed) {
         if (!to_plane) return;
         for (int tap = 0; tap < 4; ++tap) {
-            T* to = to_plane + unit.row[rotation][tap] * row.stride + unit.column[rotation][tap];
+            T* to = to_plane + tap_offset(row, unit, rotation, tap);
             for (int i = 0; i < count; ++i) to[i] += slope[tap][i];
         }
         return;
@@ -158,8 +166,10 @@ void spread_all_taps(const EnsembleRow<T>& row, const EnsembleUnit<T>& call, int
     const Unit& unit = *call.unit;
     if (unit.taps == TapKind::channel) {
         for (int tap = 0; tap < 4; ++tap)
-            if (T* to = call.read_gradient[tap])
-                for (int i = 0; i < count; ++i) to[x + i] += scratch.slope[tap][i];
+            if (T* to = call.read_gradient[tap]) {
+                to += x + tap_offset(row, unit, rotation, tap);
+                for (int i = 0; i < count; ++i) to[i] += scratch.slope[tap][i];
+            }
         return;
     }
     T own[4] = {1, 1, 1, 1};

@@ -58,38 +58,72 @@ inline __m512i in_register(__m512i vector) {
     return vector;
 }
 
-// From sums of digits to a plane.
-struct DigitFinish {
-    DigitFinish(const Packed& packed, const Operation& operation)
-        : shift(_mm_cvtsi32_si128(std::max(packed.shift, 0))),
-          rest(_mm512_set1_epi8(static_cast<char>((1 << std::max(packed.shift, 0)) - 1))),
-          whole(_mm512_set1_epi8(static_cast<char>(255 >> std::max(packed.shift, 0)))),
-          quotients{_mm512_load_si512(packed.quotients.data()), _mm512_load_si512(packed.quotients.data() + 64)},
-          low(_mm512_set1_epi8(static_cast<char>(operation.low))),
-          high(_mm512_set1_epi8(static_cast<char>(operation.high))) {}
+// Sums of lookups modulo 256, and how often they wrapped: in quotients where an even divisor divides 256, else counted.
+struct Carries {
+    __m512i sum, high, before;
 
-    // quotient + remainder / divisor, rounded half to even. Even divisors are 2^shift, and half of it was added to the
-    // remainders: what is left of a tie is 0.
+    // What was added since `before` was the sum is at most 255: the sum wrapped where it is the lesser.
+    inline __attribute__((always_inline)) void count(__m512i unit) {
+        high = in_register(_mm512_mask_add_epi8(high, _mm512_cmplt_epu8_mask(sum, before), high, unit));
+        before = sum;
+    }
+};
+
+// From such sums to a plane.
+struct CarryFinish {
+    CarryFinish(const Packed& packed, const Operation& operation, bool odd)
+        : shift(_mm_cvtsi32_si128(packed.shift)),
+          rest(same((1 << packed.shift) - 1)),
+          whole(same(255 >> packed.shift)),
+          unit(same(odd ? 1 : 256 >> packed.shift)),
+          magic(_mm512_set1_epi16(static_cast<short>(packed.magic))),
+          low(same(operation.low)),
+          high(same(operation.high)),
+          multiplies(packed.magic != 0) {}
+
+    static __m512i same(int byte) { return _mm512_set1_epi8(static_cast<char>(byte)); }
+
+    // The sum / divisor, rounded half to even, from what half the divisor was added to. An even divisor is 2^shift:
+    // what is left of a tie is 0. Quotients by an odd one are cut at a byte's limits.
     template <bool odd>
-    __m512i rounded(__m512i quotient, __m512i remainder) const {
-        if constexpr (odd)
-            return _mm512_add_epi8(quotient, _mm512_permutex2var_epi8(quotients[0], remainder, quotients[1]));
-        const __m512i sum = _mm512_add_epi8(quotient, _mm512_and_si512(_mm512_srl_epi16(remainder, shift), whole));
-        const __mmask64 tie = _mm512_testn_epi8_mask(remainder, rest);
+    __m512i rounded(const Carries& carries, const Packed::Output& output) const {
+        if constexpr (odd) {
+            const __m512i least = _mm512_set1_epi16(static_cast<short>(output.whole));
+            const auto divided = [&](__m512i sum) {
+                return _mm512_add_epi16(multiplies ? _mm512_mulhi_epu16(sum, magic) : sum, least);
+            };
+            return _mm512_packs_epi16(divided(_mm512_unpacklo_epi8(carries.sum, carries.high)),
+                                      divided(_mm512_unpackhi_epi8(carries.sum, carries.high)));
+        }
+        const __m512i part = _mm512_and_si512(_mm512_srl_epi16(carries.sum, shift), whole);
+        const __m512i sum = _mm512_add_epi8(carries.high, part);
+        const __mmask64 tie = _mm512_testn_epi8_mask(carries.sum, rest);
         return _mm512_mask_sub_epi8(sum, tie, sum, _mm512_and_si512(sum, ones));
     }
 
-    __m512i clipped(__m512i sum) const { return _mm512_max_epi8(_mm512_min_epi8(sum, high), low); }
+    // Adds the planes, clips and writes.
+    template <int vectors>
+    inline __attribute__((always_inline)) void write(const LayerCall& call, __m512i* sums, int row, int output,
+                                                     int x) const {
+        for (int add = output * call.add_count; add < (output + 1) * call.add_count; ++add) {
+            const std::uint8_t* pixels = call.add(row, add) + x;
+            for (int i = 0; i < vectors; ++i) sums[i] = _mm512_adds_epi8(sums[i], _mm512_loadu_si512(pixels + i * 64));
+        }
+        std::uint8_t* out = call.written(row, output) + x;
+        for (int i = 0; i < vectors; ++i)
+            _mm512_storeu_si512(out + i * 64, _mm512_max_epi8(_mm512_min_epi8(sums[i], high), low));
+    }
 
     __m128i shift;
-    __m512i ones = _mm512_set1_epi8(1), rest, whole, quotients[2], low, high;
+    __m512i ones = _mm512_set1_epi8(1), rest, whole, unit, magic, low, high;
+    bool multiplies;
 };
 
-// A layer in the form of digits: both digits are looked up and summed in bytes, for several vectors of pixels, so that
-// a table is loaded once for all of them.
-struct DigitCall {
+// A layer in the form of carries, for several vectors of pixels at once, so that a table is loaded once for all of
+// them.
+struct CarryCall {
     const LayerCall& call;
-    DigitFinish finish;
+    CarryFinish finish;
 };
 
 // The indices of a span of every row: of one input, or of several inputs of a few bits side by side.
@@ -112,62 +146,53 @@ void gather_indices(const LayerCall& call, int x) {
         }
 }
 
-// Adds the planes, clips and writes.
-template <int vectors>
-inline __attribute__((always_inline)) void finish_digits(const DigitCall& digits, __m512i* sums, int row, int output,
-                                                         int x) {
-    const LayerCall& call = digits.call;
-    for (int add = output * call.add_count; add < (output + 1) * call.add_count; ++add) {
-        const std::uint8_t* pixels = call.add(row, add) + x;
-        for (int i = 0; i < vectors; ++i) sums[i] = _mm512_adds_epi8(sums[i], _mm512_loadu_si512(pixels + i * 64));
-    }
-    std::uint8_t* out = call.written(row, output) + x;
-    for (int i = 0; i < vectors; ++i) _mm512_storeu_si512(out + i * 64, digits.finish.clipped(sums[i]));
-}
-
 // One output of a span of a row.
 template <bool odd, bool gathered, int... i>
-void digits_span(const DigitCall& digits, int row, int output, int x, std::integer_sequence<int, i...>) {
+void carries_span(const CarryCall& carried, int row, int output, int x, std::integer_sequence<int, i...>) {
     constexpr int vectors = sizeof...(i);
-    const LayerCall& call = digits.call;
+    const auto& [call, finish] = carried;
     const Packed& packed = *call.packed;
+    const Packed::Output& numbers = packed.outputs[output];
     const int terms = packed.terms;
     const std::uint8_t* indices = call.scratch->indices + row * terms * vectors * 64;
     const std::uint8_t* const* lines = call.lines + row * call.line_count;
     const Place* inputs = call.inputs + (call.layer->shared ? 0 : output * terms);
-    const std::uint8_t* tables = packed.tables.data() + output * terms * 2 * kLevels;
-    __m512i quotient[vectors], remainder[vectors];
-    ((quotient[i] = _mm512_set1_epi8(static_cast<char>(packed.outputs[output].whole))), ...);
-    ((remainder[i] = _mm512_set1_epi8(static_cast<char>(packed.outputs[output].first))), ...);
-    for (int term = 0; term < terms; ++term, tables += 2 * kLevels) {
-        const __m512i high = in_register(_mm512_load_si512(tables));
-        const __m512i low = in_register(_mm512_load_si512(tables + kLevels));
+    const std::uint8_t* tables = packed.tables.data() + output * terms * kLevels;
+    const std::uint8_t* ranges = packed.ranges.data() + output * terms;
+    const __m512i first = CarryFinish::same(numbers.first), start = CarryFinish::same(odd ? 0 : numbers.whole);
+    Carries sums[] = {((void)i, Carries{first, start, first})...};
+    bool wraps = false;
+    for (int term = 0, most = numbers.first; term < terms; ++term, tables += kLevels) {
+        if (ranges[term] == 0) continue;
+        most += ranges[term];
+        if (most > 255) {
+            if (wraps)
+                (sums[i].count(finish.unit), ...);
+            else
+                ((sums[i].before = sums[i].sum), ...);
+            wraps = true;
+            most = ranges[term];
+        }
+        const __m512i table = in_register(_mm512_load_si512(tables));
         const std::uint8_t* from =
             gathered ? indices + term * vectors * 64 : lines[inputs[term].line] + inputs[term].offset + x;
-        const auto add = [&](int number) __attribute__((always_inline)) {
-            const __m512i at = in_register(_mm512_loadu_si512(from + number * 64));
-            quotient[number] = _mm512_add_epi8(quotient[number], _mm512_permutexvar_epi8(at, high));
-            remainder[number] = _mm512_add_epi8(remainder[number], _mm512_permutexvar_epi8(at, low));
-        };
-        (add(i), ...);
+        ((sums[i].sum = _mm512_add_epi8(
+              sums[i].sum, _mm512_permutexvar_epi8(in_register(_mm512_loadu_si512(from + i * 64)), table))),
+         ...);
     }
-    ((quotient[i] = digits.finish.rounded<odd>(quotient[i], remainder[i])), ...);
-    for (int add = output * call.add_count; add < (output + 1) * call.add_count; ++add) {
-        const std::uint8_t* pixels = call.add(row, add) + x;
-        ((quotient[i] = _mm512_adds_epi8(quotient[i], _mm512_loadu_si512(pixels + i * 64))), ...);
-    }
-    std::uint8_t* out = call.written(row, output) + x;
-    (_mm512_storeu_si512(out + i * 64, digits.finish.clipped(quotient[i])), ...);
+    if (wraps) (sums[i].count(finish.unit), ...);
+    __m512i results[] = {finish.rounded<odd>(sums[i], numbers)...};
+    finish.write<vectors>(call, results, row, output, x);
 }
 
 template <bool odd, bool gathered>
-void run_digits(const LayerCall& call) {
-    const DigitCall digits{call, {*call.packed, *call.operation}};
+void run_carries(const LayerCall& call) {
+    const CarryCall carried{call, {*call.packed, *call.operation, odd}};
     in_spans<Avx512Bytes>(call.count, [&](auto vectors, int x) {
         if (gathered) gather_indices<vectors>(call, x);
         for (int output = 0; output < call.outputs; ++output)
             for (int row = 0; row < call.rows; ++row)
-                digits_span<odd, gathered>(digits, row, output, x, std::make_integer_sequence<int, vectors>());
+                carries_span<odd, gathered>(carried, row, output, x, std::make_integer_sequence<int, vectors>());
     });
 }
 

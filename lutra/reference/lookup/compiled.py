@@ -18,7 +18,17 @@ import torch
 from torch import Tensor
 
 from lutra._core import core
-from lutra.model.description import ROUNDINGS, ChannelTaps, FixedTaps, Padding, Rounding, SampledTaps, Step
+from lutra.model.description import (
+    ROUNDINGS,
+    ChannelTaps,
+    ColourTaps,
+    FixedTaps,
+    Padding,
+    Rounding,
+    SampledTaps,
+    Step,
+    Unit,
+)
 from lutra.model.layouts import Layout
 
 ROW = 64
@@ -27,42 +37,66 @@ ROW = 64
 
 @lru_cache(maxsize=256)
 def plan_of(
-    step: Step, layouts: tuple[Layout, ...], rounding: Rounding, padding: Padding, tap_bits: int | None, level: str = ""
+    step: Step,
+    layouts: tuple[Layout, ...],
+    rounding: Rounding,
+    padding: Padding,
+    tap_bits: int | None,
+    level: str = "",
+    colour: int | None = None,
 ) -> str:
     """Return what the core needs to know of a step, as text, which torch.compile takes for a constant.
 
     Args:
         step: the step to sum the units of.
-        layouts: the layouts of the units' tables.
+        layouts: the layouts of the units' tables, of those of `units_of` alone.
         rounding, padding, tap_bits: as in `Description`.
         level: the level of vector instructions; empty for the best.
+        colour: the colour that is made, of a step with taps of several colours.
     """
     planes = planes_of(step)
+
+    def number(name: str, shift: int = 0) -> int:
+        return planes.index(name) if colour is None else 3 * planes.index(name) + (colour + shift) % 3
+
     units: list[list[Any]] = []
-    for unit, layout in zip(step.units, layouts, strict=True):
-        reads = [planes.index(name) for name in unit.reads]
-        previous = planes.index(unit.previous) if unit.previous else -1
+    for unit, layout in zip(units_of(step, colour), layouts, strict=True):
+        previous = number(unit.previous) if unit.previous else -1
         if isinstance(unit.taps, ChannelTaps):
-            units.append(["channel", reads])
+            units.append(["channel", [number(name) for name in unit.reads]])
+        elif isinstance(unit.taps, ColourTaps):
+            reads = [number(unit.reads[0], shift) for shift in unit.taps.colours]
+            units.append(["coloured", _four(reads), _four(unit.taps.offsets)])
         elif isinstance(unit.taps, FixedTaps):
-            units.append(["fixed", reads[0], previous, unit.taps.offsets])
+            units.append(["fixed", number(unit.reads[0]), previous, unit.taps.offsets])
         else:
-            assert isinstance(unit.taps, SampledTaps), "colours are looked up apart"
-            units.append(["sampled", reads[0], previous, unit.taps.kernel])
+            assert isinstance(unit.taps, SampledTaps)
+            units.append(["sampled", number(unit.reads[0]), previous, unit.taps.kernel])
         units[-1] += [layout.numbers(), *([unit.turns] if unit.turns else [])]
-    head = [len(planes), step.values, step.upscale, step.rotations, ROUNDINGS.index(rounding), padding == "reflect"]
+    count = len(planes) * (1 if colour is None else 3)
+    head = [count, step.values, step.upscale, step.rotations, ROUNDINGS.index(rounding), padding == "reflect"]
     return json.dumps({"head": [*head, -1 if tap_bits is None else tap_bits, level], "units": units})
 
 
-def points_plan(layout: Layout, values: int) -> str:
-    """Return the plan of a table whose taps are the values of four planes at one point."""
-    unit = ["channel", [0, 1, 2, 3], layout.numbers()]
-    return json.dumps({"head": [4, values, 1, 1, 0, False, -1, ""], "units": [unit]})
+def points_plan(layout: Layout, values: int, taps: int = 4) -> str:
+    """Return the plan of a table whose taps are the values of three or four planes at one point."""
+    unit = ["channel", _four(range(taps)), layout.numbers()]
+    return json.dumps({"head": [taps, values, 1, 1, 0, False, -1, ""], "units": [unit]})
+
+
+def _four(taps: Sequence[Any]) -> list[Any]:
+    """Return four taps: a table of three axes reads the last one twice, and has no axis for it."""
+    return [*taps, *taps[-1:]][:4]
 
 
 def planes_of(step: Step) -> list[str]:
     """Return the planes that the step reads, each once."""
     return list(dict.fromkeys(name for unit in step.units for name in unit.planes))
+
+
+def units_of(step: Step, colour: int | None) -> list[Unit]:
+    """Return the units that make a colour; all of them where it is None."""
+    return [unit for unit in step.units if colour is None or unit.colour in (None, colour)]
 
 
 @lru_cache(maxsize=256)
@@ -73,7 +107,7 @@ def _built(plan: str, dtype: torch.dtype) -> tuple[Any, list[bool], list[bool]]:
     for kind, *arguments in content["units"]:
         getattr(built, kind)(*arguments)
     sampled = [kind == "sampled" for kind, *_ in content["units"]]
-    shared = [kind != "channel" and arguments[1] >= 0 for kind, *arguments in content["units"]]
+    shared = [kind in ("fixed", "sampled") and arguments[1] >= 0 for kind, *arguments in content["units"]]
     return built, sampled, shared
 
 
@@ -184,11 +218,11 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
 
 def lookup(taps: Tensor, table: Tensor, layout: Layout) -> Tensor:
     """Compute `lutra.reference.lookup.lookup` on the CPU."""
-    points = taps.reshape(-1, 4)
+    points = taps.reshape(-1, taps.shape[-1])
     count, values = len(points), table.shape[1]
     rows = -(-count // ROW)
-    padded = torch.nn.functional.pad(points.T, (0, rows * ROW - count)).reshape(4, 1, rows, ROW)
-    found: Tensor = ensemble(list(padded.unbind()), [table], [], [], points_plan(layout, values))
+    padded = torch.nn.functional.pad(points.T, (0, rows * ROW - count)).reshape(taps.shape[-1], 1, rows, ROW)
+    found: Tensor = ensemble(list(padded.unbind()), [table], [], [], points_plan(layout, values, taps.shape[-1]))
     return found.reshape(-1, values)[:count].reshape(*taps.shape[:-1], values)
 
 

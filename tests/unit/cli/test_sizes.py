@@ -13,7 +13,7 @@ from lutra.imaging.resize import imresize
 from lutra.model import artifact
 from lutra.restore.restorer import Restorer
 from tests.golden import cases
-from tests.unit.cli.test_cli import lutra
+from tests.unit.cli.calls import lutra
 
 Folder = Callable[[str], Path]
 PICTURE = np.stack([cases.image(9, 7), cases.image(9, 7)[::-1], cases.image(9, 7)[:, ::-1]], axis=-1)

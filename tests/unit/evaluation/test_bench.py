@@ -9,13 +9,13 @@ import pytest
 
 from lutra import engine
 from lutra.evaluation import bench, fsrcnn
-from lutra.evaluation.synthetic import SYSTEMS, synthetic_model, synthetic_photograph
+from lutra.evaluation.synthetic import COLOUR_SYSTEMS, SYSTEMS, synthetic_model, synthetic_photograph
 from lutra.imaging.images import write_image
 from lutra.model import artifact
 from lutra.model.layouts import DenseLayout
 from lutra.restore.restorer import Restorer
 from tests.golden import cases
-from tests.unit.cli.test_cli import lutra
+from tests.unit.cli.calls import lutra
 
 needs_engine = pytest.mark.skipif(not engine.available(), reason="needs the compiled engine")
 FRAME = synthetic_photograph(12, 8)
@@ -49,6 +49,24 @@ def test_synthetic_tables_return_the_image() -> None:
         means = restored.reshape(32, 4, 48, 4, 3).mean(axis=(1, 3))
         assert np.corrcoef(means.ravel(), frame.ravel())[0, 1] > 0.9
         assert abs(means.mean() - frame.mean()) < 2
+
+
+@needs_engine
+def test_synthetic_models_of_colours_keep_the_image() -> None:
+    frame = synthetic_photograph(48, 32)
+    for name, model in bench.colour_models().items():
+        restored = engine.compile(model).restore(frame)
+        assert restored.shape == frame.shape and np.corrcoef(restored.ravel(), frame.ravel())[0, 1] > 0.9, name
+
+
+@needs_engine
+def test_models_that_keep_the_size_are_measured_next_to_an_enlargement_to_it(tmp_path: Path) -> None:
+    output = tmp_path / "bench.json"
+    lutra("bench", "--colour", "--size", "24x16", "--rounds", 1, "--no-reference", "--json", output)
+    record = json.loads(output.read_text())
+    assert record["scale"] == 1 and record["tables"] == "synthetic"
+    assert names(record)[0] == bench.BASELINE and set(COLOUR_SYSTEMS) <= set(names(record))
+    assert not any("FSRCNN" in name for name in names(record))
 
 
 @pytest.mark.parametrize("family", ["shiftlut", "tinylut"])
