@@ -47,7 +47,7 @@ def mlflow_server(database: Path, port: int) -> Iterator[Callable[[], None]]:
 
         for store in ("_tracking_store", "_model_registry_store", "_artifact_repo"):  # kept from a server before
             patch.setattr(handlers, store, None)
-        patch.setattr(handlers.utils, "set_tracking_uri", lambda _: None)  # this process is no server
+        patch.setattr("mlflow.server.handlers.utils.set_tracking_uri", lambda _: None)  # this process is no server
         server = make_server("127.0.0.1", port, app, threaded=True, request_handler=OneRequest)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

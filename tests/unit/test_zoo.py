@@ -85,11 +85,15 @@ def test_a_models_scores_are_its_own(dataset: Callable[[str], Path], name: str, 
     assert means == pytest.approx(model.metrics["finetuned"][data], abs=1e-6)
 
 
+Model = tuple[str, str, int, dict[str, float], int, dict[str, object]]
+"""Name, task, scale, PSNR-Y by image set, bytes and options."""
+
+
 @pytest.fixture
 def shipped(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Pretend that these models come with the library: name, task, scale, PSNR-Y by image set, bytes, options."""
 
-    def ship(*models: tuple[str, str, int, dict[str, float], int, dict[str, object]]) -> None:
+    def ship(*models: Model) -> None:
         facts = [
             zoo.Facts(name, Path(name), task, options, scale, False, size, by_set(psnr), "", "")
             for name, task, scale, psnr, size, options in models
@@ -131,7 +135,7 @@ def test_a_range_of_strengths_is_shown_by_its_ends() -> None:
 
 
 def test_a_model_for_a_range_of_strengths_is_chosen(shipped: Callable[..., None]) -> None:
-    one = ("d15", "denoise", 1, {}, 10, {"sigma": 15})
+    one: Model = ("d15", "denoise", 1, {}, 10, {"sigma": 15})
     shipped(one, ("blind", "denoise", 1, {}, 10, {"sigma": [5, 50]}))
     assert zoo.choose("denoise").name == "blind"
     shipped(one)

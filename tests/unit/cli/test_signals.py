@@ -50,6 +50,5 @@ def test_what_an_ended_run_left_is_removed_by_the_next(model: Path, tmp_path: Pa
     left = temporary_name(tmp_path / "out.png")
     left = left.with_name(left.name.replace(str(os.getpid()), ended.stdout.decode().strip()))
     left.touch()
-    in_another_process = {"before": "pass"}
-    lutra("restore", "-m", model, "-i", tmp_path / "in.png", "-o", tmp_path / "out.png", **in_another_process)
+    lutra("restore", "-m", model, "-i", tmp_path / "in.png", "-o", tmp_path / "out.png", before="pass")
     assert not left.exists() and (tmp_path / "out.png").exists()

@@ -30,17 +30,18 @@ def test_alpha_is_that_of_python(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     drawn = [picture(*size, shown, generator) for size in SIZES for shown in (0, 0.01, 0.5, 1)]
     drawn.append(np.full((5, 4, 4), 255, np.uint8))
-    jobs = []
+    jobs, options = [], []
     for number, pixels in enumerate(drawn):
         stem = tmp_path / str(number)
         stem.write_bytes(pixels.tobytes())
         files = {"pixels": str(stem), "out": f"{stem}.out"}
         height, width = pixels.shape[:2]
-        jobs.append(files | {"width": width, "height": height, "rings": number % 6, "scale": number % 4 + 1})
+        options.append((number % 6, number % 4 + 1))
+        jobs.append(files | {"width": width, "height": height, "rings": options[-1][0], "scale": options[-1][1]})
     (tmp_path / "jobs.json").write_text(json.dumps(jobs))
     run("node", Path(__file__).with_name("alpha.mjs"), ROOT / "web" / "src" / "alpha.js", tmp_path / "jobs.json")
-    for pixels, job in zip(drawn, jobs, strict=True):
-        filled = np.dstack([fill_hidden(pixels[:, :, :3], pixels[:, :, 3], job["rings"]), pixels[:, :, 3]])
-        alpha = enlarge_alpha(pixels[:, :, 3], job["scale"])
+    for pixels, job, (rings, scale) in zip(drawn, jobs, options, strict=True):
+        filled = np.dstack([fill_hidden(pixels[:, :, :3], pixels[:, :, 3], rings), pixels[:, :, 3]])
+        alpha = enlarge_alpha(pixels[:, :, 3], scale)
         expected = filled.tobytes() + alpha.tobytes() + bytes([is_opaque(pixels[:, :, 3])])
         assert Path(job["out"]).read_bytes() == expected, job
