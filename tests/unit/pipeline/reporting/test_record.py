@@ -91,3 +91,9 @@ def test_recorded_commands_name_the_recipe() -> None:
     for name in recipes.experiments:
         recorded = json.loads((record.RESULTS / f"{name}.json").read_text())
         assert f"--experiment {name} --params results/recipes.yaml" in recorded["command"]
+
+
+def test_a_card_tells_that_a_model_restores_to_any_size() -> None:
+    line = "- Restores to any size, and through a homography; scored at x4.\n"
+    assert line in zoo.models()["any-scale"].with_suffix(".md").read_text()
+    assert "any size" not in carded()[0]
