@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Rebuilt when a requirement or the environment itself changed, and only then
 READY := $(VENV)/.ready
+SANITIZERS := sanitize-address sanitize-thread
 
 export MLFLOW_DISABLE_TELEMETRY := true
 # DVC runs the stages as `python`: the environment's, activated or not
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run run-all zoo results test test-cluster sanitize check docs structure ui web clean
+.PHONY: help setup run run-all zoo results test test-cluster sanitize $(SANITIZERS) check docs structure ui web clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -40,7 +41,7 @@ run-all: setup  ## the same for all tasks: denoising, deblocking and deblurring 
 	@$(MAKE) --no-print-directory results
 	@echo "All tasks on a page:     $$($(BIN)/python -m pipeline report --root runs/dvc)"
 
-zoo: setup  ## all models of results/recipes.yaml, which take two and a half hours on two cores; resumes (Snakemake, into runs/recipes)
+zoo: setup  ## all models of results/recipes.yaml, which take about 4 hours on two cores; resumes (Snakemake, into runs/recipes)
 	@$(BIN)/python -m pipeline fetch --params results/recipes.yaml
 	@LUTRA_PARAMS=results/recipes.yaml $(BIN)/snakemake --cores $$(nproc)
 	@echo "Keep one, with its card: python -m pipeline record --params results/recipes.yaml --root runs/recipes --experiment X --zoo X"
@@ -62,9 +63,10 @@ test-cluster: setup  ## the tests on SLURM, as root on Debian; INSTALL=1 install
 structure: setup  ## modules in each folder, the longest files and functions, imports between rooms
 	@$(BIN)/python -m tests.structure
 
-sanitize: setup  ## the compiled core's tests under the address, undefined-behaviour and thread sanitizers; SHORT=1: some
-	@PYTHON=$(BIN)/python sh tests/sanitize.sh address $(if $(SHORT),short)
-	@PYTHON=$(BIN)/python sh tests/sanitize.sh thread $(if $(SHORT),short)
+sanitize: $(SANITIZERS)  ## the compiled core's tests under the address, undefined-behaviour and thread sanitizers; SHORT=1: some
+
+$(SANITIZERS): sanitize-%: setup
+	@PYTHON=$(BIN)/python sh tests/sanitize.sh $* $(if $(SHORT),short)
 
 check: setup  ## lint, format and types
 	@$(BIN)/ruff check

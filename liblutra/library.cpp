@@ -155,6 +155,8 @@ void lutra_free(lutra_model* model) {
 
 int lutra_scale(const lutra_model* model) { return model ? model->engine.scale() : 0; }
 
+int lutra_colours(const lutra_model* model) { return model ? model->engine.colours() : 0; }
+
 int lutra_margin(const lutra_model* model) { return model ? model->margin : 0; }
 
 lutra_planes lutra_trained_planes(const lutra_model* model) { return model ? model->planes : LUTRA_EACH_PLANE; }
@@ -170,6 +172,8 @@ lutra_status lutra_restore(const lutra_model* model, const uint8_t* in, ptrdiff_
     if (width < 1 || height < 1 || width > kMostSide || height > kMostSide)
         return fail(LUTRA_BAD_ARGUMENT, "width or height is out of range, expected 1 to 134217728");
     if (channels < 1 || channels > 4) return fail(LUTRA_BAD_ARGUMENT, "channels is out of range, expected 1 to 4");
+    if (const int colours = model->engine.colours(); channels != 1 && channels % colours != 0)
+        return fail(LUTRA_BAD_ARGUMENT, "channels is neither 1 nor 3, and the model restores three colours together");
     if (threads < 0) return fail(LUTRA_BAD_ARGUMENT, "threads is negative");
     const int scale = model->engine.scale();
     const std::int64_t row = std::int64_t{width} * channels;

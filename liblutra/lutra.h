@@ -1,7 +1,7 @@
 /* liblutra: restore images by lookup tables. docs/c.md shows how to build, link and use it.
  *
  * A model comes from a plan file (docs/format.md), which `lutra export --format plan` writes. It restores images of 8
- * bits a channel, each channel by itself, and returns the same bytes as lutra for Python.
+ * bits a channel, each channel by itself or three colours together, and returns the same bytes as lutra for Python.
  *
  * Every function may be called from several threads at once, with the same model too; only `lutra_free` must be the
  * last call for its model. No function throws, prints or ends the process. */
@@ -65,6 +65,7 @@ LUTRA_API void lutra_free(lutra_model *model);
 
 /* Facts about a model. Texts live as long as it does. */
 LUTRA_API int lutra_scale(const lutra_model *model);         /* the factor by which each side grows, 1 to 8 */
+LUTRA_API int lutra_colours(const lutra_model *model);       /* 3: it restores red, green and blue together; else 1 */
 LUTRA_API int lutra_margin(const lutra_model *model);        /* how far around a pixel its result depends on others */
 LUTRA_API lutra_planes lutra_trained_planes(const lutra_model *model);
 LUTRA_API const char *lutra_title(const lutra_model *model); /* such as "mulut x4, sr" */
@@ -72,8 +73,10 @@ LUTRA_API const char *lutra_level(const lutra_model *model); /* the vector level
 
 /* Restore an image.
  *
- * in: height rows of width pixels of `channels` bytes (1 to 4), `in_stride` bytes from a row to the next. A stride may
- *     be larger than a row, or negative where the first row lies last.
+ * in: height rows of width pixels of `channels` bytes, `in_stride` bytes from a row to the next. A stride may be larger
+ *     than a row, or negative where the first row lies last.
+ * channels: 1 to 4. A model that restores three colours together (`lutra_colours`) takes 3, red first, or 1: gray, which
+ *     it restores as three equal colours, and returns the mean of what they become.
  * out: takes height * scale rows of width * scale pixels, `out_stride` bytes apart. It shares no memory with `in`.
  * threads: how many threads to use; 0 for one for each processor that this process may run on. The library keeps its
  *     threads between calls; results do not depend on their number. */

@@ -12,7 +12,8 @@ namespace lutra {
 namespace {
 
 constexpr std::uint8_t kMagic[8] = {0x89, 'L', 'U', 'T', '\r', '\n', 0x1a, '\n'};
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 1, kColourVersion = 2;
+constexpr int kColours = 3;  // of a model that restores them together
 constexpr std::size_t kLongestTitle = 1024;
 
 std::uint32_t crc32(const std::uint8_t* data, std::size_t size) {
@@ -65,9 +66,14 @@ UnitBuilder::Table table_of(Cursor& record) {
     return {record.small(entries * values), {entries, values}};
 }
 
-std::unique_ptr<Program> read_units(Cursor& file) {
+std::array<std::pair<int, int>, 4> offsets_of(Cursor& record) {
+    const auto at = record.numbers<8>();
+    return {{{at[0], at[1]}, {at[2], at[3]}, {at[4], at[5]}, {at[6], at[7]}}};
+}
+
+std::unique_ptr<Program> read_units(Cursor& file, int colours) {
     const auto [planes, scale, reflect, rounding, tap_bits] = opening<5>(file);
-    UnitBuilder plan(planes, scale, to_flag(reflect), rounding, tap_bits);
+    UnitBuilder plan(planes, scale, to_flag(reflect), rounding, tap_bits, colours);
     for_each_record(file, [&](std::uint32_t kind, Cursor& record) {
         if (kind == 2) {
             const auto [divisor, offset, upscale, rotations] = record.numbers<4>();
@@ -77,11 +83,9 @@ std::unique_ptr<Program> read_units(Cursor& file) {
         if (kind == 3) {
             const auto [plane, previous] = record.numbers<2>();
             const auto shares = record.numbers<4>();
-            const auto at = record.numbers<8>();
+            const auto offsets = offsets_of(record);
             const auto layout = record.numbers<4>();
-            return plan.fixed(plane, previous, shares,
-                              {{{at[0], at[1]}, {at[2], at[3]}, {at[4], at[5]}, {at[6], at[7]}}}, layout,
-                              table_of(record));
+            return plan.fixed(plane, previous, shares, offsets, layout, table_of(record));
         }
         if (kind == 4) {
             const auto [plane, previous] = record.numbers<2>();
@@ -93,6 +97,14 @@ std::unique_ptr<Program> read_units(Cursor& file) {
         if (kind == 5) {
             const auto reads = record.numbers<4>(), layout = record.numbers<4>();
             return plan.channel(reads, layout, table_of(record));
+        }
+        if (kind == 6) {
+            const int plane = record.number();
+            const auto shifts = record.numbers<4>();
+            const auto offsets = offsets_of(record);
+            const int colour = record.number();
+            const auto layout = record.numbers<4>();
+            return plan.coloured(plane, shifts, offsets, colour, layout, table_of(record));
         }
         refuse_kind(kind);
     });
@@ -130,9 +142,9 @@ void read_layer(LayerBuilder& plan, Cursor& record) {
     plan.layer(low, denominator, divisor, shared, {entries.data(), shape});
 }
 
-std::unique_ptr<Program> read_layers(Cursor& file) {
+std::unique_ptr<Program> read_layers(Cursor& file, int colours) {
     const auto [scale, reflect] = opening<2>(file);
-    LayerBuilder plan(scale, to_flag(reflect));
+    LayerBuilder plan(scale, to_flag(reflect), colours);
     for_each_record(file, [&](std::uint32_t kind, Cursor& record) {
         if (kind == 2) {
             const auto [channels, low, high] = record.numbers<3>();
@@ -186,9 +198,8 @@ std::size_t size_of_plan(const std::uint8_t* header, std::size_t size) {
                  "it does not begin as a plan file does");
     Cursor fields(header + sizeof(kMagic), kHeaderBytes - sizeof(kMagic));
     const std::uint32_t version = fields.word();
-    if (version != kVersion)
-        throw std::invalid_argument("plan file: it is of version " + std::to_string(version) + ", expected " +
-                                    std::to_string(kVersion));
+    if (version != kVersion && version != kColourVersion)
+        throw std::invalid_argument("plan file: it is of version " + std::to_string(version) + ", expected 1 or 2");
     const std::uint32_t bytes = fields.word();
     require_file(bytes >= kHeaderBytes + 4 && bytes <= kMostBytes, "its size is out of range");
     return bytes;
@@ -200,19 +211,23 @@ PlanFile read_plan(const std::uint8_t* data, std::size_t size) {
         throw std::invalid_argument("plan file: it has " + std::to_string(size) + " bytes, expected " +
                                     std::to_string(expected));
     require_file(Cursor(data + size - 4, 4).word() == crc32(data, size - 4), "its checksum is wrong: it is damaged");
-    Cursor file(data + 16, size - 20);
+    Cursor file(data + 8, size - 12);
+    const bool coloured = file.word() == kColourVersion;
+    file.word();  // the size
     const std::uint32_t kind = file.word();
     PlanFile read;
     read.planes = file.number();
     require_file(read.planes == 0 || read.planes == 1, "the planes that it was trained on are unknown");
-    require_file(file.word() == 0, "a reserved field is not zero");
+    const std::uint32_t colours = file.word();
+    require_file(coloured || colours == 0, "a reserved field is not zero");
+    require_file(!coloured || (colours == kColours && kind != 3), "the colours that it restores together are unknown");
     const std::size_t length = file.count();
     require_file(length <= kLongestTitle, "its title is too long");
     const auto* title = reinterpret_cast<const char*>(file.small(length));
     read.title.assign(title, length);
     require_file(read.title.find('\0') == std::string::npos, "its title holds a zero");
-    read.program = kind == 1   ? read_units(file)
-                   : kind == 2 ? read_layers(file)
+    read.program = kind == 1   ? read_units(file, coloured ? kColours : 1)
+                   : kind == 2 ? read_layers(file, coloured ? kColours : 1)
                    : kind == 3 ? read_residuals(file)
                                : nullptr;
     require_file(read.program != nullptr, "the kind of its plan is unknown");

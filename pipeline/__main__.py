@@ -13,7 +13,7 @@ from pipeline.commands.options import Commands
 
 app = typer.Typer(
     cls=Commands,
-    help="Photographs in, a measured table out. Run from the project's folder.",
+    help="Train tables on photographs, and measure them. Run it in the project's folder.",
     epilog="LUTRA_TRACE=1 shows the stack trace of an error.",
     add_completion=False,
     no_args_is_help=True,

@@ -8,7 +8,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 python=$(command -v "${PYTHON:-python}")
 case $python in /*) ;; *) python=$PWD/$python ;; esac
 build=$root/build/sanitize
-tools=$build/tools
+tools=$build/tools-$kind
 tree=$build/$kind  # the package, and the tests next to it: they must not find another core
 engine=tests/unit/engine
 process=$engine/test_process.py
@@ -39,7 +39,7 @@ fi
 rm -rf "$tree"
 PATH=$tools/bin:$PATH PYTHONPATH=$tools LUTRA_REQUIRE_ENGINE=1 pip install --no-deps --no-build-isolation \
     --target "$tree" -C build-dir="$build/cmake-$kind" -C cmake.build-type=RelWithDebInfo \
-    -C cmake.define.LUTRA_SANITIZE=$sanitizers .
+    -C cmake.define.CMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1" -C cmake.define.LUTRA_SANITIZE=$sanitizers .
 cp -r tests liblutra examples docs pyproject.toml CMakeLists.txt "$tree"
 cp -r lutra/_core/*.[ch]pp lutra/_core/kernel "$tree/lutra/_core"
 cd "$tree"

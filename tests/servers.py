@@ -5,13 +5,17 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from mlflow.server import constants
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 START_SECONDS = 180  # some where nothing else runs
 
@@ -23,12 +27,40 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
+class OneRequest(WSGIRequestHandler):
+    """Answers one request a connection: none that is open outlives its server."""
+
+    protocol_version = "HTTP/1.0"
+
+
 @contextmanager
-def mlflow_server(database: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """`mlflow server` over a database that exists, with its files beside it."""
-    stores = ["--backend-store-uri", f"sqlite:///{database}", "--artifacts-destination", str(database.parent / "files")]
-    with mlflow(["server", "--port", str(port), "--workers", "1", *stores], port, "health", database.parent) as process:
-        yield process
+def mlflow_server(database: Path, port: int) -> Iterator[Callable[[], None]]:
+    """MLflow's server in a thread, over a database that exists, with its files next to it; what stops it early."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(constants.BACKEND_STORE_URI_ENV_VAR, f"sqlite:///{database}")
+        patch.setenv(constants.ARTIFACT_ROOT_ENV_VAR, "mlflow-artifacts:/")
+        patch.setenv(constants.ARTIFACTS_DESTINATION_ENV_VAR, str(database.parent / "files"))
+        patch.setenv(constants.SERVE_ARTIFACTS_ENV_VAR, "true")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a module that MLflow imports when the server is first asked
+            from mlflow.server import app, fastapi_app, handlers  # noqa: F401
+
+        for store in ("_tracking_store", "_model_registry_store", "_artifact_repo"):  # kept from a server before
+            patch.setattr(handlers, store, None)
+        patch.setattr("mlflow.server.handlers.utils.set_tracking_uri", lambda _: None)  # this process is no server
+        server = make_server("127.0.0.1", port, app, threaded=True, request_handler=OneRequest)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+
+        def end() -> None:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+        try:
+            yield end
+        finally:
+            end()
 
 
 @contextmanager

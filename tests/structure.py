@@ -91,10 +91,10 @@ class Module:
                 yield node.name, (node.end_lineno or node.lineno) - node.lineno + 1
 
 
-def modules() -> list[Module]:
-    """Return every module of the library and the pipeline."""
+def modules(*packages: str) -> list[Module]:
+    """Return every module of the packages [default: the library and the pipeline]."""
     found = []
-    for package in PACKAGES:
+    for package in packages or PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             text = path.read_text()
             found.append(Module(path, ast.parse(text), len(text.splitlines())))
@@ -102,8 +102,9 @@ def modules() -> list[Module]:
 
 
 def folders(of: list[Module]) -> Counter[str]:
-    """Count the modules of each folder, without `__init__.py`."""
-    return Counter(m.path.parent.relative_to(ROOT).as_posix() for m in of if m.path.name != "__init__.py")
+    """Count the modules of each folder, without `__init__.py` and `conftest.py`."""
+    own = (m for m in of if m.path.name not in ("__init__.py", "conftest.py"))
+    return Counter(m.path.parent.relative_to(ROOT).as_posix() for m in own)
 
 
 def arrows(of: list[Module]) -> Counter[tuple[str, str]]:

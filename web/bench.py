@@ -29,7 +29,7 @@ _LOAD = """(async () => {
   const module = await compiled, plan = await planOf(NAME), pixels = await decode(PIXELS, false);
   globalThis.timed = new Core(module, plan);
   globalThis.once = () => {
-    const tile = { width: WIDTH, height: HEIGHT, left: 0, top: 0, columns: WIDTH, rows: HEIGHT };
+    const tile = { width: WIDTH, height: HEIGHT, left: 0, top: 0, columns: WIDTH, rows: HEIGHT, gray: false };
     const start = performance.now();
     timed.restore(pixels, tile);
     return performance.now() - start;
@@ -50,7 +50,7 @@ def main() -> None:
         page.open((ROOT / "build" / "web" / "index.html").as_uri())
         page.wait("!!document.querySelector('#task option')", 60)
         page.run(f"{(ROOT / 'web' / 'src' / 'core.js').read_text().replace('export class', 'globalThis.Core = class')}")
-        for name in zoo.models():
+        for name in (one.name for one in zoo.listed() if not one.any_size):
             script = _LOAD.replace("NAME", json.dumps(name))
             for word, value in words.items():
                 script = script.replace(word, json.dumps(value))

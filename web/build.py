@@ -17,6 +17,8 @@ from lutra.model import artifact
 from lutra.model.tasks import TASKS
 
 WEB = Path(__file__).resolve().parent
+REPORT = WEB.parent / "pipeline" / "reporting" / "templates"
+"""The page has its divider in common with the report."""
 LIMIT = 300 * 1024
 """Bytes of the page at most, without the models."""
 
@@ -26,7 +28,7 @@ def build(core: Path, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "models").mkdir(parents=True)
     models = []
-    for name, path in zoo.models().items():
+    for name, path in ((one.name, one.path) for one in zoo.listed() if not one.any_size):  # those have no plan file
         model = artifact.load(path)
         plan = to_bytes(model)
         text = base64.b64encode(plan).decode()
@@ -48,8 +50,10 @@ def _page(core: bytes, models: list[dict[str, object]]) -> str:
     packed = base64.b64encode(gzip.compress(core, 9, mtime=0)).decode()
     constants = {"MODELS": models, "WORKER": worker, "CORE": packed}
     data = "\n".join(f"const {name} = {json.dumps(value)};" for name, value in constants.items())
-    script = "\n".join(_script(path) for path in (WEB / "src" / "model.js", WEB / "page" / "page.js"))
-    parts = {"STYLE": (WEB / "page" / "page.css").read_text(), "MODELS": data, "SCRIPT": script}
+    scripts = (WEB / "src" / "alpha.js", WEB / "src" / "model.js", REPORT / "divider.js", WEB / "page" / "page.js")
+    style = "".join(path.read_text() for path in (REPORT / "divider.css", WEB / "page" / "page.css"))
+    script = "\n".join(map(_script, scripts))
+    parts = {"STYLE": style, "MODELS": data, "SCRIPT": script}
     page = (WEB / "page" / "page.html").read_text()
     for name, text in parts.items():
         page = page.replace(f"/*{name}*/", text.replace("</script", "<\\/script"))

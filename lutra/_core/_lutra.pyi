@@ -90,6 +90,28 @@ class Resampler:
         output: NDArray[Any],
         threads: int,
     ) -> None: ...
+    def means(
+        self,
+        planes: NDArray[Any],
+        top: NDArray[Any],
+        down: NDArray[Any],
+        left: NDArray[Any],
+        across: NDArray[Any],
+        out: NDArray[Any],
+        threads: int,
+    ) -> None: ...
+    def slopes(
+        self,
+        planes: NDArray[Any],
+        top: NDArray[Any],
+        down: NDArray[Any],
+        left: NDArray[Any],
+        across: NDArray[Any],
+        means: NDArray[Any],
+        gradient: NDArray[Any],
+        out: NDArray[Any],
+        threads: int,
+    ) -> None: ...
 
 class Ensemble:
     def __init__(

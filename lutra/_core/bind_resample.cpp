@@ -18,6 +18,9 @@ namespace {
 using Numbers = nb::ndarray<const double, nb::shape<3, 256>, nb::c_contig, nb::device::cpu>;
 using Few = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Planes = nb::ndarray<const std::uint8_t, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
+using RealPlanes = nb::ndarray<const double, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
+using RealSlopes = nb::ndarray<double, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
+using Means = nb::ndarray<double, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
 using Output = nb::ndarray<std::uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
 using First = nb::ndarray<const std::int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using FirstOfAll = nb::ndarray<const std::int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
@@ -92,9 +95,49 @@ void points(const Resampler& resampler, const Planes& planes, const FirstOfAll& 
     require(fits(top) && fits(down) && fits(left) && fits(across), "points: their number is not that of the output");
     for (std::size_t i = 0; i < down.size(); ++i)
         require(is_near(down.data()[i]) && is_near(across.data()[i]), "points: a distance out of range");
-    const Points all{top.data(), left.data(), down.data(), across.data(), static_cast<int>(output.shape(0)),
+    const Points all{top.data(),
+                     left.data(),
+                     down.data(),
+                     across.data(),
+                     static_cast<int>(output.shape(0)),
                      static_cast<int>(output.shape(1))};
     watched([&](Watch& watch) { resampler.points(input, all, image_of(output), threads, watch); });
+}
+
+RealInput input_of(const RealPlanes& planes, const Means& means, int threads) {
+    constexpr std::size_t most = std::size_t{1} << 27;
+    const auto fits = [](std::size_t side) { return side >= 1 && side <= most; };
+    require(planes.shape(1) == 4, "planes: expected 4 of every image");
+    require(fits(planes.shape(0)) && fits(planes.shape(2)) && fits(planes.shape(3)), "planes: a size out of range");
+    require(means.shape(0) == planes.shape(0) && fits(means.shape(1)) && fits(means.shape(2)) &&
+                means.shape(0) * means.shape(1) <= most,
+            "means: their shape does not fit the planes");
+    require(threads >= 1 && threads <= 1024, "threads out of range");
+    return {planes.data(), static_cast<int>(planes.shape(0)), static_cast<int>(planes.shape(2)),
+            static_cast<int>(planes.shape(3))};
+}
+
+void means(const Resampler& resampler, const RealPlanes& planes, const First& top, const Few& down, const First& left,
+           const Few& across, const Means& out, int threads) {
+    const RealInput input = input_of(planes, out, threads);
+    const GridAxis rows = axis_of(top, down, input.height, out.shape(1));
+    const GridAxis columns = axis_of(left, across, input.width, out.shape(2));
+    const Unlocked unlocked;
+    resampler.means(input, rows, columns, out.data(), threads);
+}
+
+void slopes(const Resampler& resampler, const RealPlanes& planes, const First& top, const Few& down, const First& left,
+            const Few& across, const Means& means, const Means& gradient, const RealSlopes& out, int threads) {
+    const RealInput input = input_of(planes, means, threads);
+    for (std::size_t axis = 0; axis < 4; ++axis) {
+        require(out.shape(axis) == planes.shape(axis), "slopes: their shape is not that of the planes");
+        require(axis == 3 || gradient.shape(axis) == means.shape(axis), "gradient: its shape is not that of the means");
+    }
+    const GridAxis rows = axis_of(top, down, input.height, means.shape(1));
+    const GridAxis columns = axis_of(left, across, input.width, means.shape(2));
+    const Unlocked unlocked;
+    std::fill_n(out.data(), out.size(), 0.0);
+    resampler.slopes(input, rows, columns, {means.data(), gradient.data(), out.data()}, threads);
 }
 
 }  // namespace
@@ -108,8 +151,11 @@ void bind_resample(nb::module_& module) {
             "numbers"_a, "powers"_a, "polynomial"_a, "replicate"_a, "level"_a = "")
         .def("grid", &grid, "planes"_a.noconvert(), "top"_a, "down"_a, "left"_a, "across"_a, "output"_a.noconvert(),
              "threads"_a)
-        .def("points", &points, "planes"_a.noconvert(), "top"_a, "down"_a, "left"_a, "across"_a,
-             "output"_a.noconvert(), "threads"_a);
+        .def("means", &means, "planes"_a, "top"_a, "down"_a, "left"_a, "across"_a, "out"_a.noconvert(), "threads"_a)
+        .def("slopes", &slopes, "planes"_a, "top"_a, "down"_a, "left"_a, "across"_a, "means"_a, "gradient"_a,
+             "out"_a.noconvert(), "threads"_a)
+        .def("points", &points, "planes"_a.noconvert(), "top"_a, "down"_a, "left"_a, "across"_a, "output"_a.noconvert(),
+             "threads"_a);
 }
 
 }  // namespace lutra

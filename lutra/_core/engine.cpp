@@ -111,9 +111,9 @@ void Engine::restore(const Image& input, const Image& output, int threads, Watch
     threads = useful_threads(threads);
     const auto parts = divide(program_->margin(), input, threads);
     const std::size_t count = std::min(parts.size(), static_cast<std::size_t>(threads));
-    const int width = std::min(input.width, kStripWidth);
+    const int width = std::min(input.width, kStripWidth), channels = std::max(input.channels, colours());
     std::vector<std::unique_ptr<Worker>> workers;
-    for (std::size_t i = 0; i < count; ++i) workers.push_back(take(input.channels, width));
+    for (std::size_t i = 0; i < count; ++i) workers.push_back(take(channels, width));
     const auto work = [&](int part, int worker) {
         workers[worker]->restore(*kernels_, input, output, parts[part], watch);
     };

@@ -19,6 +19,7 @@ class Engine {
     int scale() const { return program_->scale(); }
     int colours() const { return program_->colours(); }
     int outputs() const { return program_->outputs(); }
+    // input: 1 to 4 channels; of a program that restores colours together, those or gray.
     // output: scale * height x scale * width, or the planes [channel][plane][row][column] of a program that has
     // outputs; incomplete if `watch` ends it. Several threads may call it at once.
     void restore(const Image& input, const Image& output, int threads, Watch& watch);

@@ -107,6 +107,7 @@ struct Kernels {
     const SumsKernels* sums;                 // likewise
     LayerKernels layers;
     ResampleKernels resample;
+    const MeansKernels* means;  // for training
 };
 
 extern const Kernels portable_kernels;

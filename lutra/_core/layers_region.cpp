@@ -98,7 +98,7 @@ void LayerWorkspace::read_row(int row) {
     std::uint8_t* rows[4] = {};
     for (int channel = 0; channel < channels_; ++channel)
         rows[channel] = line(0, row, channel / colours_) + channel % colours_ * stride_ + (range.begin - wanted_.left);
-    kernels_->split_line(input_.at(row, range.begin), channels_, range.end - range.begin, rows);
+    read_pixels(*kernels_, input_, row, range.begin, range.end - range.begin, channels_, rows);
     for (int channel = 0; channel < apart_; ++channel) extend(0, row, channel, range);
 }
 
@@ -184,8 +184,8 @@ void LayerWorkspace::write_rows(int row) {
         const std::uint8_t* rows[4] = {};
         for (int channel = 0; channel < channels_; ++channel)
             rows[channel] = output_line(row, channel) + i * 4 * out_stride_;
-        std::uint8_t* pixels = output_.at(row * scale + i, wanted_.left * scale);
-        kernels_->join_line(rows, channels_, (wanted_.right - wanted_.left) * scale, pixels);
+        const int left = wanted_.left * scale, count = (wanted_.right - wanted_.left) * scale;
+        write_pixels(*kernels_, output_, row * scale + i, left, count, channels_, rows);
     }
 }
 

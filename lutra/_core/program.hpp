@@ -1,6 +1,7 @@
 // What the engine runs: a model compiled for a level of kernels, and the memory of one thread that runs it.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -18,6 +19,22 @@ struct Image {
 
     std::uint8_t* at(int row, int column) const { return data + row * stride + std::ptrdiff_t{column} * channels; }
 };
+
+// Copies pixels of a row to a line for each channel; gray is every colour.
+inline void read_pixels(const Kernels& kernels, const Image& image, int row, int column, int count, int channels,
+                        std::uint8_t* const* lines) {
+    kernels.split_line(image.at(row, column), image.channels, count, lines);
+    for (int channel = image.channels; channel < channels; ++channel) std::copy_n(lines[0], count, lines[channel]);
+}
+
+// Writes pixels of a row from a line for each channel; gray is the mean of three colours, halves cannot occur.
+inline void write_pixels(const Kernels& kernels, const Image& image, int row, int column, int count, int channels,
+                         const std::uint8_t* const* lines) {
+    std::uint8_t* pixels = image.at(row, column);
+    if (image.channels == channels) return kernels.join_line(lines, channels, count, pixels);
+    for (int i = 0; i < count; ++i)
+        pixels[i] = static_cast<std::uint8_t>((lines[0][i] + lines[1][i] + lines[2][i] + 1) / 3);
+}
 
 struct Rectangle {
     int top, bottom, left, right;  // ends excluded

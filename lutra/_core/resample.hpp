@@ -20,6 +20,22 @@ struct ResampleInput {
     }
 };
 
+// The same in float64, for training: [image][pixels and the kernel's three][row][column].
+struct RealInput {
+    const double* data;
+    int images, height, width;
+
+    const double* row(int image, int plane, int row) const {
+        return data + ((static_cast<std::ptrdiff_t>(image) * 4 + plane) * height + row) * width;
+    }
+};
+
+// The gradient of means, and where that of the planes goes, 0 at first.
+struct RealGradient {
+    const double *means, *gradient;
+    double* planes;
+};
+
 // Where the outputs along an axis lie: their first neighbours, -1..size - 1 and never decreasing, and how far from it.
 struct GridAxis {
     const std::int32_t* first;
@@ -43,6 +59,10 @@ class Resampler {
     void grid(const ResampleInput& input, const GridAxis& rows, const GridAxis& columns, const Image& output,
               int threads, Watch& watch) const;
     void points(const ResampleInput& input, const Points& points, const Image& output, int threads, Watch& watch) const;
+    // The means of a grid's outputs, not rounded: [image][row][column]. No level changes them, nor the threads.
+    void means(const RealInput& input, const GridAxis& rows, const GridAxis& columns, double* out, int threads) const;
+    void slopes(const RealInput& input, const GridAxis& rows, const GridAxis& columns, const RealGradient& wanted,
+                int threads) const;
 
   private:
     KernelNumbers numbers_;

@@ -32,8 +32,8 @@ struct LineCall {
 // and write as many outputs as fill the last group of kResampleLanes.
 struct RowCall {
     const KernelNumbers* numbers;
-    ResampleLine lines[2];  // above and below
-    double down;            // how far below the first
+    ResampleLine lines[2];            // above and below
+    double down;                      // how far below the first
     double *constant[2], *linear[2];  // room for the terms of the lines
     int width;
     const std::int32_t* first;
@@ -59,5 +59,34 @@ struct ResampleKernels {
     void (*row)(const RowCall& call);
     void (*points)(const PointCall& call);
 };
+
+// The means of a row of outputs, not rounded; `row.out` is unused.
+struct MeansCall {
+    RowCall row;
+    double* means;
+};
+
+// What the gradients of a row of means add to those of the lines.
+struct SlopesCall {
+    RowCall row;
+    const double *means, *gradient;
+    double* terms;  // room for two numbers of each of the four neighbours of every output
+    ResampleLine sums[2];
+};
+
+// For training.
+struct MeansKernels {
+    void (*means)(const MeansCall& call);
+    void (*slopes)(const SlopesCall& call);
+};
+
+extern const MeansKernels portable_means;
+#ifdef LUTRA_X86
+extern const MeansKernels avx2_means;
+extern const MeansKernels avx512_means;
+#endif
+#ifdef LUTRA_ARM
+extern const MeansKernels neon_means;
+#endif
 
 }  // namespace lutra

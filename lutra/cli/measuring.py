@@ -37,6 +37,10 @@ def evaluate(
         typer.Option(help="The task by which to degrade and score, with its own options [default: the model's]."),
     ] = None,
     pairs: Annotated[bool, typer.Option(help="Restore the set's own degraded images instead of making some.")] = False,
+    scale: Annotated[
+        float | None,
+        typer.Option(help="The scale to shrink by and to restore at, of models of any size [default: the model's]."),
+    ] = None,
     options: dict[str, Any] | None = None,
     lpips: Annotated[bool, typer.Option(help="Measure LPIPS as well (needs the extra `lpips`).")] = False,
 ) -> None:
@@ -49,6 +53,9 @@ def evaluate(
     from lutra.restore.restorer import load as load_ready
 
     restorer, label = load_ready(model), Path(model.partition("#")[0]).name
+    if scale is not None and not restorer.any_size:
+        raise ValueError(f"--scale: the model restores at x{restorer.scale} alone, expected one of any size")
+    options = {**(options or {}), **({} if scale is None else {"scale": scale})}
     folder, more = scoring.find_folder(data), {"lpips": lpips_measure()} if lpips else {}
     found = evaluated(restorer, folder, options=options, task=task, pairs=pairs, more=more)
     scores, means, protocol = found.images, found.mean, found.protocol
@@ -60,8 +67,8 @@ def evaluate(
     if output is not None:
         write_whole(output / "scores.json", text)
         write_whole(output / "scores.csv", scoring.csv_of(scores))
-        entries = find_images(folder, protocol.scale, pairs=pairs)
-        methods = {label: restorer.restore_planes}
+        entries = find_images(folder, protocol.border, pairs=pairs)
+        methods = {label: scoring.restoring(restorer, protocol)}
         drawn = list(scoring.draw_extremes(methods, entries, protocol, scores, output, sheets))
     _show_scores({**scores, "mean": means})
     say(f"Protocol: {protocol.text}.")

@@ -29,8 +29,9 @@ def models() -> None:
 
     table = Table("name", "task", "scale", "bytes", "score", "ms/MP", "licence")
     for name, path in zoo.models().items():
-        *known, licence = zoo.facts(path)
-        speed = ms_per_megapixel(load(path))
+        model = load(path)
+        *known, licence = zoo.facts(path, model)
+        speed = ms_per_megapixel(model)
         table.add_row(name, *known, "" if speed is None else f"{float(f'{speed:.2g}'):g}", licence)
     table.show()
     if not table.row_count:
@@ -63,7 +64,7 @@ def import_(
         ),
     ],
     family: Annotated[
-        str, typer.Option(help="The family: srlut, mulut, spflut, autolut, shiftlut, tinylut, hklut or lerf.")
+        str, typer.Option(help="The family: srlut, mulut, spflut, autolut, shiftlut, tinylut, hklut, lerf or dnlut.")
     ],
     scale: Annotated[int, typer.Option(help="The upscaling factor, 1 to 4.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")],

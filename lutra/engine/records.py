@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from lutra.model.tasks import Planes
 
 MAGIC = b"\x89LUT\r\n\x1a\n"
-VERSION = 1
 MOST_BYTES = 2**30
 LONGEST_TITLE = 1024
 
@@ -26,8 +25,9 @@ class Record:
 
     kind: ClassVar[int]
 
-    def __init__(self, *opening: int) -> None:
-        """Open a plan with the numbers of its first record."""
+    def __init__(self, *opening: int, colours: int = 1) -> None:
+        """Open a plan with the numbers of its first record; `colours` of a pixel are restored together."""
+        self._colours = colours
         self._parts: list[bytes] = []
         self._add(1, *opening)
 
@@ -47,12 +47,14 @@ class Record:
             ValueError: the file would be too large.
         """
         name = title.encode()[:LONGEST_TITLE].decode(errors="ignore").encode()
-        about = struct.pack("<IIII", self.kind, get_args(Planes).index(planes), 0, len(name)) + _padded(name)
+        version, colours = (2, self._colours) if self._colours > 1 else (1, 0)  # the oldest that can hold it
+        trained = get_args(Planes).index(planes)
+        about = struct.pack("<IIII", self.kind, trained, colours, len(name)) + _padded(name)
         body = about + b"".join(self._parts)
         size = len(MAGIC) + 8 + len(body) + 4
         if size > MOST_BYTES:
             raise ValueError(f"the plan has {size} bytes, and a plan file holds at most {MOST_BYTES}")
-        content = MAGIC + struct.pack("<II", VERSION, size) + body
+        content = MAGIC + struct.pack("<II", version, size) + body
         return content + struct.pack("<I", zlib.crc32(content))
 
 
@@ -63,9 +65,7 @@ class UnitRecord(Record):
 
     def __init__(self, planes: int, scale: int, reflect: bool, rounding: int, tap_bits: int, colours: int = 1) -> None:
         """Open a plan; the arguments are those of the core."""
-        if colours != 1:
-            raise ValueError(f"a plan file cannot hold a model that reads {colours} colours together")
-        super().__init__(planes, scale, reflect, rounding, tap_bits)
+        super().__init__(planes, scale, reflect, rounding, tap_bits, colours=colours)
 
     def step(self, writes: list[int], divisor: int, offset: int, upscale: int, rotations: int) -> None:
         """Add a step."""
@@ -84,8 +84,7 @@ class UnitRecord(Record):
         """Add a unit that reads pixels at fixed offsets; a file holds no `turns` of its own."""
         if turns:
             raise ValueError("a plan file cannot hold a unit that is applied at some rotations only")
-        places = [number for offset in offsets for number in offset]
-        self._add(3, plane, previous, shares, places, layout, table.shape, table)
+        self._add(3, plane, previous, shares, _flat(offsets), layout, table.shape, table)
 
     def sampled(
         self,
@@ -108,8 +107,8 @@ class UnitRecord(Record):
         layout: list[int],
         table: NDArray[Any],
     ) -> None:
-        """Refuse colours that are read together: a plan file holds models of one colour."""
-        raise ValueError("a plan file cannot hold a unit that reads several colours")
+        """Add a unit that reads pixels of several colours at fixed offsets."""
+        self._add(6, plane, shifts, _flat(offsets), colour, layout, table.shape, table)
 
     def channel(self, planes: list[int], layout: list[int], table: NDArray[Any]) -> None:
         """Add a unit that reads a pixel of four planes."""
@@ -127,9 +126,7 @@ class LayerRecord(Record):
 
     def __init__(self, scale: int, reflect: bool, colours: int) -> None:
         """Open a plan; the arguments are those of the core."""
-        if colours != 1:
-            raise ValueError(f"a plan file cannot hold a model that reads {colours} colours together")
-        super().__init__(scale, reflect)
+        super().__init__(scale, reflect, colours=colours)
         self._planes, self._layers = 1, 0  # plane 0 is the input
 
     def plane(self, channels: int, low: int, high: int) -> int:
@@ -180,6 +177,10 @@ class ResidualRecord(Record):
         """Add a table."""
         places = [int(number) for number in offsets.ravel()]
         self._add(3, high, reflect, offsets.shape[1], places, entries.shape[1:], entries)
+
+
+def _flat(offsets: list[tuple[int, int]]) -> list[int]:
+    return [number for offset in offsets for number in offset]
 
 
 def _numbers(values: int | Iterable[int]) -> bytes:

@@ -42,7 +42,8 @@ def evaluate(
         model: a model file, a name that `lutra.models` lists, an address, or a model that `lutra.load` returned.
         data: a folder of clean images, or the name of a set in $LUTRA_DATA or the folder `data` here.
         task: another task to degrade and score by, such as "photo"; None for the model's.
-        options: values that replace the model's own options of its task, such as {"sigma": 50}.
+        options: values that replace the model's own options of its task, such as {"sigma": 50}; of a model of any size,
+            also the scale, such as {"scale": 1.5}.
         pairs: whether to restore the set's own degraded images instead of making some.
         more: further measures by name, each a function of the restored and the clean image.
 
@@ -52,7 +53,7 @@ def evaluate(
     """
     restorer = model if isinstance(model, Restorer) else load(model)
     protocol = scoring.protocol_of(restorer.artifact, options, task=task, pairs=pairs)
-    entries = find_images(scoring.find_folder(data), protocol.scale, pairs=pairs)
-    scored = scoring.evaluate({"model": restorer.restore_planes}, entries, protocol, more)
+    entries = find_images(scoring.find_folder(data), protocol.border, pairs=pairs)
+    scored = scoring.score_set({"model": scoring.restoring(restorer, protocol)}, entries, protocol, more)
     scores = {one.sample.name: one.scores["model"] for one in scored}
     return Evaluation(scores, protocols.mean(scores), protocol)

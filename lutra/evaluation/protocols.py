@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from fractions import Fraction
+from math import ceil
 from statistics import fmean
 from typing import Any
 
@@ -57,9 +59,21 @@ class Protocol:
         return f"{_PAIRS if self.pairs else self.made}; {self.scored}; PSNR at most {CEILING:g} dB; mean over images"
 
     @property
-    def scale(self) -> int:
+    def scale(self) -> float:
         """The factor by which each side grows from the input to the restored image."""
         return self.degradation.scale
+
+    @property
+    def whole_scale(self) -> int:
+        """The scale of a task that images are prepared for, which is a whole number; else raises ValueError."""
+        if self.scale != int(self.scale):
+            raise ValueError(f"scale: found {self.scale:g}, expected a whole number")
+        return int(self.scale)
+
+    @property
+    def border(self) -> int:
+        """The pixels on each side that PSNR-Y leaves out: the scale, rounded up."""
+        return ceil(self.scale)
 
     @property
     def main(self) -> Measure:
@@ -111,7 +125,7 @@ class Protocol:
         size = tuple(self.scale * side for side in own.shape[:2])
         if size != target.shape[:2] or own.ndim != target.ndim:
             found = f"{own.shape[1]}x{own.shape[0]} ({own.ndim} axes) for {target.shape[1]}x{target.shape[0]}"
-            raise ValueError(f"degraded image: found {found}, expected 1/{self.scale} of the clean one's sides")
+            raise ValueError(f"degraded image: found {found}, expected 1/{self.scale:g} of the clean one's sides")
         return own
 
     def scored_input(self, target: Image, number: int, own: Image | None = None) -> Image | Unclipped:
@@ -123,16 +137,16 @@ class Protocol:
 
     def rank(self, restored: Image, target: Image) -> float:
         """Return the main measure alone, which training watches."""
-        return _MEASURES[self.main](restored, target, self.scale)
+        return _MEASURES[self.main](restored, target, self.border)
 
     def score(self, restored: Image, target: Image) -> Scores:
         """Return every measure of a restored image."""
-        return {measure: _MEASURES[measure](restored, target, self.scale) for measure in self.measures}
+        return {measure: _MEASURES[measure](restored, target, self.border) for measure in self.measures}
 
     @property
     def least(self) -> int:
         """The smallest side of a clean image, in pixels, that every measure takes."""
-        sides = {"psnr_y": 2 * self.scale + 1, "psnr_b": 2 * BLOCK, "ssim": SSIM_SIDE, "ssim_y": SSIM_SIDE}
+        sides = {"psnr_y": 2 * self.border + 1, "psnr_b": 2 * BLOCK, "ssim": SSIM_SIDE, "ssim_y": SSIM_SIDE}
         return max(sides.get(measure, 1) for measure in self.measures)
 
     def caption(self, scores: Mapping[str, float]) -> str:
@@ -146,7 +160,7 @@ class Protocol:
 
     def titled(self, name: str) -> str:
         """Return an image's name, which may be empty, with the scale if there is one, such as "baby.png, x4"."""
-        return ", ".join(filter(None, [name, f"x{self.scale}" if self.scale > 1 else ""]))
+        return ", ".join(filter(None, [name, f"x{self.scale:g}" if self.scale > 1 else ""]))
 
     def _planes(self, image: Image) -> Image:
         return np.rint(rgb_to_y(image)).astype(np.uint8) if self.luma and image.ndim == 3 else image
@@ -154,14 +168,14 @@ class Protocol:
 
 _MEASURES: dict[str, Callable[[Image, Image, int], float]] = {
     "psnr_y": psnr_y,
-    "ssim_y": lambda restored, target, scale: ssim_y(restored, target),
-    "psnr": lambda restored, target, scale: psnr(restored, target),
-    "psnr_b": lambda restored, target, scale: psnr_b(restored, target),
-    "ssim": lambda restored, target, scale: ssim(restored, target),
+    "ssim_y": lambda restored, target, border: ssim_y(restored, target),
+    "psnr": lambda restored, target, border: psnr(restored, target),
+    "psnr_b": lambda restored, target, border: psnr_b(restored, target),
+    "ssim": lambda restored, target, border: ssim(restored, target),
 }
 
 
-def super_resolution(scale: int, bicubic: Variant = "uint8") -> Protocol:
+def super_resolution(scale: float, bicubic: Variant = "uint8") -> Protocol:
     """Return the protocol of super-resolution: PSNR and SSIM of the luma against MATLAB's bicubic LR."""
     return of("sr", {"scale": scale, "bicubic": bicubic})
 
@@ -224,6 +238,8 @@ def _shown_values(options: tuple[Option, ...], degradation: Degradation) -> dict
     """Return the degradation's fields in words, by their names, which a task's texts hold in braces."""
     values = asdict(degradation)
     texts = {one.name: one.texts[one.choices.index(values[one.name])] for one in options if one.texts}
+    if "scale" in values:
+        texts |= {"border": f"{ceil(values['scale'])}", "multiple": f"{Fraction(values['scale']).numerator}"}
     return {name: _shown(value) for name, value in values.items()} | texts
 
 

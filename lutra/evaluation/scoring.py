@@ -23,6 +23,8 @@ from lutra.imaging.images import read_image
 from lutra.imaging.sheet import Crop, Panel, comparison_sheet
 from lutra.model.artifact import Artifact
 from lutra.model.tasks import TASKS
+from lutra.restore.restorer import Restorer
+from lutra.restore.sizes import Target
 from lutra.terminal import printable
 
 Image = NDArray[np.uint8]
@@ -59,7 +61,7 @@ def protocol_of(
 
     Args:
         model: has a task, the task's options and a scale.
-        options: values that replace the model's own, such as {"sigma": 50}.
+        options: values that replace the model's own, such as {"sigma": 50}; of a model of any size, also its scale.
         task: a name in `lutra.model.tasks.TASKS`; None for the model's task.
         pairs: whether inputs are the image set's own.
 
@@ -72,7 +74,7 @@ def protocol_of(
         raise ValueError(f"scale is {model.description.scale}, expected 1 for task {name}")
     found = dict(model.options) if name == model.task else {}
     found |= {option: value for option, value in (options or {}).items() if value is not None}
-    if enlarges:
+    if enlarges and not (model.description.any_size and "scale" in found):
         found["scale"] = model.description.scale
     return protocols.of(name, found, pairs=pairs)
 
@@ -90,6 +92,13 @@ def find_folder(data: str | os.PathLike[str]) -> Path:
         wanted = "expected a folder of clean images (in a checkout, `python -m pipeline fetch` brings published sets)"
         raise FileNotFoundError(f"{data}: found no such folder, nor {home / data}; {wanted}")
     return home / data
+
+
+def restoring(model: Restorer, protocol: Protocol) -> Restore:
+    """Return what restores a protocol's inputs: the model, at the protocol's scale where it has any size."""
+    if not model.any_size or protocol.scale == model.scale:
+        return model.restore_planes
+    return lambda image: model.restore(image, size=Target(scale=protocol.scale))
 
 
 def score(sample: Sample, methods: Mapping[str, Restore], protocol: Protocol, more: Measures | None = None) -> Scored:
@@ -111,7 +120,7 @@ def score(sample: Sample, methods: Mapping[str, Restore], protocol: Protocol, mo
     return Scored(sample, restored, scores)
 
 
-def evaluate(
+def score_set(
     methods: Mapping[str, Restore], entries: Sequence[Entry], protocol: Protocol, more: Measures | None = None
 ) -> Iterator[Scored]:
     """Degrade, restore and score the images of a set, one after the other.
@@ -126,17 +135,17 @@ def evaluate(
         ValueError: an image is damaged, of an unknown kind or has no fitting input; names the file.
     """
     for number in range(len(entries)):
-        yield evaluate_one(methods, entries, number, protocol, more)
+        yield score_entry(methods, entries, number, protocol, more)
 
 
-def evaluate_one(
+def score_entry(
     methods: Mapping[str, Restore],
     entries: Sequence[Entry],
     number: int,
     protocol: Protocol,
     more: Measures | None = None,
 ) -> Scored:
-    """Do what `evaluate` does with the image that has that number in its set."""
+    """Do what `score_set` does with the image that has that number in its set."""
     entry = entries[number]
     clean = read_image(entry.target)
     own = read_image(entry.input) if protocol.pairs and entry.input else None
@@ -153,14 +162,14 @@ def sheet(scored: Scored, protocol: Protocol, title: str = "", crop: Crop | None
 
     Args:
         scored: an image with its restorations in the order shown, the baseline first. The input is not shown where it
-            is the baseline.
+            is the baseline, or where its pixels are no whole ones of the clean image.
         protocol: how it was scored.
         title: the label of the whole image.
         crop: the region that is zoomed, in pixels of the clean image; by default where the results differ most.
     """
     first, last = protocol.names
     degraded = scored.sample.input.clip(0, 255).astype(np.uint8)
-    panels: list[Panel] = [(first, "", degraded)] if protocol.scale > 1 else []
+    panels: list[Panel] = [(first, "", degraded)] if protocol.scale > 1 and protocol.scale == protocol.border else []
     panels += [(label, protocol.caption(scored.scores[label]), image) for label, image in scored.restored.items()]
     panels.append((last, protocol.legend, scored.sample.target))
     return comparison_sheet(panels, title=title, crop=crop)
@@ -191,7 +200,7 @@ def draw_extremes(
     worst = [number for number in order[::-1][:count] if number not in best]
     for kind, numbers in (("best", best), ("worst", worst)):
         for place, number in enumerate(numbers, 1):
-            found = evaluate_one(shown, entries, number, protocol)
+            found = score_entry(shown, entries, number, protocol)
             picture = io.BytesIO()
             sheet(found, protocol, title=printable(found.sample.name)).save(picture, format="PNG")
             path = folder / f"{kind}-{place}-{Path(found.sample.name).stem}.png"

@@ -7,6 +7,8 @@ LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
 """The weights of red, green and blue of 0..255 in the luma of ITU-R BT.601, studio swing."""
 BLACK = 16.0
 """The luma of black."""
+SWING = 219 / 255
+"""What a level of gray, 0..255, is in luma, 16..235."""
 
 
 def rgb_to_y(image: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -28,6 +30,11 @@ def rgb_to_y(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     for channel, weight in enumerate(LUMA):
         luma += weight * image[:, :, channel]
     return luma
+
+
+def luma(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the luma of an image, (H, W) gray or (H, W, 3) RGB: (H, W) in 16..235, not rounded."""
+    return rgb_to_y(image) if image.ndim == 3 else BLACK + image.astype(np.float64) * SWING
 
 
 def with_luma(image: NDArray[np.uint8], change: NDArray[np.float64]) -> NDArray[np.uint8]:

@@ -99,9 +99,9 @@ def shrink(image: Image, scale: int, kernel: str) -> Image:
 
 @dataclass(frozen=True)
 class Bicubic:
-    """MATLAB's bicubic shrinking; images must have sides that are multiples of the scale."""
+    """MATLAB's bicubic shrinking; images must have sides that are multiples of the scale, of 3 for 1.5."""
 
-    scale: int
+    scale: float
     bicubic: Variant = "uint8"
     per_patch: ClassVar[bool] = False
     in_floats: ClassVar[bool] = False
@@ -109,7 +109,7 @@ class Bicubic:
     def __post_init__(self) -> None:
         """Raise ValueError for a scale or a variant that does not exist."""
         if not 1 <= self.scale <= 4:
-            raise ValueError(f"scale: found {self.scale}, expected 1 to 4")
+            raise ValueError(f"scale: found {self.scale:g}, expected 1 to 4")
         if self.bicubic not in get_args(Variant):
             raise ValueError(f"bicubic: found {self.bicubic!r}, expected one of {', '.join(get_args(Variant))}")
 

@@ -47,12 +47,12 @@ def imresize(image: NDArray[np.uint8], scale: float | Fraction, variant: Variant
     return np.ascontiguousarray(columns.swapaxes(0, 1))
 
 
-def modcrop(image: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
+def modcrop(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     """Return the top left part of an image whose sides are multiples of `scale`, as a view.
 
     Args:
         image: (H, W) or (H, W, C).
-        scale: 1 or more.
+        scale: 1 or more; of a fraction such as 1.5 = 3/2, the sides are multiples of 3.
 
     Raises:
         ValueError: a side is smaller than `scale`, or `scale` smaller than 1.
@@ -60,10 +60,11 @@ def modcrop(image: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
     if scale < 1:
         raise ValueError(f"scale: found {scale}, expected 1 or more")
     height, width = image.shape[:2]
-    if min(height, width) < scale:
+    of = _as_ratio(scale).numerator
+    if min(height, width) < of:
         found = f"{width} x {height} pixels"
-        raise ValueError(f"image to crop: found {found}, expected at least {scale} x {scale}")
-    return image[: height - height % scale, : width - width % scale]
+        raise ValueError(f"image to crop: found {found}, expected at least {of} x {of}")
+    return image[: height - height % of, : width - width % of]
 
 
 def _as_ratio(scale: float | Fraction) -> Fraction:

@@ -93,6 +93,13 @@ class Grid:
         """Return all places as one band."""
         yield self.rows, self.columns
 
+    def parts(self, points: int) -> Iterator[Grid]:
+        """Yield bands of rows, from the top, each of about that many places or of one row."""
+        count = max(1, points // self.shape[1])
+        for first in range(0, self.shape[0], count):
+            of = slice(first, first + count)
+            yield Grid(Axis(self.rows.first[of], self.rows.distance[of]), self.columns)
+
 
 @dataclass(frozen=True)
 class Warp:

@@ -17,7 +17,7 @@ Kind = Literal["scale", "choice", "number", "range", "whole range"]
 
 _SSIM = "SSIM by an 11x11 Gaussian, sigma 1.5, valid region"
 _ENLARGED = (
-    "PSNR and SSIM on Y (BT.601, 16..235) of uint8 RGB, {scale} border pixels cut for PSNR, none for SSIM "
+    "PSNR and SSIM on Y (BT.601, 16..235) of uint8 RGB, {border} border pixels cut for PSNR, none for SSIM "
     "(11x11 Gaussian, sigma 1.5, valid region)"
 )
 _PLANES = f"PSNR over all planes, no border cut; {_SSIM}, mean over planes"
@@ -128,7 +128,7 @@ _ALL = (
         ),
         degradation="Bicubic",
         measures=("psnr_y", "ssim_y"),
-        made="LR: MATLAB bicubic x1/{scale} ({bicubic} variant) of HR cropped to a multiple of {scale}",
+        made="LR: MATLAB bicubic x1/{scale} ({bicubic} variant) of HR cropped to a multiple of {multiple}",
         scored=_ENLARGED,
         labels=("LR", "HR"),
     ),

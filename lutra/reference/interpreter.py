@@ -14,7 +14,6 @@ from lutra.model.description import INPUT, MIX_BITS, OUTPUT, ColourTaps, Descrip
 from lutra.reference import layers, lookup, resampling, residuals
 from lutra.reference.layers import LayerFunction, Scales, Vectors
 from lutra.reference.lookup import compiled
-from lutra.reference.resampling import Places
 from lutra.reference.residuals import DirectEntries
 from lutra.reference.sampling import round_through
 from lutra.reference.units import LutUnit, PointwiseNet
@@ -39,21 +38,20 @@ class LutModel(nn.Module):
         named = {_key(name): (functions or {})[name] for name in _named_functions(description)}
         self.functions = nn.ModuleDict(named)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, scale: int | None = None) -> Tensor:
         """Restore planes, without the last clip, for losses that need the overshoot.
 
         Args:
             image: (N, colours, H, W) float, integers 0..255. Where the description has one colour, images are
                 restored plane by plane.
+            scale: the factor of a model of any size; None for the model's.
 
         Returns:
             (N, colours, scale * H, scale * W) float; rounded to integers in every model but SR-LUT's network and LeRF.
         """
         if self.description.any_size:
-            own, grid = self.resampling_planes(image), self.own_grid(image)
-            places = Places.of(grid.rows, grid.columns, image.device)
-            border = self.description.any_size.border
-            return resampling.resampled(own[:, 0], own[:, 1:].unbind(1), border, places).unsqueeze(1)
+            planes, border = self.resampling_planes(image), self.description.any_size.border
+            return resampling.on_grid(planes, border, self.grid(image, scale)).unsqueeze(1)
         if self.description.is_layered:
             return layers.restored(image, self.description, self.layers_by_name())
         if not self.description.has_units:
@@ -80,7 +78,7 @@ class LutModel(nn.Module):
         Large images are restored in bands of rows that overlap by the model's radius; the result is the same.
         """
         if self.description.any_size:
-            return self.restore_at(image, self.own_grid(image))
+            return self.restore_at(image, self.grid(image))
         return self._in_bands(image, self)
 
     def resampling_planes(self, image: Tensor) -> Tensor:
@@ -95,18 +93,13 @@ class LutModel(nn.Module):
         """Restore planes (N, 1, H, W) uint8 by a model of any size: (N, 1, rows, columns) uint8."""
         assert self.description.any_size is not None
         planes, border = self._in_bands(image, self.resampling_planes), self.description.any_size.border
-        pixels, kernel = planes[:, 0], planes[:, 1:].unbind(1)
-        bands = [
-            resampling.resampled(pixels, kernel, border, part).round().clamp(0, 255)
-            for band in layout.bands()
-            for part in Places.of(*band, image.device).parts()
-        ]
-        return torch.cat(bands, dim=1).to(torch.uint8).unsqueeze(1)
+        parts = resampling.in_parts(planes, border, layout)
+        return torch.cat([part.round().clamp(0, 255).to(torch.uint8) for part in parts], dim=1).unsqueeze(1)
 
-    def own_grid(self, image: Tensor) -> Grid:
-        """Return the grid of a result of a model of any size that is enlarged by the model's scale."""
+    def grid(self, image: Tensor, scale: int | None = None) -> Grid:
+        """Return the grid of an image that a model of any size enlarges by `scale`; None for the model's."""
         height, width = image.shape[-2:]
-        return Grid.scaled(height, width, self.description.scale)
+        return Grid.scaled(height, width, scale or self.description.scale)
 
     def _in_bands(self, image: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
         """Return what `make` makes of an image, (N, C, ...) uint8, in bands of rows that overlap by the radius."""

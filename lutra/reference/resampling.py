@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lutra.model.anysize import POLYNOMIAL, POWERS, SIXTEENTHS, Axis, Border
+from lutra.model.anysize import POLYNOMIAL, POWERS, SIXTEENTHS, Axis, Border, Grid, Layout
+from lutra.reference import lookup
+from lutra.reference.lookup import grids
 
 _LEAST, _MOST = -320, 8
 _TWOS = torch.tensor([2.0**power for power in range(_LEAST, _MOST)], dtype=torch.float64)
@@ -41,13 +43,39 @@ class Places:
         return Places(vertical[:, None], horizontal[None], down[:, None], across[None])
 
     def parts(self) -> Iterator[Places]:
-        """Yield bands of rows that are small enough to resample at once."""
+        """Yield bands of rows of a warp's places that are small enough to resample at once."""
         count = max(1, POINTS_AT_ONCE // self.left.shape[1])
         for first in range(0, self.top.shape[0], count):
             of = slice(first, first + count)
-            grid = self.left.shape[0] < self.top.shape[0]
-            left, across = (self.left, self.across) if grid else (self.left[of], self.across[of])
-            yield Places(self.top[of], left, self.down[of], across)
+            yield Places(self.top[of], self.left[of], self.down[of], self.across[of])
+
+
+def on_grid(planes: Tensor, border: Border, grid: Grid) -> Tensor:
+    """Return the means of pixels on a grid, not rounded: by the compiled core on the CPU, which computes the same.
+
+    Args:
+        planes: (N, 4, H, W), the pixels and the kernel's three planes, 0..255.
+        border, grid: as in `lutra.model.anysize`.
+
+    Returns:
+        (N, rows, columns) float64.
+    """
+    if lookup.chosen(planes) == "compiled":
+        return grids.resampled(planes, border, grid)
+    places = Places.of(grid.rows, grid.columns, planes.device)
+    return resampled(planes[:, 0], planes[:, 1:].unbind(1), border, places)
+
+
+def in_parts(planes: Tensor, border: Border, layout: Layout) -> Iterator[Tensor]:
+    """Yield what `on_grid` returns, or the same at the places of a warp, in bands of rows from the top."""
+    planes = planes.double()
+    if isinstance(layout, Grid):
+        for part in layout.parts(POINTS_AT_ONCE):
+            yield on_grid(planes, border, part)
+        return
+    for band in layout.bands():
+        for places in Places.of(*band, planes.device).parts():
+            yield resampled(planes[:, 0], planes[:, 1:].unbind(1), border, places)
 
 
 def resampled(pixels: Tensor, kernel: Sequence[Tensor], border: Border, places: Places) -> Tensor:

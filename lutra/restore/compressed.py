@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from lutra.imaging.colour import SWING, luma
 from lutra.imaging.formats.jpeg import Planes, stored_planes
 from lutra.restore.running import Restores
 
 Pixels = NDArray[np.uint8]
-_STUDIO = 219 / 255  # luma of BT.601 in 16..235, which models are trained on, for a level of JFIF's 0..255
 _ORIENTATION = 0x0112
 # JFIF: what a level of Y, Cb and Cr adds to red, green and blue
 _TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)
@@ -48,12 +48,12 @@ def restore(restorer: Restores, path: Path, pixels: Pixels, threads: int | None 
 
 def _changes(restorer: Restores, planes: Planes, threads: int | None) -> list[NDArray[np.float32]]:
     """Return what the model changes in Y, Cb and Cr, each (H, W), in levels of the file."""
-    luma = np.rint(16 + planes.luma * np.float32(_STUDIO)).astype(np.uint8)
-    changes = [_change(restorer, luma, threads) / np.float32(_STUDIO)]
-    height, width = luma.shape
+    stored = np.rint(luma(planes.luma)).astype(np.uint8)  # in 16..235, on which models are trained
+    changes = [_change(restorer, stored, threads) / np.float32(SWING)]
+    height, width = stored.shape
     for plane in planes.chroma:
         change = _change(restorer, plane, threads)
-        if change.shape != luma.shape:  # as libjpeg enlarges chroma: by a triangle
+        if change.shape != stored.shape:  # as libjpeg enlarges chroma: by a triangle
             size = (2 * change.shape[1], 2 * change.shape[0])
             change = np.asarray(Image.fromarray(change).resize(size, Image.Resampling.BILINEAR))[:height, :width]
         changes.append(change)

@@ -9,12 +9,11 @@ from os import PathLike
 from typing import Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from lutra import engine
 from lutra.imaging.alpha import enlarge_alpha, fill_hidden
-from lutra.imaging.colour import rgb_to_y, with_luma
+from lutra.imaging.colour import luma, with_luma
 from lutra.imaging.degrade import Unclipped
 from lutra.imaging.images import is_opaque
 from lutra.model import artifact
@@ -275,22 +274,16 @@ class Restorer(AnyForm):
         """Restore (H, W) or (H, W, 3): each of its planes, or its luma."""
         if self.artifact.trained_planes == "each":
             return self._restore_planes(colour, threads, out, way.layout)
-        luma = _luma(colour)
-        stored = np.rint(luma).astype(np.uint8)
+        stored = np.rint(luma(colour)).astype(np.uint8)
         restored = self._run(stored, threads, None, way.layout)
         base = way.plain(colour)
         # Where sizes stay, a luma that the model does not change must stay, so its rounding does not count as a change.
-        before = stored.astype(np.float64) if base is colour else _luma(base)
+        before = stored.astype(np.float64) if base is colour else luma(base)
         changed = with_luma(base, restored - before)
         if out is None:
             return changed
         out[...] = changed
         return out
-
-
-def _luma(image: Pixels) -> NDArray[np.float64]:
-    """Return the luma of gray or RGB, in 16..235: (H, W)."""
-    return rgb_to_y(image) if image.ndim == 3 else 16 + image.astype(np.float64) * (219 / 255)
 
 
 def _restorer(model: Artifact, device: str, name: str) -> Restorer:

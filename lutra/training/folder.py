@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +16,7 @@ class Task(Protocol):
     """A way to make pairs from clean images: a protocol of `lutra.evaluation.protocols`, or an object like it."""
 
     @property
-    def scale(self) -> int:
+    def scale(self) -> float:
         """How many times larger, per side, a target is than its input."""
 
     @property
@@ -41,7 +42,7 @@ def read_images(folder: str | Path, task: Task, seed: int = 1) -> Images:
         ValueError, OSError: an image cannot be read; names the file.
     """
     pairs = []
-    for number, entry in enumerate(find_images(folder, task.scale)):
+    for number, entry in enumerate(find_images(folder, ceil(task.scale))):
         target = task.target(read_image(entry.target))
         pairs.append((entry.name, task.input(target, number, seed=seed), target))
     return Images.of(pairs, task.degradation if task.degradation.per_patch else None)

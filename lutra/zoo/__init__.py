@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lutra.model import artifact
+from lutra.model.artifact import Artifact
 from lutra.model.tasks import PREFERRED, TASKS
 
 FOLDER = Path(__file__).parent
@@ -41,9 +42,12 @@ class Facts:
     use: str
 
     @staticmethod
-    def of(path: Path) -> Facts:
-        """Read the facts of a model's file. Raises ValueError where it is damaged, OSError where it cannot be read."""
-        model = artifact.load(path)
+    def of(path: Path, model: Artifact | None = None) -> Facts:
+        """Return the facts of a model's file; read it unless its content is at hand.
+
+        Raises ValueError where it is damaged, OSError where it cannot be read.
+        """
+        model = model or artifact.load(path)
         description, scores = model.description, _scores(model.metrics)
         sizes = description.scale, description.any_size is not None, path.stat().st_size
         terms = str(model.provenance.get("licence", "")), _use(model.provenance)
@@ -76,7 +80,8 @@ def listed() -> list[Facts]:
 def choose(task: str | None = None, scale: float | None = None) -> Facts:
     """Choose a model that comes with the library: the one that scores best, and of equal ones the smallest.
 
-    The score is the first measure of the task on the first image set that all models to choose from were scored on.
+    Where models are for different strengths, such as of noise, one for a range of them is chosen. The score is the
+    first measure of the task on the first image set that all models to choose from were scored on.
 
     Args:
         task: what it was trained for; None for the first of `PREFERRED` that there are models of.
@@ -85,7 +90,7 @@ def choose(task: str | None = None, scale: float | None = None) -> Facts:
 
     Raises:
         ValueError: there is no model of the task, or there are several that differ in the strength of what they
-            remove, such as noise, so that none of them is best.
+            remove, such as noise, and none is for a range of strengths.
     """
     every = listed()
     if not every:
@@ -99,6 +104,7 @@ def choose(task: str | None = None, scale: float | None = None) -> Facts:
     scales = sorted({model.scale for model in fitting})
     own = next((known for known in scales if scale is not None and known >= scale), scales[-1])
     fitting = [model for model in fitting if model.scale == own]
+    fitting = [model for model in fitting if isinstance(model.strength, list | tuple)] or fitting
     if any(model.strength != fitting[0].strength for model in fitting):
         names = ", ".join(model.name for model in fitting)
         raise ValueError(f"task {task} has models of several strengths ({names}), expected the name of one")
@@ -106,18 +112,21 @@ def choose(task: str | None = None, scale: float | None = None) -> Facts:
     return max(fitting, key=lambda model: (model.rank(data), -model.bytes))
 
 
-def facts(path: Path) -> tuple[str, str, str, str, str]:
+def facts(path: Path, model: Artifact | None = None) -> tuple[str, str, str, str, str]:
     """Return task with strength, scale, bytes, score and licence of a model's file; what it does not hold is empty.
+
+    Reads the file unless its content, `model`, is at hand.
 
     The licence is one word, `Facts.use`. The score is the first measure of the field's first image set among the
     metrics, such as "Set5 29.83 dB".
     """
-    model = Facts.of(path)
-    task = f"{model.task} {model.strength}" if model.strength is not None else model.task
-    scale = "any" if model.any_size else str(model.scale)
-    data = next(iter(model.scores), "")
-    score = f"{data} {model.rank(data):.2f} dB" if isfinite(model.rank(data)) else ""
-    return task, scale, str(model.bytes), score, model.use
+    known = Facts.of(path, model)
+    ends = known.strength if isinstance(known.strength, list | tuple) else [known.strength]
+    task = known.task if known.strength is None else f"{known.task} {'..'.join(map(str, ends))}"
+    scale = "any" if known.any_size else str(known.scale)
+    data = next(iter(known.scores), "")
+    score = f"{data} {known.rank(data):.2f} dB" if isfinite(known.rank(data)) else ""
+    return task, scale, str(known.bytes), score, known.use
 
 
 def _use(provenance: Mapping[str, Any]) -> str:

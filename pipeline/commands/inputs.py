@@ -14,13 +14,15 @@ app = typer.Typer()
 
 @app.command()
 def new(
-    name: Annotated[str, typer.Argument(help="Name of the experiment: small letters, digits and dashes.")],
-    family: Annotated[str, typer.Option(help="srlut, mulut, spflut, autolut, shiftlut, tinylut, hklut or lerf.")],
+    name: Annotated[str, typer.Argument(help="The name of the experiment: small letters, digits and dashes.")],
+    family: Annotated[
+        str, typer.Option(help="The family: srlut, mulut, spflut, autolut, shiftlut, tinylut, hklut, lerf or dnlut.")
+    ],
     preset: Annotated[
         Literal["quick", "published"],
-        typer.Option(help="quick trains in minutes on two cores; published is the papers' recipe."),
+        typer.Option(help="The recipe: quick trains in minutes on two cores; published is that of the papers."),
     ] = "quick",
-    task: Annotated[str, typer.Option(help="Name of a block under `tasks:`.")] = "x4",
+    task: Annotated[str, typer.Option(help="The task: the name of a block under `tasks:`.")] = "x4",
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A parameter, such as train.steps=100; may be repeated."),
@@ -48,7 +50,7 @@ def fetch(
     ] = None,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Bring image sets to data/NAME: download them, or copy one from where you have it."""
+    """Download image sets into data/NAME, or copy one from your own folder or archive."""
     from pipeline.data.catalogue import Downloaded, catalogue
     from pipeline.data.fetch import fetch as bring
     from pipeline.params import load
@@ -60,13 +62,13 @@ def fetch(
         bring(name, origin, say=lambda text: print(terminal.printable(text), file=sys.stderr, flush=True))
 
 
-data = typer.Typer(help="The image sets.", no_args_is_help=True)
+data = typer.Typer(help="List the image sets, or find images that two of them share.", no_args_is_help=True)
 app.add_typer(data, name="data")
 
 
 @data.command()
 def overlap(params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Compare the images to train on with those to score, by what they show; fail if two show the same."""
+    """Find images that training and evaluation share, by what they show; fail if there are any."""
     from dataclasses import replace
 
     from pipeline.data.copies import shared

@@ -12,7 +12,7 @@ from lutra import terminal
 
 
 class Commands(TyperGroup):
-    """Turns what a command raises into the exit code and the line that a user gets."""
+    """Turn what a command raises into an exit code and a line for the user."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -29,7 +29,7 @@ class Commands(TyperGroup):
             raise SystemExit(2) from None
 
 
-Experiment = Annotated[str, typer.Option(help="Name of a block under `experiments:`.")]
+Experiment = Annotated[str, typer.Option(help="The experiment: the name of a block under `experiments:`.")]
 
 
 def _root(text: str | Path) -> Path:
@@ -39,9 +39,9 @@ def _root(text: str | Path) -> Path:
 
 
 Root = Annotated[
-    Path, typer.Option(parser=_root, metavar="FOLDER", help="Folder that holds the outputs of all stages.")
+    Path, typer.Option(parser=_root, metavar="FOLDER", help="The folder that holds the outputs of all stages.")
 ]
-ParamsFile = Annotated[Path, typer.Option("--params", help="File of parameters.")]
+ParamsFile = Annotated[Path, typer.Option("--params", help="The file of parameters.")]
 Check = Annotated[bool, typer.Option("--check", help="Write nothing; fail when the file is stale.")]
 
 

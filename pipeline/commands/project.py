@@ -1,26 +1,30 @@
 """The commands that generate the project's files and show its runs in MLflow."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import DEFAULT_PARAMS, ParamsFile
+from pipeline.commands.options import DEFAULT_PARAMS, Check, ParamsFile
 
 app = typer.Typer()
-
-Check = Annotated[bool, typer.Option("--check", help="Write nothing; fail when the file is stale.")]
 
 
 @app.command("dvc-yaml")
 def dvc_yaml(check: Check = False, params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Write dvc.yaml from the declaration of the stages."""
-    from pipeline import declaration
+    """Write dvc.yaml from the declaration of the stages, next to the file of parameters."""
+    from pipeline import PROJECT, declaration
     from pipeline.params import load
     from pipeline.tools import dvcfile
 
-    text = dvcfile.text(declaration.source_folders(load(params).image_sets()))
-    _generate(Path("dvc.yaml"), text, "dvc-yaml", check)
+    own = Path(os.path.relpath(params, PROJECT))
+    if own != dvcfile.PARAMS and (own.parent == Path() or ".." in own.parts):
+        raise ValueError(
+            f"{params}: expected params.yaml, or a file in a folder of the project, which gets its dvc.yaml"
+        )
+    text = dvcfile.text(declaration.source_folders(load(params).image_sets()), own)
+    _generate(params.parent / "dvc.yaml", text, "dvc-yaml", check)
 
 
 @app.command()
@@ -44,22 +48,22 @@ def _generate(path: Path, text: str, command: str, check: bool) -> None:
 
 @app.command()
 def ui(
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000, params: ParamsFile = DEFAULT_PARAMS
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 5000, params: ParamsFile = DEFAULT_PARAMS
 ) -> None:
-    """Serve MLflow's pages of the runs on this machine."""
+    """Serve MLflow's pages on this machine: all runs, and a comparison for each task."""
     from pipeline import tracking
     from pipeline.params import load
 
     tracking.serve(load(params).tracking, port)
 
 
-track = typer.Typer(help="The runs in MLflow.", no_args_is_help=True)
+track = typer.Typer(help="Send runs to MLflow.", no_args_is_help=True)
 app.add_typer(track, name="track")
 
 
 @track.command("sync")
 def sync(params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Send the runs that MLflow lacks: it did not answer, the stage was killed, or the database was lost."""
+    """Send MLflow the runs that it lacks, because it did not answer, a stage was killed or its database was lost."""
     from pipeline import tracking
     from pipeline.params import load
 

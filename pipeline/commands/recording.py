@@ -12,7 +12,7 @@ from pipeline.commands.options import DEFAULT_PARAMS, DEFAULT_ROOT, Experiment, 
 app = typer.Typer()
 
 JsonFile = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="Write the figures to this file too [default: do not].")
+    Path | None, typer.Option("--json", metavar="FILE", help="A file to write the figures to as well [default: none].")
 ]
 
 
@@ -24,15 +24,15 @@ def record(
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(help="Wall-clock of training and finetuning [default: as Snakemake measured it in the root]."),
+        typer.Option(help="The minutes that training and finetuning took [default: as Snakemake measured them]."),
     ] = None,
     root: Root = DEFAULT_ROOT,
     params: ParamsFile = DEFAULT_PARAMS,
     zoo: Annotated[
-        str | None, typer.Option(help="Ship the model with the library, under this name [default: do not].")
+        str | None, typer.Option(help="Ship the model with the library under this name [default: do not ship it].")
     ] = None,
 ) -> None:
-    """Write an experiment's figures to results/, and the README's table of them."""
+    """Write an experiment's figures to results/ and into the README's table."""
     from lutra.files import write_whole
     from pipeline.params import load
     from pipeline.reporting import record as recording
@@ -49,7 +49,7 @@ def record(
 
 @app.command()
 def cards() -> None:
-    """Write the cards of the models that come with the library from results/ and data/catalogue.yaml."""
+    """Write the cards of the models that come with the library, from results/ and data/catalogue.yaml."""
     from pipeline.reporting import record as recording
 
     for path in recording.write_cards():
@@ -58,19 +58,21 @@ def cards() -> None:
 
 @app.command("bench-training")
 def bench_training(
-    family: Annotated[list[str] | None, typer.Option(help="Family to measure; may be repeated [default: all].")] = None,
+    family: Annotated[
+        list[str] | None, typer.Option(help="A family to measure; may be repeated [default: all].")
+    ] = None,
     json_file: JsonFile = None,
     busy: Annotated[
         int,
         typer.Option(
             min=0,
-            help="Measure the finetuning step alone, with this many busy processes next to it, and of two trainings "
-            "side by side; --json then adds the figures to the file's others [default: 0, the methods' steps].",
+            help="Measure only the finetuning step: with this many busy processes next to it, and with a second "
+            "training. --json then adds the figures to those in the file [default: 0, measure the methods' steps].",
             show_default=False,
         ),
     ] = 0,
 ) -> None:
-    """Time whole training steps of every method: some minutes."""
+    """Time whole training steps of every method; this takes some minutes."""
     from lutra.files import write_whole
     from pipeline.params.reading import one_of
     from pipeline.tools import bench_sharing, bench_training
@@ -100,11 +102,11 @@ def bench_training(
 
 @app.command("bench-start")
 def bench_start(
-    rounds: Annotated[int, typer.Option(min=1, help="How often each stage is started.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="The number of times to start each stage.")] = 3,
     params: ParamsFile = DEFAULT_PARAMS,
     json_file: JsonFile = None,
 ) -> None:
-    """Time the start of each stage, part by part: about half a minute."""
+    """Time the start of each stage, part by part; this takes about half a minute."""
     from lutra.files import write_whole
     from pipeline.tools import bench_start as benching
 
@@ -116,11 +118,13 @@ def bench_start(
 
 @app.command("bench-methods")
 def bench_methods(
-    task: Annotated[str, typer.Option(help="Task with prepared images under the root.")] = "x4",
-    seconds: Annotated[float, typer.Option(min=1, help="Seconds of training for each method and system.")] = 120,
+    task: Annotated[str, typer.Option(help="The task; the root must hold its prepared images.")] = "x4",
+    seconds: Annotated[float, typer.Option(min=1, help="The seconds to train each method and system for.")] = 120,
     root: Root = DEFAULT_ROOT,
     json_file: JsonFile = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the curves as a PNG into this file.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A PNG file to draw the curves into [default: none].")
+    ] = None,
 ) -> None:
     """Train SR-LUT and MuLUT by every method for the same time."""
     from lutra.files import write_whole

@@ -20,8 +20,10 @@ app = typer.Typer()
 
 @app.command()
 def prepare(
-    task: Annotated[str | None, typer.Option(help="Name of a block under `tasks:`.")] = None,
-    experiment: Annotated[str | None, typer.Option(help="Experiment whose task to prepare for.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="The task: the name of a block under `tasks:` [default: that of --experiment].")
+    ] = None,
+    experiment: Annotated[str | None, typer.Option(help="An experiment, in place of its task.")] = None,
     root: Root = DEFAULT_ROOT,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
@@ -33,19 +35,19 @@ def prepare(
 
 @app.command()
 def train(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Train an experiment's network, resuming where it was interrupted."""
+    """Train an experiment's networks, or its tables; resume a training that was interrupted."""
     _run("train", params, root, experiment=experiment)
 
 
 @app.command()
 def export(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Write the tables of an experiment's trained network."""
+    """Export an experiment's trained networks to tables."""
     _run("export", params, root, experiment=experiment)
 
 
 @app.command()
 def finetune(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
-    """Train the values of an experiment's tables, resuming where it was interrupted."""
+    """Train an experiment's exported tables; resume a training that was interrupted."""
     _run("finetune", params, root, experiment=experiment)
 
 
@@ -59,15 +61,15 @@ def evaluate(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFi
 def report(
     task: Annotated[
         str | None,
-        typer.Option(help="Name of a block under `tasks:` [default: all that have scores]."),
+        typer.Option(help="The task: the name of a block under `tasks:` [default: all that have scores]."),
     ] = None,
     experiment: Annotated[
-        list[str] | None, typer.Option(help="Experiment to report; may be repeated [default: all].")
+        list[str] | None, typer.Option(help="An experiment to report; may be repeated [default: all].")
     ] = None,
     root: Root = DEFAULT_ROOT,
     params: ParamsFile = DEFAULT_PARAMS,
 ) -> None:
-    """Write a page, a table and a picture over the experiments of a task; or one page over those of all tasks."""
+    """Compare the experiments of a task on a page, in a table and in a picture; or those of all tasks on one page."""
     if task is None:
         from pipeline.params import load
         from pipeline.stages.report import together

@@ -93,7 +93,7 @@ def image_sources(params: Params, task: str, cache: Path | None = None) -> dict[
     protocol = params.task(task).protocol()
 
     def sources(name: str) -> list[Source]:
-        return resolve(name, protocol.scale, pairs=protocol.pairs, leaves=params.data.deadleaves, cache=cache)
+        return resolve(name, protocol.whole_scale, pairs=protocol.pairs, leaves=params.data.deadleaves, cache=cache)
 
     def sized(name: str, images: list[Source]) -> list[Source]:
         drawn_now = isinstance(catalogue().get(name), Synthetic)  # at the size that was asked for

@@ -27,7 +27,7 @@ __all__ = [
     "DeadLeavesParams",
     "DfcParams",
     "EvaluateParams",
-    "Evaluation",
+    "EvaluationSet",
     "Experiment",
     "FinetuneParams",
     "FitParams",
@@ -92,7 +92,7 @@ class Experiment(Section):
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationSet:
     """An image set and the protocol that it is scored by; the name is that of its folder and in results."""
 
     name: str
@@ -133,7 +133,7 @@ class Params(Section):
                 raise ValueError(f"experiments.{name}.task: found {block.task!r}, expected {known}")
             protocol = self.tasks[block.task].protocol()
             try:
-                described = describe(block.family, protocol.scale, block.model.model_dump())
+                described = describe(block.family, protocol.whole_scale, block.model.model_dump())
             except ValueError as error:
                 raise ValueError(f"experiments.{name}.model: {error}") from None
             if described.colours > 1 and protocol.luma:
@@ -176,11 +176,11 @@ class Params(Section):
         """Return the image sets that a task is evaluated on."""
         return self.tasks[task].evaluate or self.data.evaluate
 
-    def evaluations(self, task: str) -> tuple[Evaluation, ...]:
+    def evaluations(self, task: str) -> tuple[EvaluationSet, ...]:
         """Return what a task is evaluated on: every set by each protocol, the first set's first."""
         ways = self.tasks[task].evaluated().items()
         return tuple(
-            Evaluation(set_name(data) + end, data, protocol)
+            EvaluationSet(set_name(data) + end, data, protocol)
             for data in self.evaluate_sets(task)
             for end, protocol in ways
         )

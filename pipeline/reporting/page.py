@@ -18,7 +18,7 @@ from lutra.imaging.metrics import CEILING
 from pipeline.reporting import charts, rows
 from pipeline.reporting.charts import Chart, Line, Mark, Point
 from pipeline.reporting.papers import Published, order
-from pipeline.reporting.pictures import Picture
+from pipeline.reporting.pictures import Example
 from pipeline.reporting.rows import Shown
 from pipeline.reporting.speed import Speed
 from pipeline.running import provenance
@@ -46,7 +46,7 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Section:
+class TaskSection:
     """A task and its experiments, as the page takes them.
 
     task: its name in params.yaml.
@@ -62,10 +62,10 @@ class Section:
     experiments: Sequence[Shown]
     published: Published
     speed: Speed | None
-    pictures: Sequence[Picture]
+    pictures: Sequence[Example]
 
 
-def html(sections: Sequence[Section], made: Made | None = None) -> str:
+def html(sections: Sequence[TaskSection], made: Made | None = None) -> str:
     """Return the page of one task, or of several below each other.
 
     Args:
@@ -83,11 +83,11 @@ def html(sections: Sequence[Section], made: Made | None = None) -> str:
     return template.render(sections=[_drawn(section) for section in sections], made=made)
 
 
-def _drawn(section: Section) -> dict[str, Any]:
+def _drawn(section: TaskSection) -> dict[str, Any]:
     """Return what the template shows of a section."""
     protocol, experiments, speed, pictures = section.protocol, section.experiments, section.speed, section.pictures
     sets = sorted({name for shown in experiments for name in shown.result.baseline}, key=order)
-    table = rows.Table(protocol, experiments, sets, speed)
+    table = rows.TaskTable(protocol, experiments, sets, speed)
     marks = {shown.name: Mark.of(number) for number, shown in enumerate(experiments)}
     pairs = {name: scatters(name, section, marks) for name in sets}
     tiles = table.tiles()
@@ -114,7 +114,7 @@ def _drawn(section: Section) -> dict[str, Any]:
     }
 
 
-def scatters(data: str, section: Section, marks: Mapping[str, Mark]) -> list[Chart]:
+def scatters(data: str, section: TaskSection, marks: Mapping[str, Mark]) -> list[Chart]:
     """Draw the main measure on one image set against the tables' size and, where it is known, against time."""
     protocol, speed = section.protocol, section.speed
     measure, label = protocol.main, LABELS[protocol.main]
@@ -165,13 +165,13 @@ def _versions(experiments: Sequence[Shown]) -> dict[str, list[str]]:
     }
 
 
-def _first_versions(protocol: Protocol, pictures: Sequence[Picture], best: str) -> tuple[int, int]:
+def _first_versions(protocol: Protocol, pictures: Sequence[Example], best: str) -> tuple[int, int]:
     """Return the places of the two versions that the view starts with: the baseline and the best experiment."""
     labels = [version.label for version in pictures[0].versions] if pictures else [protocol.baseline_name, best]
     return labels.index(protocol.baseline_name), labels.index(best)
 
 
-def _plain(picture: Picture) -> dict[str, Any]:
+def _plain(picture: Example) -> dict[str, Any]:
     """Return the data of a picture that the page's script needs."""
     versions = [{"label": version.label, "score": version.score, "uri": version.uri} for version in picture.versions]
     return {"width": picture.crop.width, "height": picture.crop.height, "versions": versions}

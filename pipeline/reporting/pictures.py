@@ -38,7 +38,7 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Example:
     """One evaluation image: its part that is shown, in pixels of the clean image, in all versions."""
 
     data: str
@@ -56,7 +56,7 @@ class Picture:
 
 def pictures(
     folder: Path, models: Mapping[str, Restorer], protocol: Protocol, budget: int = BUDGET
-) -> tuple[Picture, ...]:
+) -> tuple[Example, ...]:
     """Return the first images of every set, taken in turns until the budget is spent.
 
     Args:
@@ -65,7 +65,7 @@ def pictures(
         protocol: of the task.
         budget: characters of data URIs.
     """
-    found: list[Picture] = []
+    found: list[Example] = []
     for picture in _in_turns(folder, models, protocol):
         budget -= picture.characters
         if budget < 0 and found:
@@ -74,7 +74,7 @@ def pictures(
     return tuple(sorted(found, key=lambda picture: order(picture.data)))
 
 
-def _in_turns(folder: Path, models: Mapping[str, Restorer], protocol: Protocol) -> Iterator[Picture]:
+def _in_turns(folder: Path, models: Mapping[str, Restorer], protocol: Protocol) -> Iterator[Example]:
     sets = {path.name: PackedImages(path) for path in sorted(folder.iterdir()) if path.is_dir()}
     names = sorted(sets, key=order)
     turns = zip_longest(*([(name, index) for index in range(min(PER_SET, len(sets[name])))] for name in names))
@@ -84,21 +84,21 @@ def _in_turns(folder: Path, models: Mapping[str, Restorer], protocol: Protocol) 
 
 def _picture(
     images: PackedImages, data: str, index: int, models: Mapping[str, Restorer], protocol: Protocol
-) -> Picture:
+) -> Example:
     degraded, target = interleaved(images.input(index)), interleaved(images.target(index))
     first, last = protocol.names
     results = {protocol.baseline_name: protocol.baseline(degraded)}
     results |= {name: model.restore_planes(degraded) for name, model in models.items()}
-    crop = window(list(results.values())[1:], target, protocol.scale)
+    crop = window(list(results.values())[1:], target, protocol.whole_scale)
     versions = [
         Version(name, _score(image, target, protocol), lossless(crop.of(image))) for name, image in results.items()
     ]
-    if protocol.scale > 1:
-        sides = (side // protocol.scale for side in (crop.top, crop.left, crop.height, crop.width))
+    if protocol.whole_scale > 1:
+        sides = (side // protocol.whole_scale for side in (crop.top, crop.left, crop.height, crop.width))
         versions.insert(0, Version(first, "as its pixels are", lossless(Crop(*sides).of(degraded))))
     versions.append(Version(last, "", lossless(crop.of(target))))
     size = (target.shape[1], target.shape[0])
-    return Picture(data, Path(images.names[index]).stem, crop, size, _thumbnail(target, crop), tuple(versions))
+    return Example(data, Path(images.names[index]).stem, crop, size, _thumbnail(target, crop), tuple(versions))
 
 
 def window(methods: list[Image], target: Image, scale: int, width: int = WIDTH, height: int = HEIGHT) -> Crop:

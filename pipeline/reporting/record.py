@@ -31,7 +31,7 @@ MARKS = ("<!-- results: written by `python -m pipeline record` -->\n", "<!-- end
 
 
 @dataclass(frozen=True)
-class Record:
+class Recorded:
     """The content of results/EXPERIMENT.json: a result, and all that it takes to make it again.
 
     trained_on: the names of the image sets; held_out: how many images of the first. colours: the set that dead leaves
@@ -76,7 +76,7 @@ class Record:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Record:
+    def from_json(cls, content: Mapping[str, Any]) -> Recorded:
         """Rebuild a record from what `to_json` returns."""
         return cls(
             content["experiment"],
@@ -107,7 +107,7 @@ def record(job: Job, command: str, minutes: float, results: Path = RESULTS) -> P
     result = Result.read(job.outputs["metrics"])
     model = artifact.load(job.inputs["finetuned"])
     drawn = "deadleaves" in job.params.train_sets(job.block.task)
-    content = Record(
+    content = Recorded(
         job.name,
         train_name(job.params, job.name),
         job.params.data.validate,
@@ -156,7 +156,7 @@ def ship(name: str, result: Path, model: Path, zoo: Path = ZOO) -> Path:
         model: the finetuned model.
         zoo: where to put it.
     """
-    recorded, loaded = Record.from_json(json.loads(result.read_text())), artifact.load(model)
+    recorded, loaded = Recorded.from_json(json.loads(result.read_text())), artifact.load(model)
     path = zoo / f"{name}.safetensors"
     use = "research" if not_free(recorded.images) else "free"
     provenance = {**loaded.provenance, "licence": "; ".join(licences(recorded.images)), "use": use}
@@ -169,7 +169,7 @@ def write_cards(zoo: Path = ZOO, results: Path = RESULTS) -> list[Path]:
     """Write the cards of all models that come with the library from their recorded results; return their files."""
     written = []
     for path in sorted(zoo.glob("*.safetensors")):
-        recorded = Record.from_json(json.loads((results / f"{path.stem}.json").read_text()))
+        recorded = Recorded.from_json(json.loads((results / f"{path.stem}.json").read_text()))
         write_whole(path.with_suffix(".md"), card(path.stem, recorded, artifact.load(path)))
         written.append(path.with_suffix(".md"))
     return written
@@ -187,12 +187,12 @@ def not_free(names: Sequence[str]) -> list[str]:
     return [name for name in names if name not in sets or not sets[name].free]
 
 
-def card(name: str, recorded: Record, model: Artifact) -> str:
+def card(name: str, recorded: Recorded, model: Artifact) -> str:
     """Return the card of a model of the zoo, in Markdown."""
     kept = not_free(recorded.images)
     ship = f"No: {' and '.join(kept)} may not be used for every purpose" if kept else "Yes, for any purpose"
     cores = recorded.machine["cores"]
-    protocol, result = recorded.protocol, recorded.result
+    protocol, result, any_size = recorded.protocol, recorded.result, model.description.any_size is not None
     rows = [
         f"| {data} | {protocol.caption(result.baseline[data])} | {protocol.caption(scores)} |"
         for data, scores in result.final.items()
@@ -202,6 +202,7 @@ def card(name: str, recorded: Record, model: Artifact) -> str:
         "",
         f"{title(protocol)} by family {model.description.family}, {model.table_bytes} bytes of tables.",
         "",
+        *([f"- Restores to any size, and through a homography; scored at x{protocol.scale}."] if any_size else []),
         f"- Images: {'; '.join(licences(recorded.images))}.",
         "- Licence of the tables: MIT, the project's.",
         f"- May I ship it? {ship}.",
@@ -231,28 +232,54 @@ def hardware() -> dict[str, Any]:
 
 
 def results_tables(results: Path = RESULTS) -> str:
-    """Return the README's tables: one for each protocol, with a row for each recorded experiment."""
+    """Return the README's tables: one for each task and scale, with a row for each recorded experiment."""
     contents = (json.loads(path.read_text()) for path in sorted(results.glob("*.json")))
-    records = [Record.from_json(content) for content in contents if "experiment" in content]
-    groups: dict[str, list[Record]] = {}
-    for one in sorted(records, key=lambda one: list(TASKS).index(one.result.task)):
-        groups.setdefault(one.result.protocol, []).append(one)
+    records = [Recorded.from_json(content) for content in contents if "experiment" in content]
+    groups: dict[tuple[object, ...], list[Recorded]] = {}
+    for one in sorted(records, key=lambda one: (list(TASKS).index(one.result.task), one.protocol.scale)):
+        strength = TASKS[one.result.task].strength
+        others = sorted((name, str(value)) for name, value in one.result.options.items() if name != strength)
+        groups.setdefault((one.result.task, one.protocol.scale, *others), []).append(one)
     return "\n".join(_table(group) for group in groups.values())
 
 
-def _table(records: Sequence[Record]) -> str:
-    protocol = records[0].protocol
-    sets = sorted({name for one in records for name in one.result.baseline}, key=order)
+def _table(records: Sequence[Recorded]) -> str:
+    protocol = _common(records)
+    baseline = {label: values for one in records for label, values in _labelled(one, one.result.baseline).items()}
+    sets = sorted(baseline, key=order)
     lines = [f"**{title(protocol)}**, {protocol.legend}", ""]
     lines.append("| model | trained on | minutes | table KiB | " + " | ".join(sets) + " |")
     lines.append("|---|---|---:|---:|" + "---|" * len(sets))
-    cells = [_cell(protocol, records[0].result.baseline.get(name)) for name in sets]
-    lines.append(f"| {protocol.baseline_name} | | | | " + " | ".join(cells) + " |")
+    lines.append(
+        f"| {protocol.baseline_name} | | | | " + " | ".join(_cell(protocol, baseline[name]) for name in sets) + " |"
+    )
     for one in records:
-        cells = [one.experiment, one.trained_on, f"{one.minutes:.0f}", f"{one.result.table_kib:.0f}"]
-        cells += [_cell(protocol, one.result.final.get(name)) for name in sets]
+        images = one.trained_on if not_free(one.images) else "free images"
+        scores = _labelled(one, one.result.final)
+        cells = [one.experiment, images, f"{one.minutes:.0f}", f"{one.result.table_kib:.0f}"]
+        cells += [_cell(protocol, scores.get(name)) for name in sets]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", f"Protocol: {protocol.text}."]) + "\n"
+
+
+def _labelled(one: Recorded, scores: Mapping[str, Mapping[str, float]]) -> dict[str, Mapping[str, float]]:
+    """Return scores with the strength of the task's degradation in the names of the image sets."""
+    strength = TASKS[one.result.task].strength
+    value = one.result.options.get(strength or "")
+    if strength in (None, "scale") or not isinstance(value, int | float):
+        return dict(scores)
+    return {f"{name}-{strength}{value:g}": values for name, values in scores.items()}
+
+
+def _common(records: Sequence[Recorded]) -> Protocol:
+    """Return the protocol of a table's records: that of their options, with the range of all their strengths."""
+    result = records[0].result
+    strength = TASKS[result.task].strength
+    found = [one.result.options[strength] for one in records if strength and strength in one.result.options]
+    ends = [float(end) for value in found for end in (value if isinstance(value, list | tuple) else [value])]
+    if strength in (None, "scale") or not ends:
+        return records[0].protocol
+    return protocols.of(result.task, {**result.options, strength: [min(ends), max(ends)]})
 
 
 def readme_with_table(text: str, results: Path = RESULTS) -> str:

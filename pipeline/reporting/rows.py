@@ -48,7 +48,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class TaskTable:
     """The experiments of a task, with their scores on the given image sets; without times if `speed` is None."""
 
     protocol: Protocol

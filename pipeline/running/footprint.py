@@ -58,7 +58,7 @@ def of_training(block: Experiment, settings: FitParams, data: Path, protocol: Pr
         data: the prepared folder; FileNotFoundError if it is missing.
         protocol: the task's protocol.
     """
-    description = families.describe(block.family, protocol.scale, block.model.model_dump())
+    description = families.describe(block.family, protocol.whole_scale, block.model.model_dump())
     train = settings if isinstance(settings, TrainParams) else None
     direct = train is not None and train.method == "network"
     network = block.network_spec() if train is not None and not train.makes_tables else None
@@ -78,7 +78,7 @@ def of_training(block: Experiment, settings: FitParams, data: Path, protocol: Pr
     tables += FLOAT * sum(step.entries(table) * step.upscale**2 for step, table in description.direct_tables())
     largest, values = _sizes(data)
     restored = _restoring(description, network if direct else None, min(BAND, largest))
-    ranked = RANKED.get(protocol.main, RANKED_ELSE) * largest * protocol.scale**2
+    ranked = RANKED.get(protocol.main, RANKED_ELSE) * largest * protocol.whole_scale**2
     solved = train is not None and train.init == "least_squares"
     return Footprint(
         step=lookups + kept,

@@ -87,7 +87,7 @@ def of_stage(stage: str, params: Params, root: Path, task: str, experiment: str 
     block, data = params.experiment(experiment), find("prepare").paths(root, task=task).outputs["data"]
     try:
         if stage == "evaluate":
-            return of_evaluate(block, data, params.task_of(experiment).protocol().scale)
+            return of_evaluate(block, data, params.task_of(experiment).protocol().whole_scale)
         settings: FitParams = block.train if stage == "train" else block.finetune
         return of_fit(block, settings, data, params.task_of(experiment).protocol(), f"experiments.{experiment}.{stage}")
     except FileNotFoundError:  # the stage itself reports what is missing
@@ -100,7 +100,7 @@ def of_prepare(params: Params, task: str) -> Needs:
     A few images at a time are in memory, where they are degraded.
     """
     protocol = params.task(task).protocol()
-    scale = protocol.scale
+    scale = protocol.whole_scale
     shapes = [source.shape() for part in image_sources(params, task).values() for source in part]
     pixels = [(width - width % scale) * (height - height % scale) for width, height, _ in shapes]
     values = sum(count * (1 if protocol.luma else shape[2]) for count, shape in zip(pixels, shapes, strict=True))

@@ -99,7 +99,7 @@ def _section(
     budget: int = BUDGET,
     *,
     timed: bool = False,
-) -> page.Section:
+) -> page.TaskSection:
     """Return what the page shows of a task; `budget`: characters of pictures; `timed`: with the models' speed."""
     protocol = params.task(task).protocol()
     evaluated = {name: _evaluated(params, root, name) for name in results}
@@ -116,12 +116,12 @@ def _section(
         for name, result in results.items()
     ]
     data = find("report").paths(root, task=task).inputs["data"]
-    return page.Section(
+    return page.TaskSection(
         task,
         protocol,
         shown,
         papers.comparable(protocol, _sets(results)),
-        speed.measure(models, protocol.scale) if timed else None,
+        speed.measure(models, protocol.whole_scale) if timed else None,
         pictures(data / "evaluate", models, protocol, budget),
     )
 

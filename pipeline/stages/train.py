@@ -24,7 +24,7 @@ def run(job: Job) -> None:
     export keeps them.
     """
     block = job.block
-    description = families.describe(block.family, job.task_params.protocol().scale, block.model.model_dump())
+    description = families.describe(block.family, job.task_params.protocol().whole_scale, block.model.model_dump())
     model = started(untrained(description, block.network_spec(), block.train.seed))
     if description.is_layered:
         model = multigrid.with_grids(model, block.train.coarse)

@@ -77,7 +77,8 @@ def _together(*trainings: Connection) -> list[float]:
 @contextmanager
 def _training(name: str, count: int) -> Iterator[Connection]:
     """Start a process that trains on `count` threads, for as long as it is told, and replies with the mean step."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["pipeline.tools.bench_training"])  # imports torch once for all trainings
     mine, its = context.Pipe()
     process = context.Process(target=_train, args=(its, name, count), daemon=True)
     process.start()

@@ -1,7 +1,8 @@
 """dvc.yaml, generated from the declaration of the stages: the same commands for `dvc repro`, into runs/dvc.
 
-Every stage becomes a `foreach` group over params.yaml, so that DVC picks
-up a new block without this file being written again. Only folders of images named under `data:` are spelled out.
+Every stage becomes a `foreach` group over the file of parameters, so that DVC picks up a new block without dvc.yaml
+being written again. Only folders of images named under `data:` are spelled out. The dvc.yaml of another file of
+parameters than params.yaml lies next to it, and writes into runs/dvc-NAME.
 """
 
 import io
@@ -15,7 +16,7 @@ from ruamel.yaml import YAML
 from pipeline import PROJECT
 from pipeline.declaration import STAGES, Stage
 
-ROOT = "runs/dvc"
+PARAMS = Path("params.yaml")
 HEADER = "# Generated from pipeline/declaration.py by `python -m pipeline dvc-yaml`: change it there.\n\n"
 
 _IGNORED = re.compile(r"__pycache__/|/\.[^/]*$|~$")
@@ -38,26 +39,40 @@ _TARGET = {
 }
 
 
-def text(folders: Sequence[str] = ()) -> str:
-    """Return the content of dvc.yaml; `folders` are the user's image folders that the prepare stage reads."""
+def text(folders: Sequence[str] = (), params: Path = PARAMS) -> str:
+    """Return the content of dvc.yaml.
+
+    Args:
+        folders: the user's image folders that the prepare stage reads.
+        params: file of parameters, relative to the project.
+    """
     yaml = YAML()
     yaml.width = 200
     yaml.indent(mapping=2, sequence=4, offset=2)
     buffer = io.StringIO(HEADER)
     buffer.seek(0, io.SEEK_END)
-    yaml.dump({"stages": {stage.name: _entry(stage, folders) for stage in STAGES}}, buffer)
+    content: dict[str, Any] = {"stages": {stage.name: _entry(stage, folders, params) for stage in STAGES}}
+    yaml.dump(content if params == PARAMS else {"vars": [params.name], **content}, buffer)
     return buffer.getvalue()
 
 
-def _entry(stage: Stage, folders: Sequence[str]) -> dict[str, Any]:
-    target = _TARGET[stage.per]
+def root(params: Path) -> str:
+    """Return the folder that DVC's stages write into."""
+    return "runs/dvc" if params == PARAMS else f"runs/dvc-{params.stem}"
+
+
+def _entry(stage: Stage, folders: Sequence[str], params: Path) -> dict[str, Any]:
+    target, elsewhere, into = _TARGET[stage.per], params != PARAMS, root(params)
     quoted = {key: f"'{value}'" for key, value in target.items()}  # DVC puts names in as they are, before we check them
-    outputs = [(_path(output.path, target), output.kind) for output in stage.outputs.values()]
+    outputs = [(f"{into}/{_path(output.path, target)}", output.kind) for output in stage.outputs.values()]
+    option = f" --params {params.as_posix()}" if elsewhere else ""
+    keys = [key.format(**target) for key in stage.parameters]
     entry: dict[str, Any] = {
         "desc": stage.summary,
-        "cmd": "python -m pipeline " + stage.command.format(root=ROOT, **quoted),
-        "deps": _deps(stage, target, folders),
-        "params": [key.format(**target) for key in stage.parameters],
+        "cmd": "python -m pipeline " + stage.command.format(root=into, **quoted) + option,
+        "wdir": "/".join([".."] * len(params.parent.parts)),
+        "deps": _deps(stage, target, folders, into),
+        "params": [{params.as_posix(): keys}] if elsewhere else keys,
         "outs": [path for path, kind in outputs if kind in ("file", "folder")],
         "metrics": [path for path, kind in outputs if kind == "metrics"],
         "plots": [{path: dict(_AXES[kind])} for path, kind in outputs if kind in _AXES],
@@ -66,9 +81,9 @@ def _entry(stage: Stage, folders: Sequence[str]) -> dict[str, Any]:
     return {"foreach": _FOREACH[stage.per], "do": entry}
 
 
-def _deps(stage: Stage, target: dict[str, str], folders: Sequence[str]) -> list[str]:
+def _deps(stage: Stage, target: dict[str, str], folders: Sequence[str], into: str) -> list[str]:
     sources = folders if stage.name == "prepare" else ()
-    inputs = (_path(path, target) for path in stage.inputs.values())
+    inputs = (f"{into}/{_path(path, target)}" for path in stage.inputs.values())
     return [*sorted(set(inputs)), *sources, *gathered(stage.modules, PROJECT)]
 
 
@@ -91,4 +106,4 @@ def _path(path: str, target: dict[str, str]) -> str:
     if "experiment" not in target and "{experiment}" in path:
         # What every experiment wrote: the folder above, which DVC traces to the stages that write into it
         path = path.partition("/{experiment}")[0]
-    return f"{ROOT}/{path.format(**target)}"
+    return path.format(**target)

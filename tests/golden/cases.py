@@ -1,6 +1,6 @@
 """Small models of every family and layout, with tables and images that a formula fills: no random generator to trust.
 
-`python tests/golden/cases.py` writes outputs.npz anew; do so only when a result is meant to change, and say why.
+`python tests/golden/cases.py` writes outputs.npz. Run it after you add a case. If another result changes, say why.
 """
 
 from dataclasses import replace

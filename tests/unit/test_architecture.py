@@ -9,6 +9,7 @@ import pytest
 from tests.structure import ROOMS, ROOT, Module, arrows, folders, modules
 
 MODULES = modules()
+TESTS = modules("tests")
 CALLERS = (
     *("lutra.cli", "lutra.restore", "lutra.video", "lutra.evaluation"),
     *("lutra.model", "lutra.imaging", "lutra.engine"),
@@ -71,6 +72,12 @@ def test_imports_without_torch(room: str) -> None:
 def test_files_and_functions_fit_their_limits() -> None:
     assert not {m.name: m.lines for m in MODULES if m.lines > 300}
     assert not {f"{m.name}.{name}": lines for m in MODULES for name, lines in m.functions() if lines > 60}
+
+
+def test_files_and_functions_of_the_tests_fit_the_same_limits() -> None:
+    assert not {m.name: m.lines for m in TESTS if m.lines > 300}
+    assert not {f"{m.name}.{name}": lines for m in TESTS for name, lines in m.functions() if lines > 60}
+    assert not {folder: count for folder, count in folders(TESTS).items() if count > 12}
 
 
 def test_files_of_the_compiled_core_stay_short() -> None:

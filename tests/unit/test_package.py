@@ -58,7 +58,7 @@ def test_evaluate_scores_as_the_protocol_does(folder: Path) -> None:
     found = lutra.evaluate("srlut-x4", folder)
     protocol = protocols.super_resolution(4)
     restore = lutra.load("srlut-x4").restore_planes
-    scored = list(scoring.evaluate({"m": restore}, find_images(folder), protocol))
+    scored = list(scoring.score_set({"m": restore}, find_images(folder), protocol))
     assert found.images == {one.sample.name: one.scores["m"] for one in scored}
     assert found.protocol == protocol and found.mean == protocols.mean(found.images)
     assert lutra.evaluate(lutra.load("srlut-x4"), str(folder)) == found

@@ -114,3 +114,14 @@ def test_a_new_block_is_picked_up_as_it_is(built: Project) -> None:
     with built.edited("params.yaml", lambda text: text + "  fourth:" + block):
         assert stale(built) >= {"train@fourth", "evaluate@fourth"}
         assert not stale(built) & {"train@first", "evaluate@first"}
+
+
+def test_another_file_of_parameters_has_a_pipeline_of_its_own(built: Project) -> None:
+    folder = built.folder / "trials"
+    folder.mkdir()
+    (folder / "other.yaml").write_text(params(tracking=False))
+    built.python("-m", "pipeline", "dvc-yaml", "--params", "trials/other.yaml")
+    output = built.run("dvc", "repro", "--single-item", "trials/dvc.yaml:prepare@x2")
+    assert executed(output) == {"trials/dvc.yaml:prepare@x2"}
+    assert (built.folder / "runs/dvc-other/prepare/x2").is_dir()
+    assert not any("prepare@x2" in name for name in stale(built))

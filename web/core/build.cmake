@@ -8,7 +8,7 @@ target_include_directories(lutra_web PRIVATE ${core} liblutra)
 target_compile_definitions(lutra_web PRIVATE LUTRA_RUNTIME LUTRA_BUILDS LUTRA_VERSION="${LUTRA_VERSION}")
 set(vectors_and_exceptions -msimd128 -fwasm-exceptions)
 target_compile_options(lutra_web PRIVATE ${vectors_and_exceptions} -fvisibility=hidden)
-set(functions malloc free lutra_load_memory lutra_free lutra_error lutra_version lutra_scale lutra_margin
+set(functions malloc free lutra_load_memory lutra_free lutra_error lutra_version lutra_scale lutra_colours lutra_margin
   lutra_trained_planes lutra_title lutra_web_restore)
 list(TRANSFORM functions PREPEND _)
 string(JOIN "," functions ${functions})

@@ -15,25 +15,27 @@ struct Tile {
     int width, height;
     // What is kept of it, the margin left out.
     int left, top, columns, rows;
+    bool gray;  // whether the whole image is: red, green and blue are equal
 };
 
 std::uint8_t to_byte(double value) {
     return static_cast<std::uint8_t>(value < 0 ? 0 : value > 255 ? 255 : std::rint(value));
 }
 
-// Restores red, green and blue, each by itself.
+// Restores red, green and blue, each by itself or together; of a gray image, one channel.
 lutra_status restore_colours(const lutra_model* model, const Tile& tile, std::uint8_t* out) {
-    const int scale = lutra_scale(model), width = tile.width * scale;
+    const int scale = lutra_scale(model), width = tile.width * scale, count = tile.gray ? 1 : 3;
     const std::size_t pixels = std::size_t(tile.width) * tile.height;
-    const Bytes colours(new std::uint8_t[3 * pixels]), restored(new std::uint8_t[3 * pixels * scale * scale]);
+    const Bytes colours(new std::uint8_t[count * pixels]), restored(new std::uint8_t[count * pixels * scale * scale]);
     for (std::size_t i = 0; i < pixels; ++i)
-        for (int channel = 0; channel < 3; ++channel) colours[3 * i + channel] = tile.pixels[4 * i + channel];
-    const lutra_status status =
-        lutra_restore(model, colours.get(), 3 * tile.width, tile.width, tile.height, 3, restored.get(), 3 * width, 1);
+        for (int channel = 0; channel < count; ++channel) colours[count * i + channel] = tile.pixels[4 * i + channel];
+    const lutra_status status = lutra_restore(model, colours.get(), count * tile.width, tile.width, tile.height, count,
+                                              restored.get(), count * width, 1);
     for (int row = 0; status == LUTRA_OK && row < tile.rows * scale; ++row) {
         const std::size_t first = std::size_t(row + tile.top * scale) * width + tile.left * scale;
         for (int i = 0; i < tile.columns * scale; ++i, out += 4) {
-            for (int channel = 0; channel < 3; ++channel) out[channel] = restored[3 * (first + i) + channel];
+            for (int channel = 0; channel < 3; ++channel)
+                out[channel] = restored[count * (first + i) + (tile.gray ? 0 : channel)];
             out[3] = 255;
         }
     }
@@ -70,8 +72,8 @@ lutra_status restore_luma(const lutra_model* model, const Tile& tile, std::uint8
 
 // Restores a tile of RGBA, whose alpha counts as opaque, into `out`: the part that is kept, times the scale.
 extern "C" LUTRA_API int lutra_web_restore(const lutra_model* model, const std::uint8_t* pixels, int width, int height,
-                                           int left, int top, int columns, int rows, std::uint8_t* out) {
-    const Tile tile{pixels, width, height, left, top, columns, rows};
+                                           int left, int top, int columns, int rows, int gray, std::uint8_t* out) {
+    const Tile tile{pixels, width, height, left, top, columns, rows, gray != 0};
     try {
         const bool by_luma = lutra_trained_planes(model) == LUTRA_LUMA && lutra_scale(model) == 1;
         return (by_luma ? restore_luma : restore_colours)(model, tile, out);

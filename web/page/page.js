@@ -176,7 +176,7 @@ async function sample(name) {
     if (task === "deblur") context.filter = "blur(1px)";
     SAMPLES[name](context, width, height);
   });
-  if (task === "denoise") {
+  if (task === "denoise" || task === "denoise-colour") {
     let state = 3;
     const random = () => (state = (state * 48271) % 2147483647) / 2147483647;
     for (let i = 0; i < image.data.length; ++i)
@@ -221,19 +221,7 @@ $("save").onclick = () => shown.toBlob((blob) => {
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 });
 
-const cutView = () => {
-  $("view").style.setProperty("--split", `${$("split").value}%`);
-  $("split").setAttribute("aria-valuetext", `${Math.round($("split").value)} % before`);
-};
-const follow = (event) => {
-  const { left, width } = $("view").getBoundingClientRect();
-  $("split").value = 100 * (event.clientX - left) / width;
-  cutView();
-};
-$("split").oninput = cutView;
-$("split").onpointerdown = follow;
-$("split").onpointermove = (event) => { if (event.buttons) follow(event); };
-cutView();
+divided($("view"), $("split"), () => "before");
 
 const holds = (event) => [...(event.dataTransfer ?? event.clipboardData)?.files ?? []].find((file) => file.type.startsWith("image/"));
 addEventListener("dragover", (event) => { event.preventDefault(); $("drop").classList.add("over"); });

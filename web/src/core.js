@@ -4,6 +4,7 @@
  * @typedef {object} Facts
  * @property {string} title such as "mulut x4, sr"
  * @property {number} scale
+ * @property {number} colours 3: the model restores red, green and blue together; else 1
  * @property {number} margin how many pixels around a pixel its result depends on
  * @property {boolean} luma whether the model restores the luma alone
  */
@@ -16,6 +17,7 @@
  * @property {number} top
  * @property {number} columns
  * @property {number} rows
+ * @property {boolean} gray whether the whole image has equal colours in every pixel
  */
 
 const NO_MEMORY = 4;
@@ -48,6 +50,7 @@ export class Core {
     return {
       title: this.#text(c.lutra_title(this.#model)),
       scale: c.lutra_scale(this.#model),
+      colours: c.lutra_colours(this.#model),
       margin: c.lutra_margin(this.#model),
       luma: c.lutra_trained_planes(this.#model) === 1,
     };
@@ -59,11 +62,12 @@ export class Core {
    * @param {Uint8Array | Uint8ClampedArray} pixels
    * @param {Tile} tile
    */
-  restore(pixels, { width, height, left, top, columns, rows }) {
+  restore(pixels, { width, height, left, top, columns, rows, gray }) {
     const size = 4 * columns * rows * this.#c.lutra_scale(this.#model) ** 2;
     const from = this.#take(pixels.length), to = this.#take(size);
     this.#bytes(from, pixels.length).set(pixels);
-    const status = this.#c.lutra_web_restore(this.#model, from, width, height, left, top, columns, rows, to);
+    const part = [width, height, left, top, columns, rows, Number(gray)];
+    const status = this.#c.lutra_web_restore(this.#model, from, ...part, to);
     const restored = status === 0 ? this.#bytes(to, size).slice() : undefined;
     this.#c.free(from);
     this.#c.free(to);

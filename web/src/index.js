@@ -14,7 +14,6 @@ let core;
  * @returns {Promise<Model>}
  */
 export async function load(source, { workers = Math.min(8, navigator.hardwareConcurrency || 1) } = {}) {
-  if (!Number.isInteger(workers) || workers < 1) throw new RangeError(`workers is ${workers}, expected at least 1`);
   const bytes = source instanceof ArrayBuffer || source instanceof Uint8Array ? source : await fetched(source);
   core ??= fetched(new URL("./lutra.wasm", import.meta.url)).then((code) => WebAssembly.compile(code));
   const make = () => new Worker(new URL("./worker.js", import.meta.url), { type: "module" });

@@ -8,6 +8,7 @@
 #include "vectors_avx2.hpp"
 #ifndef LUTRA_RUNTIME
 #include "ensemble_avx2.hpp"
+#include "resample_means.hpp"
 #include "sums.hpp"
 #endif
 
@@ -21,6 +22,7 @@ void Avx2::sample(const std::uint8_t* const* lines, const Unit& unit, int tap_bi
 #ifndef LUTRA_RUNTIME
 const EnsembleKernels<float> avx2_ensemble = ensemble_kernels<Avx2Floats, float>;
 const SumsKernels avx2_sums = sums_kernels<PlainSums<Avx2>>;
+const MeansKernels avx2_means{resample_means<Avx2>, resample_slopes<Avx2>};
 #endif
 const Kernels avx2_kernels{
     "avx2",
@@ -32,6 +34,7 @@ const Kernels avx2_kernels{
     LUTRA_TRAINING(avx2_sums),
     {Form::rows, run_sum_avx2<Avx2>, merge_words<Avx2Bytes, Avx2>, split_bits<Avx2>},
     {resample_line<Avx2>, resample_row_vector<Reals256>, resample_points<Avx2>},
+    LUTRA_TRAINING(avx2_means),
 };
 
 }  // namespace lutra

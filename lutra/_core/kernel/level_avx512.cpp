@@ -8,6 +8,7 @@
 #include "vectors_window.hpp"
 #ifndef LUTRA_RUNTIME
 #include "ensemble_avx512.hpp"
+#include "resample_means.hpp"
 #include "sums_avx512.hpp"
 #endif
 
@@ -21,6 +22,7 @@ void Avx512::sample(const std::uint8_t* const* lines, const Unit& unit, int tap_
 #ifndef LUTRA_RUNTIME
 const EnsembleKernels<float> avx512_ensemble = ensemble_kernels<Avx512Floats, float>;
 const SumsKernels avx512_sums = sums_kernels<Avx512Sums>;
+const MeansKernels avx512_means{resample_means<Avx512>, resample_slopes<Avx512>};
 #endif
 const Kernels avx512_kernels{
     "avx512",
@@ -32,6 +34,7 @@ const Kernels avx512_kernels{
     LUTRA_TRAINING(avx512_sums),
     {Form::carries, run_sum_avx512<Avx512>, merge_words<Avx512Bytes, Avx512>, split_bits<Avx512>},
     {resample_line<Avx512>, resample_row_vector<Reals512>, resample_points<Avx512>},
+    LUTRA_TRAINING(avx512_means),
 };
 
 }  // namespace lutra

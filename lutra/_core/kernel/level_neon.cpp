@@ -7,6 +7,7 @@
 #include "vectors_neon.hpp"
 #ifndef LUTRA_RUNTIME
 #include "ensemble.hpp"
+#include "resample_means.hpp"
 #include "sums.hpp"
 #endif
 
@@ -15,6 +16,7 @@ namespace lutra {
 #ifndef LUTRA_RUNTIME
 const EnsembleKernels<float> neon_ensemble = ensemble_kernels<Neon, float>;
 const SumsKernels neon_sums = sums_kernels<PlainSums<Neon>>;
+const MeansKernels neon_means{resample_means<Neon>, resample_slopes<Neon>};
 #endif
 const Kernels neon_kernels{
     "neon",
@@ -26,6 +28,7 @@ const Kernels neon_kernels{
     LUTRA_TRAINING(neon_sums),
     {Form::words, run_sum_words<Neon, NeonBytes>, merge_words<NeonBytes, Neon>, split_bits<Neon>},
     {resample_line<Neon>, resample_row<Neon>, resample_points<Neon>},
+    LUTRA_TRAINING(neon_means),
 };
 
 }  // namespace lutra

@@ -6,6 +6,7 @@
 #include "vectors_plain.hpp"
 #ifndef LUTRA_RUNTIME
 #include "ensemble.hpp"
+#include "resample_means.hpp"
 #include "sums.hpp"
 #endif
 
@@ -22,6 +23,7 @@ struct Portable {
 const EnsembleKernels<float> portable_ensemble = ensemble_kernels<Portable, float>;
 const EnsembleKernels<double> portable_ensemble_double = ensemble_kernels<Portable, double>;
 const SumsKernels portable_sums = sums_kernels<PlainSums<Portable>>;
+const MeansKernels portable_means{resample_means<Portable>, resample_slopes<Portable>};
 #endif
 const Kernels portable_kernels{
     "portable",
@@ -33,6 +35,7 @@ const Kernels portable_kernels{
     LUTRA_TRAINING(portable_sums),
     {Form::plain, run_sum_plain<Portable>, merge_plain<Portable>, split_bits<Portable>},
     {resample_line<Portable>, resample_row<Portable>, resample_points<Portable>},
+    LUTRA_TRAINING(portable_means),
 };
 
 }  // namespace lutra

@@ -2,7 +2,7 @@
 // core is built. A plan file holds no model of any size: nothing here resamples.
 #include "lines.hpp"
 #include "vector.hpp"
-#include "vectors_wasm.hpp"
+#include "vectors_rows_wasm.hpp"
 #include "wasm.hpp"
 
 namespace lutra {
@@ -15,8 +15,9 @@ const Kernels wasm_kernels{
     join_line<Wasm>,
     nullptr,
     nullptr,
-    {Form::words, run_sum_words<Wasm, WasmBytes>, merge_words<WasmBytes, Wasm>, split_bits<Wasm>},
+    {Form::rows, run_sum_wasm, merge_words<WasmBytes, Wasm>, split_bits<Wasm>},
     {},
+    nullptr,
 };
 
 }  // namespace lutra

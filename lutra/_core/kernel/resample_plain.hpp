@@ -62,22 +62,31 @@ void prepare_terms(const RowCall& call) {
     }
 }
 
+// The weight of a neighbour of an output: right or below of the first one, or both.
+template <class Simd>
+double neighbour_weight(const RowCall& call, int x, int right, int below) {
+    const int at = call.first[x] + right;
+    const double across = call.distance[x] - right;
+    const double slope = call.linear[below][at] + across * call.lines[below].curve_columns[at];
+    return weight_of<Simd>(call.constant[below][at] + across * slope, *call.numbers);
+}
+
+template <class Simd>
+double mean_of(const RowCall& call, int x) {
+    double total = 0, weight = 0;
+    for (int right = 0; right < 2; ++right)
+        for (int below = 0; below < 2; ++below) {
+            const double own = neighbour_weight<Simd>(call, x, right, below);
+            total += own * call.lines[below].pixel[call.first[x] + right];
+            weight += own;
+        }
+    return total / weight;
+}
+
 template <class Simd>
 void resample_row(const RowCall& call) {
     prepare_terms<Simd>(call);
-    for (int x = 0; x < call.count; ++x) {
-        double total = 0, weight = 0;
-        for (int right = 0; right < 2; ++right)
-            for (int below = 0; below < 2; ++below) {
-                const int at = call.first[x] + right;
-                const double across = call.distance[x] - right;
-                const double slope = call.linear[below][at] + across * call.lines[below].curve_columns[at];
-                const double own = weight_of<Simd>(call.constant[below][at] + across * slope, *call.numbers);
-                total += own * call.lines[below].pixel[at];
-                weight += own;
-            }
-        call.out[x] = static_cast<std::uint8_t>(std::lrint(total / weight));
-    }
+    for (int x = 0; x < call.count; ++x) call.out[x] = static_cast<std::uint8_t>(std::lrint(mean_of<Simd>(call, x)));
 }
 
 template <class Simd>

@@ -42,20 +42,17 @@ for (const article of document.querySelectorAll("article")) {
     show();
   }
 
-  // Before and after: two versions of an image in one place, the left one cut at the divider.
+  // Two versions of an image in one place.
   const pictures = JSON.parse($(".pictures").textContent);
   if (pictures.length) {
-    const canvas = $(".canvas"), split = $(".split");
+    const canvas = $(".canvas");
     const buttons = all("[data-picture]");
     const select = { left: $(".left-version"), right: $(".right-version") };
     const labels = pictures[0].versions.map((version) => version.label);
     for (const side of Object.values(select)) labels.forEach((label, index) => side.add(new Option(label, index)));
     let picture = 0;
 
-    const showSplit = () => {
-      canvas.style.setProperty("--split", `${split.value}%`);
-      split.setAttribute("aria-valuetext", `${Math.round(split.value)} % ${labels[select.left.value]}`);
-    };
+    const showSplit = divided(canvas, $(".split"), () => labels[select.left.value]);
     const showPicture = () => {
       const { width, height, versions } = pictures[picture];
       canvas.style.aspectRatio = `${width} / ${height}`;
@@ -69,15 +66,6 @@ for (const article of document.querySelectorAll("article")) {
       buttons.forEach((button, index) => button.setAttribute("aria-pressed", index === picture));
       showSplit();
     };
-    const follow = (event) => {
-      const { left, width } = canvas.getBoundingClientRect();
-      split.value = 100 * (event.clientX - left) / width;
-      showSplit();
-    };
-    split.addEventListener("input", showSplit);
-    // Fingers may start anywhere, where a browser wants the thumb.
-    split.addEventListener("pointerdown", follow);
-    split.addEventListener("pointermove", (event) => { if (event.buttons) follow(event); });
     buttons.forEach((button, index) => button.addEventListener("click", () => { picture = index; showPicture(); }));
     Object.values(select).forEach((side) => side.addEventListener("change", showPicture));
 

@@ -7,7 +7,7 @@ import numpy as np
 import lutra as library
 from lutra.imaging.images import read_image, write_image
 from tests.golden import cases
-from tests.unit.cli.test_cli import lutra, run
+from tests.unit.cli.calls import lutra, run
 
 
 def test_restore_chooses_a_model_by_task_and_scale(tmp_path: Path) -> None:

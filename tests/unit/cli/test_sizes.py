@@ -1,5 +1,6 @@
 """`lutra restore` in any size, run as a user runs it."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import numpy as np
 import pytest
 
 from lutra.imaging.images import read_image, write_image
+from lutra.imaging.metrics import psnr_y
+from lutra.imaging.resize import imresize
 from lutra.model import artifact
 from lutra.restore.restorer import Restorer
 from tests.golden import cases
-from tests.unit.cli.test_cli import lutra
+from tests.unit.cli.calls import lutra
 
 Folder = Callable[[str], Path]
 PICTURE = np.stack([cases.image(9, 7), cases.image(9, 7)[::-1], cases.image(9, 7)[:, ::-1]], axis=-1)
@@ -84,10 +87,30 @@ def test_info_shows_a_model_of_any_size(model: Path) -> None:
         assert part in text
 
 
+def test_a_model_of_any_size_is_scored_at_any_scale(model: Path, tmp_path: Path) -> None:
+    clean = np.kron(PICTURE, np.ones((4, 4, 1), np.uint8))
+    (tmp_path / "hr").mkdir()
+    write_image(tmp_path / "hr" / "a.png", clean)
+    call = ("evaluate", model, "--data", tmp_path / "hr", "--json", tmp_path / "scores.json")
+    text = lutra(*call, "--scale", 1.5, "-o", tmp_path / "sheets", "--sheets", 1)
+    assert "cropped to a multiple of 3" in text
+    assert (tmp_path / "sheets" / "best-1-a.png").exists()
+    target = clean[:36, :27]
+    low = imresize(target, 2 / 3)
+    restored = Restorer(cases.model("lerf-x4")).restore(low, size=(27, 36))
+    found = json.loads((tmp_path / "scores.json").read_text())["mean"]["psnr_y"]
+    assert found == pytest.approx(psnr_y(restored, target, 2))
+    assert "x4" not in text and "x1/4" in lutra(*call)
+
+
+def test_a_model_of_one_scale_is_scored_at_that_alone(tmp_path: Path) -> None:
+    artifact.save(tmp_path / "x4.safetensors", cases.model("srlut-x4"))
+    refused = lutra("evaluate", tmp_path / "x4.safetensors", "--data", tmp_path, "--scale", 3, code=2)
+    assert "--scale: the model restores at x4 alone, expected one of any size" in refused
+
+
 @pytest.mark.reference
 def test_published_tables_go_in_and_out_and_score(reference: Folder, dataset: Folder, tmp_path: Path) -> None:
-    import json
-
     files = sorted(reference("lerf").glob("*.npy"))
     path = tmp_path / "lerf.safetensors"
     lutra("import", *files, "--family", "lerf", "--scale", 4, "-o", path)

@@ -15,7 +15,7 @@ from lutra.model import artifact
 from lutra.model.layouts import DenseLayout
 from lutra.restore.restorer import Restorer
 from tests.golden import cases
-from tests.unit.cli.test_cli import lutra
+from tests.unit.cli.calls import lutra
 
 needs_engine = pytest.mark.skipif(not engine.available(), reason="needs the compiled engine")
 FRAME = synthetic_photograph(12, 8)

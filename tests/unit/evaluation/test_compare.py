@@ -15,7 +15,7 @@ from lutra.imaging.resize import imresize
 from lutra.model import artifact
 from lutra.restore.restorer import Restorer
 from tests.golden import cases
-from tests.unit.cli.test_cli import lutra
+from tests.unit.cli.calls import lutra
 
 HR = synthetic_photograph(97, 64)
 

@@ -72,6 +72,22 @@ def test_super_resolution_is_scored_on_luma_without_borders() -> None:
     assert scores["ssim_y"] == pytest.approx(ssim(*lumas), abs=1e-9)
 
 
+def test_super_resolution_has_fractions_of_scales() -> None:
+    protocol = protocols.super_resolution(1.5)
+    target = protocol.target(np.pad(COLOUR, ((0, 1), (0, 1), (0, 0))))
+    assert target.shape == (48, 60, 3)
+    degraded = protocol.input(target, 0)
+    assert degraded.shape == (32, 40, 3)
+    restored = protocol.baseline(degraded)
+    cut = [rgb_to_y(part)[2:-2, 2:-2] for part in (restored, target)]
+    expected = metrics.peak_signal_noise_ratio(*cut[::-1], data_range=255)
+    assert protocol.score(restored, target)["psnr_y"] == pytest.approx(expected, abs=1e-9)
+    assert "x1/1.5 (uint8 variant) of HR cropped to a multiple of 3" in protocol.text
+    assert "2 border pixels" in protocol.text
+    with pytest.raises(ValueError, match=r"scale: found 1\.5, expected a whole number"):
+        _ = protocol.whole_scale
+
+
 @pytest.mark.parametrize("task", ["denoise", "denoise-colour", "deblur"])
 def test_denoising_and_deblurring_are_scored_on_all_planes(task: str) -> None:
     protocol = made(task)

@@ -43,6 +43,7 @@ class Library:
             "load_memory": (c_int, [c_char_p, c_size_t, POINTER(c_void_p)]),
             "free": (None, [c_void_p]),
             "scale": (c_int, [c_void_p]),
+            "colours": (c_int, [c_void_p]),
             "margin": (c_int, [c_void_p]),
             "trained_planes": (c_int, [c_void_p]),
             "title": (c_char_p, [c_void_p]),

@@ -11,12 +11,12 @@ import pytest
 from filelock import FileLock
 
 from lutra.engine import plan_file
-from tests.golden.cases import CASES, LAYERED, model
+from tests.golden.cases import CASES, COLOUR_UNITS, COLOURED, LAYERED, model
 
 ROOT = Path(__file__).resolve().parents[3]
 GOLDEN = tuple(
     name
-    for name in (*CASES, *LAYERED)
+    for name in (*CASES, *LAYERED, *COLOURED, *COLOUR_UNITS)
     if all(isinstance(step, plan_file.KNOWN) for step in model(name).description.steps)
 )
 """The golden models that a plan file can hold."""
@@ -60,6 +60,8 @@ def installed(toolchain: Toolchain) -> Path:
     with FileLock(folder / "lock"):
         build = folder / "build"
         options = [f"-DLUTRA_SANITIZE={SANITIZE}", "-DCMAKE_INSTALL_LIBDIR=lib"]
+        if SANITIZE:
+            options.append("-DCMAKE_CXX_FLAGS_RELEASE=-O1")
         if toolchain.processor:
             options += ["-DCMAKE_SYSTEM_NAME=Linux", f"-DCMAKE_SYSTEM_PROCESSOR={toolchain.processor}"]
         run("cmake", "-G", "Ninja", "-S", ROOT, "-B", build, *options, CC=toolchain.cc, CXX=toolchain.cxx)

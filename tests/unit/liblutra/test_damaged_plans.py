@@ -14,11 +14,15 @@ from lutra.engine.plan_file import to_bytes
 from lutra.engine.records import LayerRecord
 from tests.golden.cases import model
 from tests.unit.liblutra.bound import BAD_PLAN, NO_MEMORY, Failed, Library
+from tests.unit.liblutra.building import SANITIZE
 
 pytestmark = pytest.mark.xdist_group("liblutra")
 
-EXAMPLES = int(os.environ.get("LUTRA_EXAMPLES", 300))
-NAMES = ("mulut-dfc-x2", "autolut-spflut-dfc-x2", "spflut-dfc-x1", "shiftlut-x1", "tinylut-x2", "hklut-x3")
+EXAMPLES = int(os.environ.get("LUTRA_EXAMPLES", 300 if SANITIZE else 100))
+NAMES = (
+    *("mulut-dfc-x2", "autolut-spflut-dfc-x2", "spflut-dfc-x1", "shiftlut-x1", "tinylut-x2", "hklut-x3"),
+    *("shiftlut-colours-x2", "dnlut-x1", "front-mulut-x2"),
+)
 """Plans of every kind of record."""
 HEADER = 32
 FAR = st.sampled_from([-(2**31), -(2**24), -65, -1, 0, 1, 2, 64, 65, 255, 2**12, 2**16, 2**24, 2**24 + 1, 2**31 - 1])
@@ -54,8 +58,9 @@ def accepts(library: Library, plan: bytes) -> bool:
     except Failed as failed:
         assert failed.status in (BAD_PLAN, NO_MEMORY) and str(failed) and "\n" not in str(failed)
         return False
-    pixels = np.random.default_rng(0).integers(0, 256, (9, 70, 2), dtype=np.uint8)
-    loaded.restore(pixels, threads=2)
+    for channels in (1, 3) if loaded.fact("colours") == 3 else (2,):
+        pixels = np.random.default_rng(0).integers(0, 256, (9, 70, channels), dtype=np.uint8)
+        loaded.restore(pixels, threads=2)
     return True
 
 
@@ -132,9 +137,9 @@ def test_records_in_any_order_crash_nothing(library: Library, names: tuple[str, 
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(data=st.binary(max_size=400), kind=st.integers(0, 4), begun=st.booleans())
-def test_any_bytes_crash_nothing(library: Library, data: bytes, kind: int, begun: bool) -> None:
-    head = plan_of("mulut-dfc-x2")[:16] + struct.pack("<IIII", kind, 0, 0, 0)
+@given(data=st.binary(max_size=400), kind=st.integers(0, 4), colours=st.sampled_from([0, 3]), begun=st.booleans())
+def test_any_bytes_crash_nothing(library: Library, data: bytes, kind: int, colours: int, begun: bool) -> None:
+    head = plan_of("dnlut-x1" if colours else "mulut-dfc-x2")[:16] + struct.pack("<IIII", kind, 0, colours, 0)
     accepts(library, sealed(head + data) if begun else data)
 
 
@@ -159,7 +164,9 @@ def test_what_is_wrong_is_said(library: Library) -> None:
     """Each promise of docs/format.md: what a reader refuses."""
     plan = plan_of("hklut-x3")
     for change, message in (
-        ({8: 2}, "it is of version 2, expected 1"),
+        ({8: 3}, "it is of version 3, expected 1 or 2"),
+        ({8: 2}, "the colours that it restores together are unknown"),
+        ({8: 2, 24: 3}, "the colours that it restores together are unknown"),
         ({12: 2**31}, "its size is out of range"),
         ({16: 4}, "the kind of its plan is unknown"),
         ({20: 2}, "the planes that it was trained on are unknown"),
@@ -180,6 +187,10 @@ def test_what_is_wrong_is_said(library: Library) -> None:
         whole = bytes(changed) if 12 in change else sealed(changed[:-4])
         with pytest.raises(Failed, match=message):
             library.load(whole)
+    coloured = plan_of("dnlut-x1")
+    for colours in (0, 1, 2, 4, 2**31):
+        with pytest.raises(Failed, match="the colours that it restores together are unknown"):
+            library.load(sealed(coloured[:24] + struct.pack("<I", colours) + coloured[28:-4]))
     begin, end = records_of(plan)[0]
     longer = plan[: begin - 4] + struct.pack("<I", end - begin + 4) + plan[begin:end] + bytes(4) + plan[end:-4]
     with pytest.raises(Failed, match="a record that is longer than what it holds"):

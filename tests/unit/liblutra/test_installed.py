@@ -15,7 +15,7 @@ from lutra import engine, zoo
 from lutra.engine.plan_file import write_plan
 from lutra.model import artifact
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
-from tests.golden.cases import LAYERED, OUTPUTS, image, model
+from tests.golden.cases import COLOUR_UNITS, COLOURED, LAYERED, OUTPUTS, image, input_of, model
 from tests.unit.engine.engine_models import random_image, random_model
 from tests.unit.liblutra.building import ARM, CLANG, GCC, GOLDEN, ROOT, SANITIZE, Toolchain, installed, run
 
@@ -98,7 +98,7 @@ def test_golden_outputs(tmp_path: Path, toolchain: Toolchain, level: str, exampl
     golden = np.load(OUTPUTS)
     for name in GOLDEN:
         write_plan(tmp_path / "model.lut", model(name))
-        save_pnm(tmp_path / "in.pgm", image(9, 7))
+        save_pnm(tmp_path / "in.pgm", input_of(name, 9, 7))
         run(*command, tmp_path / "model.lut", tmp_path / "in.pgm", tmp_path / "out.pgm", "1", LUTRA_SIMD=level)
         assert np.array_equal(load_pnm(tmp_path / "out.pgm"), golden[f"{name}/9x7"]), name
 
@@ -108,9 +108,11 @@ def test_neon_restores_what_this_machine_does(tmp_path: Path, examples: dict[str
     """Wider than a chunk of pixels and a strip, by random models of every kernel."""
     command = example(ARM, examples)
     random = [random_model(*case, seed=seed) for seed, case in enumerate(RANDOM)]
-    for number, drawn in enumerate([*random, *(model(name) for name in LAYERED)]):
+    for number, drawn in enumerate([*random, *(model(name) for name in (*LAYERED, *COLOURED, *COLOUR_UNITS))]):
         write_plan(tmp_path / "model.lut", drawn)
-        pixels = random_image(9, 530, 1, seed=number, smooth=number % 2 == 0).reshape(9, 530)
+        colours = drawn.description.colours
+        pixels = random_image(9, 530, colours, seed=number, smooth=number % 2 == 0)
+        pixels = pixels.reshape(pixels.shape[: 2 if colours == 1 else 3])
         save_pnm(tmp_path / "in.pgm", pixels)
         run(*command, tmp_path / "model.lut", tmp_path / "in.pgm", tmp_path / "out.pgm", "2", LUTRA_SIMD="neon")
         expected = engine.compile(drawn).restore(pixels)

@@ -18,7 +18,8 @@ from lutra.model.description import NetworkSpec, Step
 from lutra.model.families import describe
 from lutra.reference.build import untrained
 from lutra.reference.convert import to_artifact
-from tests.golden.cases import CASES, LAYERED, OUTPUTS, SIZES, image, model
+from lutra.restore.restorer import Restorer
+from tests.golden.cases import CASES, COLOUR_UNITS, COLOURED, LAYERED, OUTPUTS, SIZES, input_of, model
 from tests.unit.engine.engine_models import random_image
 from tests.unit.engine.layered_models import filled
 from tests.unit.liblutra.bound import BAD_ARGUMENT, BAD_PLAN, CANNOT_READ, Failed, Library
@@ -43,7 +44,7 @@ def test_golden_outputs(library: Library, monkeypatch: pytest.MonkeyPatch, name:
     loaded = library.load(to_bytes(model(name)))
     assert loaded.fact("level") == level.encode()
     for height, width in SIZES:
-        assert np.array_equal(loaded.restore(image(height, width)), EXPECTED[f"{name}/{height}x{width}"])
+        assert np.array_equal(loaded.restore(input_of(name, height, width)), EXPECTED[f"{name}/{height}x{width}"])
 
 
 @pytest.mark.parametrize("channels", [(), (2,), (3,), (4,)])
@@ -53,8 +54,15 @@ def test_zoo_models_restore_as_in_python(
 ) -> None:
     write_plan(tmp_path / "model.lut", artifact.load(zoo.models()[name]))
     pixels = np.random.default_rng(0).integers(0, 256, (70, 90, *channels), dtype=np.uint8)
-    expected = engine.compile(artifact.load(zoo.models()[name])).restore(pixels)
-    loaded = library.load(tmp_path / "model.lut")
+    own, loaded = artifact.load(zoo.models()[name]), library.load(tmp_path / "model.lut")
+    if own.description.colours == 1:
+        expected = engine.compile(own).restore(pixels)
+    elif channels in ((), (3,)):
+        expected = Restorer(own).restore_planes(pixels)
+    else:
+        with pytest.raises(Failed, match="the model restores three colours together"):
+            loaded.restore(pixels)
+        return
     for threads in (0, 1, 3):
         assert np.array_equal(loaded.restore(pixels, threads), expected)
 
@@ -80,16 +88,18 @@ def test_a_model_tells_what_it_is(library: Library) -> None:
         assert loaded.fact("scale") == own.scale
         assert loaded.fact("trained_planes") == ("each", "luma").index(own.artifact.trained_planes)
         assert loaded.fact("margin") == description.radius
+        assert loaded.fact("colours") == description.colours
         assert loaded.fact("title").decode().startswith(f"{description.family} x{own.scale}, {own.artifact.task}")
     deblock = library.load(to_bytes(artifact.load(zoo.models()["spf-light-deblock10"])))
     assert deblock.fact("title") == b"autolut x1, deblock (quality 10)"
 
 
 def test_tiles_with_the_margin_around_them_give_the_whole(library: Library) -> None:
-    for name in ("mulut-dfc-x2", "autolut-spflut-dfc-x2", "shiftlut-steps-x4", "tinylut-x2", "hklut-x4"):
+    apart = ("mulut-dfc-x2", "autolut-spflut-dfc-x2", "shiftlut-steps-x4", "tinylut-x2", "hklut-x4")
+    for name in (*apart, *COLOURED, *COLOUR_UNITS):
         loaded = library.load(to_bytes(model(name)))
         scale, margin = loaded.fact("scale"), loaded.fact("margin")
-        pixels = random_image(70, 80, 1, seed=3).reshape(70, 80)
+        pixels = random_image(70, 80, loaded.fact("colours"), seed=3)
         whole = loaded.restore(pixels)
         top, left, size = 30, 33, 6
         tile = loaded.restore(pixels[top - margin : top + size + margin, left - margin : left + size + margin])
@@ -124,10 +134,35 @@ def test_a_plan_needs_steps_that_the_format_knows(monkeypatch: pytest.MonkeyPatc
         to_bytes(model("hklut-x4"))
 
 
-def test_a_plan_restores_planes_one_by_one() -> None:
+@pytest.mark.parametrize("name", [*COLOURED, *COLOUR_UNITS])
+def test_gray_is_restored_as_three_equal_colours(library: Library, name: str) -> None:
+    """Wider than a strip; what Python's Restorer does."""
+    loaded, pixels = library.load(to_bytes(model(name))), random_image(20, 700, 1, seed=5).reshape(20, 700)
+    expected = Restorer(model(name)).restore(pixels)
+    around = np.full((expected.shape[0], expected.shape[1] + 9), 7, np.uint8)
+    for threads in (1, 3):
+        assert np.array_equal(loaded.restore(pixels, threads), expected)
+    loaded.restore(pixels, out=around[:, 4:-5])
+    assert np.array_equal(around[:, 4:-5], expected) and (around[:, :4] == 7).all() and (around[:, -5:] == 7).all()
+
+
+def test_colours_of_a_pixel_come_together(library: Library) -> None:
     together = filled(describe("shiftlut", 2, {"colours": 3}), np.random.default_rng(0))
-    with pytest.raises(ValueError, match="a plan file cannot hold a model that reads 3 colours together"):
-        to_bytes(together)
+    loaded = library.load(to_bytes(together))
+    assert loaded.fact("colours") == 3
+    pixels = random_image(9, 7, 3, seed=6)
+    assert np.array_equal(loaded.restore(pixels), Restorer(together).restore(pixels))
+    for channels in (2, 4):
+        with pytest.raises(Failed, match="channels is neither 1 nor 3") as failed:
+            loaded.restore(random_image(9, 7, channels))
+        assert failed.value.status == BAD_ARGUMENT
+
+
+def test_only_colours_need_version_2() -> None:
+    """What restores planes by themselves stays readable by older libraries."""
+    for name in GOLDEN:
+        version, colours = np.frombuffer(to_bytes(model(name)), "<u4")[[2, 6]]
+        assert (version, colours) == ((2, 3) if name in {**COLOURED, **COLOUR_UNITS} else (1, 0))
 
 
 def test_other_golden_models_are_refused() -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from lutra.engine import plan_file
 from lutra.model import artifact, families
 from lutra.model.description import ColourTaps, Description, Step, Unit
 from lutra.model.layouts import DenseLayout, layout_from_json
@@ -88,8 +87,3 @@ def test_a_front_reads_the_input_in_place_of_the_family() -> None:
     assert [step.units[0].reads for step in front.unit_steps] == [("input",), ("front",), ("stage1",)]
     assert front.colours == 3 and front.options == {**plain.options, "front": "pairwise"}
     assert families.describe("mulut", 2, front.options) == front
-
-
-def test_plan_files_refuse_them(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="reads 3 colours together"):
-        plan_file.write_plan(tmp_path / "model.plan", cases.model("dnlut-x1"))

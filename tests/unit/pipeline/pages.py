@@ -14,7 +14,7 @@ from lutra.imaging.sheet import Crop
 from lutra.restore.restorer import Restorer
 from pipeline.reporting import page, papers
 from pipeline.reporting.page import Made
-from pipeline.reporting.pictures import Picture, Version, lossless
+from pipeline.reporting.pictures import Example, Version, lossless
 from pipeline.reporting.results import Result
 from pipeline.reporting.rows import Shown
 from pipeline.reporting.speed import Speed
@@ -37,12 +37,12 @@ def shown(name: str, psnr: float, size: int, sets: tuple[str, ...] = ("Set5",)) 
     return Shown(name, result, curves, settings, {"numpy": "2.0"})
 
 
-def picture(seed: int, labels: tuple[str, ...]) -> Picture:
+def picture(seed: int, labels: tuple[str, ...]) -> Example:
     """Noise of 16 x 12, another in every version."""
     rng = np.random.default_rng(seed)
     images = [rng.integers(0, 256, (12, 16, 3), dtype=np.uint8) for _ in labels]
     versions = tuple(Version(label, "", lossless(image)) for label, image in zip(labels, images, strict=True))
-    return Picture("Set5", f"image{seed}", Crop(0, 0, 12, 16), (16, 12), lossless(images[-1]), versions)
+    return Example("Set5", f"image{seed}", Crop(0, 0, 12, 16), (16, 12), lossless(images[-1]), versions)
 
 
 def html(*experiments: Shown, pictures: int = 1) -> str:
@@ -50,7 +50,7 @@ def html(*experiments: Shown, pictures: int = 1) -> str:
     return page.html([section(*experiments, pictures=pictures)], MADE)
 
 
-def section(*experiments: Shown, pictures: int = 1) -> page.Section:
+def section(*experiments: Shown, pictures: int = 1) -> page.TaskSection:
     """The section of super-resolution x4; milliseconds are 1, 2, 3 and so on."""
     names = [one.name for one in experiments]
     sets = list(experiments[0].result.baseline)
@@ -58,7 +58,7 @@ def section(*experiments: Shown, pictures: int = 1) -> page.Section:
     labels = ("LR", "bicubic", *names, "HR")
     drawn = [picture(seed, labels) for seed in range(pictures)]
     beside = papers.comparable(SUPER_RESOLUTION, sets)
-    return page.Section("x4", SUPER_RESOLUTION, experiments, beside, speed, drawn)
+    return page.TaskSection("x4", SUPER_RESOLUTION, experiments, beside, speed, drawn)
 
 
 def packed(folder: Path, *images: NDArray[np.uint8], scale: int = 4) -> Path:

@@ -13,7 +13,7 @@ from lutra.model import artifact  # noqa: E402
 from lutra.restore.restorer import Restorer  # noqa: E402
 from lutra.video import rates  # noqa: E402
 from tests.golden import cases  # noqa: E402
-from tests.unit.cli.test_cli import lutra  # noqa: E402
+from tests.unit.cli.calls import lutra  # noqa: E402
 from tests.unit.video.clips import Clip, read, write  # noqa: E402
 
 

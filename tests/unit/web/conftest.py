@@ -1,5 +1,6 @@
 """The core built for browsers, once in a checkout, for tests that run it."""
 
+import runpy
 import shutil
 from pathlib import Path
 
@@ -23,3 +24,11 @@ def core() -> Path:
         run("emcmake", "cmake", "-G", "Ninja", "-S", ROOT, "-B", folder)
         run("cmake", "--build", folder)
     return folder / "lutra.wasm"
+
+
+@pytest.fixture(scope="session")
+def folder(core: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make web` builds."""
+    made = tmp_path_factory.mktemp("web")
+    runpy.run_path(str(ROOT / "web" / "build.py"))["build"](core, made)
+    return made

@@ -2,31 +2,29 @@
 
 import base64
 import json
-import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import lutra
 from lutra import zoo
+from lutra.engine.plan_file import to_bytes
+from lutra.restore.restorer import Restorer
 from tests.browser import Page, browser, executable
-from tests.unit.liblutra.building import ROOT
+from tests.golden.cases import model
 
 pytestmark = [
     pytest.mark.xdist_group("web"),
     pytest.mark.skipif(executable() is None, reason="needs chromium"),
 ]
+Pixels = NDArray[np.uint8]
 PIXELS = np.random.default_rng(0).integers(0, 256, (26, 230, 3), dtype=np.uint8)
 """Two tiles."""
-
-
-@pytest.fixture(scope="module")
-def folder(core: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("web")
-    runpy.run_path(str(ROOT / "web" / "build.py"))["build"](core, made)
-    return made
+NAMES = [one.name for one in zoo.listed() if not one.any_size]
+"""The models that have a plan file."""
 
 
 @pytest.fixture(scope="module")
@@ -49,28 +47,68 @@ def choose(page: Page, name: str) -> None:
     )
 
 
-def take(page: Page) -> None:
-    rgba = np.dstack([PIXELS, np.full(PIXELS.shape[:2], 255, np.uint8)])
+def add(page: Page, name: str) -> None:
+    """Add a golden model to those of the page."""
+    plan = to_bytes(model(name))
+    facts = {"name": name, "task": "denoise-colour", "title": "Colours", "scale": model(name).description.scale}
+    text = json.dumps(base64.b64encode(plan).decode())
+    page.run(f"MODELS.push({json.dumps(facts | {'bytes': len(plan)})})")
+    page.run(f"scripts[{json.dumps(name)}] = decode({text}, false); $('task').add(new Option('', 'denoise-colour'))")
+
+
+def take(page: Page, pixels: Pixels = PIXELS) -> None:
+    rgba = pixels if pixels.shape[2] == 4 else np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
     text = base64.b64encode(rgba.tobytes()).decode()
-    height, width = PIXELS.shape[:2]
+    height, width = pixels.shape[:2]
     page.run(
         f"take(new ImageData(Uint8ClampedArray.from(atob('{text}'), (one) => one.charCodeAt(0)), {width}, {height}))"
     )
 
 
-@pytest.mark.parametrize("name", zoo.models())
+def result(page: Page, name: str, scale: int) -> Pixels:
+    """What the page shows once it is there, (H, W, 4)."""
+    status = page.wait("!!restored && $('status').textContent.includes(' in ') && $('status').textContent", 120)
+    assert name in status
+    height, width = (side * scale for side in PIXELS.shape[:2])
+    assert status.startswith(f"230x26 to {width}x{height} in ")
+    found = page.run("btoa(Array.from(restored.data, (one) => String.fromCharCode(one)).join(''))")
+    return np.frombuffer(base64.b64decode(found), np.uint8).reshape(height, width, 4)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_model_of_the_zoo_restores_as_in_python(page: Page, name: str) -> None:
     choose(page, name)
     take(page)
-    status = page.wait("!!restored && $('status').textContent.includes(' in ') && $('status').textContent", 120)
-    assert name in status
     own = lutra.load(name)
-    height, width = (side * own.scale for side in PIXELS.shape[:2])
-    assert status.startswith(f"230x26 to {width}x{height} in ")
-    found = page.run("btoa(Array.from(restored.data, (one) => String.fromCharCode(one)).join(''))")
-    pixels = np.frombuffer(base64.b64decode(found), np.uint8).reshape(height, width, 4)
+    pixels = result(page, name, own.scale)
     assert np.array_equal(pixels[:, :, :3], own.restore(PIXELS))
     assert (pixels[:, :, 3] == 255).all()
+
+
+@pytest.mark.parametrize("name", ["shiftlut-colours-x2", "dnlut-x1"])
+def test_models_of_three_colours(page: Page, name: str) -> None:
+    """Colour, and gray, which is restored as three equal colours."""
+    add(page, name)
+    choose(page, name)
+    own, gray = Restorer(model(name)), PIXELS[:, :, 0]
+    take(page)
+    assert np.array_equal(result(page, name, own.scale)[:, :, :3], own.restore(PIXELS))
+    take(page, np.dstack([gray] * 3))
+    assert (result(page, name, own.scale)[:, :, :3] == own.restore(gray)[:, :, None]).all()
+
+
+@pytest.mark.parametrize("name", ["shiftlut-colours-x2", "mulut-dfc-x4", "spf-light-deblock10"])
+def test_alpha_is_that_of_python(page: Page, name: str) -> None:
+    """Hidden pixels near and far from visible ones, in both tiles."""
+    if name == "shiftlut-colours-x2":
+        add(page, name)
+    choose(page, name)
+    own = Restorer(model(name)) if name == "shiftlut-colours-x2" else lutra.load(name)
+    alpha = np.zeros(PIXELS.shape[:2], np.uint8)
+    alpha[3:9, 40:200], alpha[12:20, 5:9] = 255, 99
+    pixels = np.dstack([PIXELS, alpha])
+    take(page, pixels)
+    assert np.array_equal(result(page, name, own.scale), own.restore(pixels))
 
 
 def test_cancelled_work_gives_no_image(page: Page) -> None:
@@ -95,4 +133,4 @@ def test_the_page_does_not_scroll_sideways_on_a_phone(page: Page, folder: Path) 
 
 def test_the_page_is_small(folder: Path) -> None:
     assert (folder / "index.html").stat().st_size <= 300 * 1024
-    assert {path.stem for path in (folder / "models").iterdir()} == set(zoo.models())
+    assert {path.stem for path in (folder / "models").iterdir()} == set(NAMES)

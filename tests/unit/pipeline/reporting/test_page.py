@@ -86,14 +86,14 @@ def test_every_experiment_has_a_row_of_every_kind() -> None:
 def test_the_best_figures_are_marked() -> None:
     speed = Speed({"alpha": 1.0, "beta": 2.0}, "")
     marks = {"alpha": Mark.of(0), "beta": Mark.of(1)}
-    rows = scores.Table(pages.SUPER_RESOLUTION, [ALPHA, BETA], ["Set5"], speed).rows(marks)
+    rows = scores.TaskTable(pages.SUPER_RESOLUTION, [ALPHA, BETA], ["Set5"], speed).rows(marks)
     assert {row.name for row in rows for cell in row.cells if cell.best} == {"beta"}
     assert [row.minor for row in rows] == [False, True, True] * 2
 
 
 def test_the_figures_above_the_table_are_the_best() -> None:
     speed = Speed({"alpha": 1.0, "beta": 2.0}, "")
-    tiles = scores.Table(pages.SUPER_RESOLUTION, [ALPHA, BETA], ["Set5"], speed).tiles()
+    tiles = scores.TaskTable(pages.SUPER_RESOLUTION, [ALPHA, BETA], ["Set5"], speed).tiles()
     assert [(figure, name) for _, figure, name in tiles] == [
         ("30.40 dB", "beta"),
         ("+1.97 dB", "beta"),

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+from ruamel.yaml import YAML
+
 from pipeline import PROJECT, declaration, params
+from pipeline.commands.project import dvc_yaml
 from pipeline.tools import dvcfile
 
 
@@ -29,6 +33,23 @@ def test_names_are_quoted_in_commands() -> None:
     commands = [line for line in dvcfile.text().splitlines() if "cmd:" in line]
     assert len(commands) == len(declaration.STAGES)
     assert all(line.count("'${key}'") == line.count("${") == 1 for line in commands)
+
+
+def test_another_file_of_parameters_gets_a_pipeline_next_to_it() -> None:
+    content = YAML(typ="safe").load(dvcfile.text(params=Path("results/recipes.yaml")))
+    assert content["vars"] == ["recipes.yaml"]
+    for stage in (group["do"] for group in content["stages"].values()):
+        assert stage["wdir"] == ".."
+        assert stage["cmd"].endswith(" --root runs/dvc-recipes --params results/recipes.yaml")
+        assert [list(entry) for entry in stage["params"]] == [["results/recipes.yaml"]]
+        written = [*stage.get("outs", []), *stage.get("metrics", [])]
+        assert written and all(path.startswith("runs/dvc-recipes/") for path in written)
+
+
+@pytest.mark.parametrize("path", ["recipes.yaml", "../recipes.yaml"])
+def test_a_file_whose_pipeline_would_replace_the_projects_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match=r"recipes\.yaml: expected params\.yaml, or a file in a folder of the project"):
+        dvc_yaml(params=PROJECT / path)
 
 
 def test_a_folder_stands_for_its_files_where_it_holds_nothing_else(tmp_path: Path) -> None:

@@ -28,6 +28,19 @@ with tracking.stage_run(
 """
 
 
+AT_ONCE = f"""
+import os, sys
+from pipeline.tracking import store
+store.set_environment()
+import mlflow.store.tracking.sqlalchemy_store, mlflow.tracking
+for _ in range(3):
+    if os.fork() == 0:
+        exec({CHILD!r})
+        sys.exit()
+sys.exit(any(os.wait()[1] for _ in range(3)))
+"""
+
+
 def log(
     uri: str,
     stage: str = "train",
@@ -134,13 +147,9 @@ def test_a_run_that_failed_is_marked_and_does_not_become_the_latest(uri: str) ->
 
 def test_processes_may_start_at_once_on_a_fresh_database(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/fresh/mlflow.db"
-    command = [sys.executable, "-c", CHILD, uri]
-    started = [
-        subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True, env=os.environ | {"HOME": "/nowhere"})
-        for _ in range(3)
-    ]
-    assert [process.communicate()[1] for process in started] == [""] * 3
-    assert [process.returncode for process in started] == [0] * 3
+    command, home = [sys.executable, "-c", AT_ONCE, uri], os.environ | {"HOME": "/nowhere"}
+    done = subprocess.run(command, cwd=PROJECT, env=home, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
     assert len(runs(uri)) == 3
     assert len(runs(uri, "tags.latest = 'true'")) == 1
 

@@ -166,7 +166,7 @@ def test_every_step_has_a_task_for_every_thread(family: tuple[str, dict[str, Any
     """Tasks of a backward pass: for each unit parts x ranges of its table, and images x bands for its planes."""
     model = model_of(family[0], 4, family[1], DenseLayout(4))
     for number, step in enumerate(model.description.unit_steps):
-        built, _, _ = compiled._built(model._plan(number), torch.float32)
+        built, _, _ = compiled._built(model._plan(number, None), torch.float32)
         parts, ranges, bands = built.cut(batch, 48, number > 0, threads)
         units = len(step.units)
         assert units * parts * ranges >= threads
