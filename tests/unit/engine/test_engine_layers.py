@@ -14,6 +14,7 @@ from lutra import engine
 from lutra.engine.layer_plan import turned, turned_square
 from lutra.imaging.images import read_image
 from lutra.model import families
+from lutra.model.artifact import Artifact
 from lutra.model.description import Description, Layer, Merge, Split, Sum
 from lutra.model.published.tables import read_tables
 from lutra.model.vectors import VectorLayout
@@ -102,6 +103,23 @@ def test_a_sum_that_leaves_a_byte_and_returns_is_exact(layer: bool, sign: int) -
         model.tensors[name][:] = value
     assert_equal(model, random_image(3, 70))
     assert engine.compile(model).restore(random_image(3, 70)).max() == (100 if sign > 0 else 0)
+
+
+@pytest.mark.parametrize("spread", [9, 60, 128])
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_windows_of_three_colours_have_quotients_beyond_a_byte(blocks: int, spread: int) -> None:
+    """Sums of 27 entries wrap up to 26 times, and leave a byte even when they are divided by 9."""
+    generator = np.random.default_rng(spread)
+    described = families.describe("shiftlut", 1, {"colours": 3, "blocks": blocks})
+    tensors, functions = {}, {}
+    for step, layer in described.layers():
+        form, functions[layer.name] = described.form(step), VectorLayout()
+        values = generator.integers(-spread, spread, (form.inputs, form.outputs, form.levels))
+        values[..., -form.levels // 4 :] = spread - 1  # of all inputs at once, for light pixels
+        tensors[f"{layer.name}.vectors"] = values.astype(np.int8).ravel()
+    image = random_image(21, 90, channels=3, seed=spread)
+    image[:8] = 255
+    assert_equal(Artifact(described, functions, tensors), image)
 
 
 @pytest.mark.parametrize("channels", [4, 17, 20, 32])
