@@ -49,6 +49,7 @@ MIXED = (1, 2, 4, 8, 16, 4, 2, 64, 32, 1)
 LAYERED: dict[str, tuple[str, int, dict[str, Any], str]] = {
     "shiftlut-s-x4": ("shiftlut", 4, {}, "whole"),
     "shiftlut-steps-x4": ("shiftlut", 4, {"blocks": 2}, "steps"),
+    "shiftlut-steps-x2": ("shiftlut", 2, {"blocks": 2}, "steps"),
     "shiftlut-rounded-x3": ("shiftlut", 3, {"blocks": 3, "channels": 9}, "rounded"),
     "shiftlut-x1": ("shiftlut", 1, {"channels": 5, "offsets": [[[0, 0], [-4, 3], [1, 15], [-2, -2], [5, 0]]]}, "whole"),
     "tinylut-x4": ("tinylut", 4, {}, "ranges"),

@@ -60,9 +60,14 @@ def describe(
         ]
         state, adds = after, (after,)
     outputs = colours * scale**2
-    residual = (state,) if colours == 1 < outputs == channels else ()
+    head: tuple[str, ...] = ()
+    if colours == 1 < outputs <= channels:  # each pixel of a block starts from a plane, as all 16 do at x4
+        head = (state,)
+        if outputs < channels:
+            head = ("head",)
+            steps.append(Shift(state, "head", ((0, 0),) * outputs, tuple(range(outputs))))
     steps += [
-        Sum(Layer("up", "pointwise", state), "up", outputs, EIGHT_BITS, channels, residual),
+        Sum(Layer("up", "pointwise", state), "up", outputs, EIGHT_BITS, channels, head),
         Merge("up", scale, offset=128) if scale > 1 else Merge("up", scale, adds=(INPUT,)),
     ]
     return Description("shiftlut", scale, tuple(steps), options=options, colours=colours)

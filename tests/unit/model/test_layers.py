@@ -64,6 +64,14 @@ def test_families_of_layers(family: str, options: dict[str, Any], radius: int, s
     assert not list(described.units())
 
 
+@pytest.mark.parametrize(("scale", "adds"), [(1, ()), (2, ("head",)), (3, ("head",)), (4, ("pointwise1",))])
+def test_pixels_of_a_block_start_from_planes(scale: int, adds: tuple[str, ...]) -> None:
+    described = families.describe("shiftlut", scale, {"blocks": 2})
+    last = described.steps[-2]
+    assert isinstance(last, Sum) and (last.channels, last.adds) == (scale**2, adds)
+    assert ("head" in described.planes) == (adds == ("head",))
+
+
 def test_planes_know_what_they_hold() -> None:
     planes = families.describe("shiftlut", 4).planes
     assert planes["input"] == planes["output"] == Plane()
