@@ -150,7 +150,8 @@ void gather_indices(const LayerCall& call, int x) {
 template <bool odd, bool gathered, int... i>
 void carries_span(const CarryCall& carried, int row, int output, int x, std::integer_sequence<int, i...>) {
     constexpr int vectors = sizeof...(i);
-    const auto& [call, finish] = carried;
+    const LayerCall& call = carried.call;  // no structured binding: clang before 16 has none in a lambda
+    const CarryFinish& finish = carried.finish;
     const Packed& packed = *call.packed;
     const Packed::Output& numbers = packed.outputs[output];
     const int terms = packed.terms;

@@ -30,7 +30,8 @@ template <bool odd, bool every_tap, int... i>
 void window_span(const CarryCall& carried, const WindowChecks& checks, int output, int x,
                  std::integer_sequence<int, i...>) {
     constexpr int vectors = sizeof...(i), rows = kRowsAtOnce;
-    const auto& [call, finish] = carried;
+    const LayerCall& call = carried.call;  // no structured binding: clang before 16 has none in a lambda
+    const CarryFinish& finish = carried.finish;
     const Packed& packed = *call.packed;
     const Packed::Output& numbers = packed.outputs[output];
     const std::uint8_t* tables = packed.tables.data() + output * 9 * kLevels;

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from lutra import zoo
 from lutra.engine import plan_file
 from tests.golden.cases import CASES, COLOUR_UNITS, COLOURED, LAYERED, model
 
@@ -20,6 +21,8 @@ GOLDEN = tuple(
     if all(isinstance(step, plan_file.KNOWN) for step in model(name).description.steps)
 )
 """The golden models that a plan file can hold."""
+SHIPPED = {one.name: one.path for one in zoo.listed() if not one.any_size}
+"""The models of the zoo that a plan file can hold, and their files."""
 SANITIZE = os.environ.get("LUTRA_SANITIZE", "")
 
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import lutra
-from lutra import engine, zoo
+from lutra import engine
 from lutra.engine.plan_file import write_plan
 from lutra.model import artifact
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 from tests.golden.cases import COLOUR_UNITS, COLOURED, LAYERED, OUTPUTS, image, input_of, model
 from tests.unit.engine.engine_models import random_image, random_model
-from tests.unit.liblutra.building import ARM, CLANG, GCC, GOLDEN, ROOT, SANITIZE, Toolchain, installed, run
+from tests.unit.liblutra.building import ARM, CLANG, GCC, GOLDEN, ROOT, SANITIZE, SHIPPED, Toolchain, installed, run
 
 pytestmark = [
     pytest.mark.xdist_group("liblutra"),
@@ -75,7 +75,7 @@ def test_the_example_restores_as_python_does(tmp_path: Path, toolchain: Toolchai
     """Every model of the zoo: gray and RGB, those of luma too."""
     command = example(toolchain, examples)
     generator = np.random.default_rng(1)
-    for name, path in zoo.models().items():
+    for name, path in SHIPPED.items():
         write_plan(tmp_path / "model.lut", artifact.load(path))
         for shape in ((33, 41), (29, 37, 3)):
             pixels = generator.integers(0, 256, shape, dtype=np.uint8)
@@ -162,7 +162,7 @@ def test_pkg_config_finds_it(tmp_path: Path, language: str, kind: str) -> None:
     where = installed(GCC)
     (program,) = re.findall(r"```c\n(.*?)```", (ROOT / "docs" / "c.md").read_text(), re.DOTALL)
     (tmp_path / "program.c").write_text(program)
-    write_plan(tmp_path / "mulut.lut", artifact.load(zoo.models()["mulut-dfc-x4"]))
+    write_plan(tmp_path / "mulut.lut", artifact.load(SHIPPED["mulut-dfc-x4"]))
 
     def pkg_config(*words: str) -> list[str]:
         return run("pkg-config", *words, "lutra", PKG_CONFIG_PATH=str(where / "lib" / "pkgconfig")).split()

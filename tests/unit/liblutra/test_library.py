@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import lutra
-from lutra import engine, zoo
+from lutra import engine
 from lutra.engine import plan_file
 from lutra.engine.plan_file import to_bytes, write_plan
 from lutra.model import artifact
@@ -23,7 +23,7 @@ from tests.golden.cases import CASES, COLOUR_UNITS, COLOURED, LAYERED, OUTPUTS, 
 from tests.unit.engine.engine_models import random_image
 from tests.unit.engine.layered_models import filled
 from tests.unit.liblutra.bound import BAD_ARGUMENT, BAD_PLAN, CANNOT_READ, Failed, Library
-from tests.unit.liblutra.building import GOLDEN
+from tests.unit.liblutra.building import GOLDEN, SHIPPED
 
 pytestmark = pytest.mark.xdist_group("liblutra")
 
@@ -48,13 +48,13 @@ def test_golden_outputs(library: Library, monkeypatch: pytest.MonkeyPatch, name:
 
 
 @pytest.mark.parametrize("channels", [(), (2,), (3,), (4,)])
-@pytest.mark.parametrize("name", zoo.models())
+@pytest.mark.parametrize("name", SHIPPED)
 def test_zoo_models_restore_as_in_python(
     library: Library, tmp_path: Path, name: str, channels: tuple[int, ...]
 ) -> None:
-    write_plan(tmp_path / "model.lut", artifact.load(zoo.models()[name]))
+    write_plan(tmp_path / "model.lut", artifact.load(SHIPPED[name]))
     pixels = np.random.default_rng(0).integers(0, 256, (70, 90, *channels), dtype=np.uint8)
-    own, loaded = artifact.load(zoo.models()[name]), library.load(tmp_path / "model.lut")
+    own, loaded = artifact.load(SHIPPED[name]), library.load(tmp_path / "model.lut")
     if own.description.colours == 1:
         expected = engine.compile(own).restore(pixels)
     elif channels in ((), (3,)):
@@ -82,7 +82,7 @@ def test_rows_may_lie_anywhere(library: Library, plan: bytes) -> None:
 
 
 def test_a_model_tells_what_it_is(library: Library) -> None:
-    for name, path in zoo.models().items():
+    for name, path in SHIPPED.items():
         own, loaded = lutra.load(name), library.load(to_bytes(artifact.load(path)))
         description = own.artifact.description
         assert loaded.fact("scale") == own.scale
@@ -90,7 +90,7 @@ def test_a_model_tells_what_it_is(library: Library) -> None:
         assert loaded.fact("margin") == description.radius
         assert loaded.fact("colours") == description.colours
         assert loaded.fact("title").decode().startswith(f"{description.family} x{own.scale}, {own.artifact.task}")
-    deblock = library.load(to_bytes(artifact.load(zoo.models()["spf-light-deblock10"])))
+    deblock = library.load(to_bytes(artifact.load(SHIPPED["spf-light-deblock10"])))
     assert deblock.fact("title") == b"autolut x1, deblock (quality 10)"
 
 

@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 import lutra
-from lutra import zoo
 from lutra.engine.plan_file import to_bytes
 from lutra.restore.restorer import Restorer
 from tests.browser import Page, browser, executable
 from tests.golden.cases import model
+from tests.unit.liblutra.building import SHIPPED
 
 pytestmark = [
     pytest.mark.xdist_group("web"),
@@ -23,8 +23,6 @@ pytestmark = [
 Pixels = NDArray[np.uint8]
 PIXELS = np.random.default_rng(0).integers(0, 256, (26, 230, 3), dtype=np.uint8)
 """Two tiles."""
-NAMES = [one.name for one in zoo.listed() if not one.any_size]
-"""The models that have a plan file."""
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +73,7 @@ def result(page: Page, name: str, scale: int) -> Pixels:
     return np.frombuffer(base64.b64decode(found), np.uint8).reshape(height, width, 4)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_every_model_of_the_zoo_restores_as_in_python(page: Page, name: str) -> None:
     choose(page, name)
     take(page)
@@ -133,4 +131,4 @@ def test_the_page_does_not_scroll_sideways_on_a_phone(page: Page, folder: Path) 
 
 def test_the_page_is_small(folder: Path) -> None:
     assert (folder / "index.html").stat().st_size <= 300 * 1024
-    assert {path.stem for path in (folder / "models").iterdir()} == set(NAMES)
+    assert {path.stem for path in (folder / "models").iterdir()} == set(SHIPPED)
