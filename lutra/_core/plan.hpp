@@ -177,7 +177,7 @@ struct Plan {
 
     // Derive what depends on the whole plan, checking it; throws std::invalid_argument.
     void finish();
-    // Lay cells out beside nodes, for kernels that read them.
+    // Store cells in addition to nodes, for kernels that read them.
     void build_cells();
 };
 

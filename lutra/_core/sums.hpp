@@ -14,7 +14,7 @@
 namespace lutra {
 
 inline constexpr int kSumLanes = 16;    // numbers in a row
-inline constexpr int kMostTerms = 256;  // of a layer: sums of so many bytes fit 16 bits
+inline constexpr int kMostTerms = 256;  // of a layer: the sum of 256 bytes fits 16 bits
 
 struct SumsPlane {
     int channels = 1;

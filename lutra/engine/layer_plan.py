@@ -27,7 +27,7 @@ Source = tuple[int, int, int, int]
 
 
 def turned(offset: Offset, rotation: int) -> Offset:
-    """Return where the pixel at that offset lies in the image, if the offset holds in the rotated image."""
+    """Return the offset in the image of a pixel that has that offset in the rotated image."""
     row, column = offset
     for _ in range(rotation):
         row, column = column, -row
@@ -64,8 +64,8 @@ class View:
 class _Planner:
     """Writes the operations of a description, step by step.
 
-    views: those of each plane, one for each rotation; they are equal where rotating changes nothing.
-    chains: what writes the operations, by the first rotation that needs them.
+    views: the views of each plane, one for each rotation; they are equal where rotating changes nothing.
+    chains: the calls that write the operations, by the first rotation that needs them.
     """
 
     def __init__(self, artifact: Artifact, plan: LayerBuilder | LayerRecord, rotations: int) -> None:
@@ -82,9 +82,9 @@ class _Planner:
         self.chains[rotation].append(partial(operation, *arguments))
 
     def still(self, name: str) -> list[View]:
-        """Return the views of a plane, after copying what is moved.
+        """Return the views of a plane, after copying channels that are moved.
 
-        Beyond the border a moved channel continues by its own values, so that it cannot be moved once more in place.
+        Beyond the border a moved channel continues with its own values, so moving it again needs a copy.
         """
         copies: dict[View, View] = {}
         for rotation, view in enumerate(self.views[name]):

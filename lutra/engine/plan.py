@@ -65,7 +65,7 @@ def _outputs(last: Resample | None) -> tuple[str, ...]:
 
 def _add(plan: Builder | UnitRecord, artifact: Artifact, unit: Unit, numbers: dict[str, int]) -> None:
     table = np.ascontiguousarray(artifact.table(unit.name))
-    layout = artifact.functions[unit.name].numbers()  # type: ignore[union-attr]  # no network: build() checked
+    layout = artifact.functions[unit.name].numbers()  # type: ignore[union-attr]  # not a network: build() checked
     if isinstance(unit.taps, ChannelTaps):
         # AdaRL would mix the four planes with themselves.
         plan.channel([numbers[name] for name in unit.reads], layout, table)

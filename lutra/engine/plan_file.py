@@ -1,4 +1,4 @@
-"""Plan files: a model as the one file that runtimes without Python load (docs/format.md)."""
+"""Plan files: a model in one file that runtimes without Python load (docs/format.md)."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def build(description: Description, network: NetworkSpec) -> LutModel:
     """Return a model with a `PointwiseNet` in every unit, its weights drawn from torch's generator.
 
     With `network.linear` every unit starts as the linear map of its taps that makes the whole model bilinear
-    interpolation; without, from the usual random start of the published systems. Layers and
+    interpolation; otherwise units start at random, as in the published systems. Layers and
     residuals have no networks: their vectors and tables start at zero, and scales at 1.
     """
     units = {}
@@ -54,7 +54,7 @@ def _zeros(description: Description) -> dict[str, LayerFunction | DirectEntries]
 
 
 def untrained(description: Description, network: NetworkSpec, seed: int = 0) -> LutModel:
-    """Return what `build` does with weights drawn with that seed; torch's generator stays as it is."""
+    """Return the model of `build`, with weights drawn from that seed; torch's generator does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build(description, network)

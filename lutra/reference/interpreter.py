@@ -102,7 +102,7 @@ class LutModel(nn.Module):
         return Grid.scaled(height, width, scale or self.description.scale)
 
     def _in_bands(self, image: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return what `make` makes of an image, (N, C, ...) uint8, in bands of rows that overlap by the radius."""
+        """Return `make`'s result for an image, (N, C, ...) uint8, in bands of rows that overlap by the radius."""
         n, _, height, width = image.shape
         real = torch.float32 if self.is_exact_in_single else torch.float64
         radius, scale = self.description.radius, 1 if self.description.any_size else self.description.scale
@@ -116,7 +116,7 @@ class LutModel(nn.Module):
 
     @property
     def is_exact_in_single(self) -> bool:
-        """Tell whether 32-bit numbers hold every sum and tell every quotient from a tie; True for networks.
+        """Tell whether float32 holds every sum and distinguishes every quotient from a tie; True for networks.
 
         Sums are multiples of 2^-b, with b fractional bits of taps and interval together; a float32 holds 24 bits.
         Quotients that are no ties lie at least 1 / (divisor * 2^(b + 1)) away from one; a float32 of 0..255 holds 16
@@ -204,7 +204,7 @@ class LutModel(nn.Module):
         return (self.unit(spec.name) for _, spec in self.description.units())
 
     def train_samplers(self, trained: bool) -> None:
-        """Choose whether training changes AutoSample's weights and AdaRL's shares too, besides networks and tables."""
+        """Choose whether training also changes AutoSample's weights and AdaRL's shares."""
         for unit in self.lut_units():
             for module in (unit.sampler, unit.adarl):
                 if module is not None:
@@ -282,5 +282,5 @@ def _named_functions(description: Description) -> list[str]:
 
 
 def _key(name: str) -> str:
-    """Return the name under which a ModuleDict holds a unit: no attribute of its own, such as "keys" or "training"."""
+    """Return a unit's name in a ModuleDict: never that of the dict's attributes, such as "keys" or "training"."""
     return f"unit {name}" if hasattr(nn.ModuleDict(), name) else name

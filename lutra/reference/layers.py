@@ -62,7 +62,7 @@ class Vectors(nn.Module):
 
 
 def _hats(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
-    """Return what each sample weighs in each value of a vector: (levels, samples)."""
+    """Return the weight of each sample in each value of a vector: (levels, samples)."""
     weights = torch.zeros(len(first), int(second.max()) + 1)
     level = torch.arange(len(first))
     weights[level, second] = share

@@ -71,5 +71,5 @@ def _summed(plane: Tensor, step: Residual, table: DirectTable, entries: DirectEn
 
 
 def _divided(x: Tensor, divisor: int) -> Tensor:
-    """Return a quotient rounded correctly; on a GPU, torch would multiply by the reciprocal of a number of the CPU."""
+    """Return a quotient rounded correctly; on a GPU, torch multiplies by the reciprocal of a divisor on the CPU."""
     return x / torch.tensor(float(divisor), device=x.device)

@@ -24,8 +24,8 @@ class Restoration(nn.Module):
     scale: the factor by which each side of a picture grows. any_size: whether `Restorer` makes other sizes with it.
     task: the task that it was trained for. options: the task's options, such as {"sigma": 25}.
     channels: the numbers of channels that it takes: gray, or red, green and blue.
-    least_side, multiple_of: the limits of a side of a picture: there are none beyond 1 pixel.
-    radius: how many pixels around one its result depends on: the overlap of tiles.
+    least_side, multiple_of: the limits of a side of a picture; both are 1, because any side is allowed.
+    radius: how far from a pixel its result depends on others, in pixels; tiles have to overlap by it.
     """
 
     channels = (1, 3)

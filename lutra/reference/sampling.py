@@ -12,7 +12,7 @@ from lutra.model.fixedpoint import adarl_shares, sampling_weights
 
 
 def rotated(offset: Offset, rotation: int) -> Offset:
-    """Return where an offset (row, column) of an image turned by 90 * `rotation` degrees counter-clockwise points."""
+    """Return the offset in the image of an offset (row, column) in the image turned by 90 * `rotation` degrees."""
     row, column = offset
     for _ in range(rotation):
         row, column = column, -row
@@ -79,7 +79,7 @@ class AutoSample(nn.Module):
     """Four learned weighted means of a window (AutoLUT, CVPR 2025, section 3.2).
 
     `logits`: (4, kernel * kernel), before the softmax.
-    `tap_bits`: None for real taps, as published; else weights and taps are in fixed point, as the engine has them.
+    `tap_bits`: None for real taps, as published; else weights and taps are in fixed point, as in the engine.
     `shipped`: the int16 weights of a loaded artifact, used for as long as the logits are the `loaded` ones.
     """
 

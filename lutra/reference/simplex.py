@@ -15,8 +15,8 @@ def simplex(taps: Tensor, interval: int) -> tuple[Tensor, Tensor]:
 
     The remainders of a, b, c, d are sorted descending, f1 >= f2 >= f3 >= f4; the walk from the base node adds one
     axis at a time in that order, and the five vertices weigh (q - f1, f1 - f2, f2 - f3, f3 - f4, f4) / q
-    (SR-LUT, CVPR 2021, section 3.3 and supplement). Vertices that a tie disputes weigh zero. Three axes have four
-    vertices, likewise.
+    (SR-LUT, CVPR 2021, section 3.3 and supplement). In a tie, the vertices that depend on the order weigh zero.
+    Three axes have four vertices in the same way.
 
     Args:
         taps: (..., axes) floating point, 0..256, of 4 axes or 3; the weights carry its gradient.
@@ -27,7 +27,7 @@ def simplex(taps: Tensor, interval: int) -> tuple[Tensor, Tensor]:
     """
     step = 2**interval
     side = nodes_per_axis(interval)
-    # 256 lies in the last cell, as its end.
+    # 256 belongs to the last cell, at its end.
     base = torch.div(taps.detach(), step, rounding_mode="floor").clamp(max=side - 2)
     remainder = (taps - base * step) / step
     ordered, order = remainder.sort(dim=-1, descending=True, stable=True)

@@ -59,7 +59,7 @@ class PointwiseNet(nn.Module):
 
 
 class Table(nn.Module):
-    """A table of int8 values: what a network becomes, and what finetuning trains."""
+    """A table of int8 values: the form that a network is exported to, and that finetuning trains."""
 
     def __init__(self, layout: Layout, values: Tensor) -> None:
         """Keep the `values`: (layout.entries, V), in levels."""
@@ -79,7 +79,7 @@ class Table(nn.Module):
 class TabledNet(nn.Module):
     """A network seen through the table it will become: sampled on the nodes, rounded, looked up, at every step.
 
-    Training it trains the network, and the loss is that of the exported model. What a step costs the network no
+    Training it trains the network, and the loss is that of the exported model. The network's cost for a step no
     longer grows with the batch.
     """
 

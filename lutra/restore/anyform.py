@@ -44,7 +44,7 @@ class AnyForm:
             images: uint8 0..255, or float16, float32 or float64 in 0..1, with 1 to 4 channels as for `restore`. Floats
                 are multiplied by 255 and rounded half to even: models work on 8 bits.
             axes: the order of the axes, such as "NCHW" (N images, C channels, H rows, W columns), "NHWC" or "NHW" for
-                gray images; None where the shape has one reading alone. (8, 3, 48, 48) is NCHW. (8, 3, 48, 3) may also
+                gray images; None if the shape has only one reading. (8, 3, 48, 48) is NCHW. (8, 3, 48, 3) may also
                 be NHWC, and (3, 48, 48) may be CHW or NHW: these raise ValueError.
             size, threads: as for `restore`.
 

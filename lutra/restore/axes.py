@@ -40,7 +40,7 @@ def axes_of(shape: tuple[int, ...]) -> Axes:
 
 
 def as_batch(images: NDArray[Any], axes: Axes) -> NDArray[Any]:
-    """Return images as (N, H, W, C), of arrays without images' or channels' axes with one of them, as a view.
+    """Return a view of images as (N, H, W, C); an axis of images or channels that is missing is added.
 
     Raises:
         ValueError: the array does not have those axes, is empty, or has more than four channels.
@@ -59,7 +59,7 @@ def as_batch(images: NDArray[Any], axes: Axes) -> NDArray[Any]:
 
 
 def from_batch(images: NDArray[Any], axes: Axes) -> NDArray[Any]:
-    """Return a batch (N, H, W, C) with those axes, contiguous: what `as_batch` made, the other way."""
+    """Return a batch (N, H, W, C) with those axes, contiguous: the inverse of `as_batch`."""
     here = [axis for axis in "NHWC" if axis in axes]
     images = images.reshape([size for size, axis in zip(images.shape, "NHWC", strict=True) if axis in axes])
     return np.ascontiguousarray(images.transpose([here.index(axis) for axis in axes]))
@@ -76,7 +76,7 @@ def to_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
     if images.dtype.kind != "f":
         raise ValueError(f"images are {images.dtype}, expected uint8 0..255 or floats 0..1")
     least, most = float(images.min()), float(images.max())
-    if not (least >= 0 and most <= 1):  # also where one is no number
+    if not (least >= 0 and most <= 1):  # also if a value is not a number
         raise ValueError(f"images hold values {least:g} to {most:g}, expected floats 0..1 (clip or divide first)")
     levels: NDArray[Any] = np.rint(images.astype(np.promote_types(images.dtype, np.float32)) * 255)
     return levels.astype(np.uint8)
@@ -98,7 +98,7 @@ def checked(pixels: Pixels) -> Pixels:
 
 
 def through_pixels(image: Image.Image, work: Callable[[Pixels], Pixels]) -> Image.Image:
-    """Return what `work` makes of a Pillow image's pixels, with the ICC profile and EXIF of the image."""
+    """Return the result of `work` for a Pillow image's pixels, with the ICC profile and EXIF of the image."""
     try:
         made = Image.fromarray(work(to_pixels(image)))
     except Refused as refusal:

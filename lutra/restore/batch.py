@@ -1,4 +1,4 @@
-"""Restore many files: plan what is read and written where, skip what is done, and report what failed."""
+"""Restore many files: plan inputs and outputs, skip finished results, and report failures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Job:
     target: Path
 
     def is_done(self, done: Done, model: Path) -> bool:
-        """Return whether the result is there, made by this model of this source, and newer than both."""
+        """Return whether the result exists, was made by this model from this source, and is newer than both."""
         if not done.holds(self.source, self.target):
             return False
         written = self.target.stat().st_mtime_ns
@@ -88,7 +88,7 @@ def run(
 
 
 def run_all(jobs: Sequence[Job], work: Callable[[Job], None], failed: Callable[[str], None]) -> Iterator[Job]:
-    """Do every job, call `failed` with the error of each that could not be done, and yield each job after it."""
+    """Do every job and yield it afterwards; call `failed` with the error of a job that could not be done."""
     for job in jobs:
         try:
             work(job)
@@ -121,7 +121,7 @@ def _files(path: Path, output: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _checked(jobs: list[Job]) -> list[Job]:
-    """Refuse results that would replace an input or each other, whichever names the files have."""
+    """Refuse results that would replace an input or each other, also under another name of the same file."""
     inputs = {identity(job.source) for job in jobs} - {None}
     same: dict[Path, Job] = {}
     alike: dict[str, Job] = {}

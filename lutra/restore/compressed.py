@@ -47,13 +47,13 @@ def restore(restorer: Restores, path: Path, pixels: Pixels, threads: int | None 
 
 
 def _changes(restorer: Restores, planes: Planes, threads: int | None) -> list[NDArray[np.float32]]:
-    """Return what the model changes in Y, Cb and Cr, each (H, W), in levels of the file."""
+    """Return the model's changes to Y, Cb and Cr, each (H, W), in levels of the file."""
     stored = np.rint(luma(planes.luma)).astype(np.uint8)  # in 16..235, on which models are trained
     changes = [_change(restorer, stored, threads) / np.float32(SWING)]
     height, width = stored.shape
     for plane in planes.chroma:
         change = _change(restorer, plane, threads)
-        if change.shape != stored.shape:  # as libjpeg enlarges chroma: by a triangle
+        if change.shape != stored.shape:  # the triangle filter, with which libjpeg enlarges chroma
             size = (2 * change.shape[1], 2 * change.shape[0])
             change = np.asarray(Image.fromarray(change).resize(size, Image.Resampling.BILINEAR))[:height, :width]
         changes.append(change)

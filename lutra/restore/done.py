@@ -1,4 +1,4 @@
-"""A record of what made the results in a folder: a line of JSON for each, in a small file among them."""
+"""A record of how the results in a folder were made: one line of JSON for each, in a small file in that folder."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ class Done:
                 self._lines[line["result"]] = line
 
     def holds(self, source: Path, target: Path) -> bool:
-        """Return whether `target` is there and was made from this very source, by this model, in this quality."""
+        """Return whether `target` exists and was made from this same source, by this model, in this quality."""
         try:
             return self._lines.get(self._name(target)) == self._line(self._source(source), target)
-        except OSError:  # one of them is not there
+        except OSError:  # one of them does not exist
             return False
 
     @contextmanager

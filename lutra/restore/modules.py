@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def as_module(model: str | PathLike[str] | Artifact | Restorer) -> Restoration:
     """Return a model as a `torch.nn.Module`, which restores floats 0..1 (N, C, H, W) on any device of torch.
 
-    What it makes of 8-bit images equals what `Restorer.restore` makes of them, to the last bit.
+    Its results for 8-bit images equal those of `Restorer.restore` to the last bit.
 
     Args:
         model: a model file, a name that `lutra.models` lists, an address, or a model that was loaded.

@@ -225,7 +225,7 @@ class Restorer(AnyForm):
         return out
 
     def sizes(self, width: int, height: int, target: Target | None) -> tuple[Size, Size]:
-        """Return what size the model makes of a picture of that size, and what size the result has.
+        """Return the size of the model's output for a picture of that size, and the size of the result.
 
         Raises:
             ValueError: the result would be too large.
@@ -257,7 +257,7 @@ class Restorer(AnyForm):
         return out
 
     def _along(self, pixels: Pixels, way: _Way, threads: int | None, out: Pixels | None) -> Pixels:
-        """Restore any picture: its colour by the model, its alpha plainly."""
+        """Restore any picture: its colours with the model, its alpha by plain interpolation."""
         if pixels.ndim == 2 or pixels.shape[2] == 3:
             return self._restore_colour(pixels, way, threads, out)
         alpha = pixels[:, :, -1]

@@ -40,7 +40,7 @@ class Restores(Protocol):
         ...
 
     def sizes(self, width: int, height: int, target: Target | None) -> tuple[Size, Size]:
-        """Return what size the model makes of a picture of that size, and what size the result has."""
+        """Return the size of the model's output for a picture of that size, and the size of the result."""
         ...
 
     def restore_planes(self, image: Pixels, *, threads: int | None = None) -> Pixels:
@@ -59,7 +59,7 @@ _parent_had_torch = False
 def _after_fork() -> None:
     """Replace the lock in a forked child, because a thread that only the parent has may hold it.
 
-    OpenMP's threads do not exist there either, and GCC's would be waited for: torch then computes with one thread.
+    OpenMP's threads do not exist there either, and GCC's OpenMP would wait for them, so torch computes with one thread.
     """
     global torch_lock, _parent_had_torch
     torch_lock, _parent_had_torch = threading.Lock(), "torch" in sys.modules
@@ -89,7 +89,7 @@ def engine_run(model: Artifact) -> Run:
 
 
 def torch_run(model: Artifact, device: str) -> Run:
-    """Return what runs a model through torch; raises ValueError where nothing installed does on that device."""
+    """Return what runs a model through torch; raises ValueError if nothing that is installed runs it on that device."""
     limits.wait_passively()
     try:
         import torch
@@ -105,7 +105,7 @@ def torch_run(model: Artifact, device: str) -> Run:
         raise ValueError(f"device is {device!r}, expected cpu or cuda") from None
     if place.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device is {device!r}, but torch finds no CUDA device here")
-    if device == "cpu" and not engine.available() and not _core.broken:  # else a warning has told why
+    if device == "cpu" and not engine.available() and not _core.broken:  # otherwise a warning has stated why
         slow = "the compiled engine is not installed, so torch restores, many times slower"
         way = f"`{distribution.pip_install(rebuild=True)}` builds it where there is a C++ compiler"
         warnings.warn(f"{slow}; {way}", RuntimeWarning, stacklevel=4)

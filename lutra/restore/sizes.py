@@ -1,4 +1,4 @@
-"""Results of any size: what a caller asks for, and plain interpolation of what no model restores."""
+"""Results of any size: the size that a caller asks for, and plain interpolation of planes that no model restores."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Target:
         return found
 
     def grid(self, width: int, height: int, own: int) -> Grid:
-        """Return the grid of what a model of any size makes of a picture of that size.
+        """Return the grid of the output of a model of any size for a picture of that size.
 
         An axis that would not grow is enlarged by the model's `own` scale, from which its result is resampled: at a
         factor of 1 the two neighbours of an output would be a pixel and the one before it.
@@ -89,7 +89,7 @@ class Target:
 
 
 def target_of(scale: float | None, size: str | None, width: int | None, height: int | None) -> Target | None:
-    """Return what options of a command ask for: a factor, a size such as "1920x1080", or sides; None for nothing.
+    """Return what a command's options ask for: a factor, a size such as "1920x1080", or sides; None for nothing.
 
     Raises:
         ValueError: they contradict one another, or one is out of range.

@@ -28,7 +28,7 @@ __all__ = ["Images", "Settings", "Watcher", "fit", "new_tables", "read_images", 
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is first used: images and patches need no torch."""
+    """Import a name when it is first used, because images and patches need no torch."""
     if name in _MODULES:
         return getattr(import_module(f"lutra.training.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'lutra.training' has no attribute {name!r}")

@@ -28,11 +28,11 @@ DAMAGED = "damaged"
 class Checkpoint:
     """The state of a training after `step` optimiser steps.
 
-    fingerprint: of everything the result depends on; a checkpoint of another run is not resumed.
+    fingerprint: a hash of everything the result depends on; a checkpoint of another run is not resumed.
     optimizer: its `state`; the settings are those of the run that resumes.
     history: the rows of the curve so far. best: the validation score of `best_state`.
-    loss_sum, loss_count: of the steps since the last row.
-    average: the running average of the parameters, empty for none.
+    loss_sum, loss_count: sum and number of the losses since the last row.
+    average: the running average of the parameters; empty if there is none.
     """
 
     fingerprint: str
@@ -88,7 +88,7 @@ class _Row(BaseModel):
 
 
 class _Meta(BaseModel):
-    """The description that a checkpoint holds of itself."""
+    """The facts about itself that a checkpoint holds."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -150,7 +150,7 @@ def set_aside(kept: Kept, model: Module) -> str | None:
 
 
 def remove(kept: Kept) -> None:
-    """Remove the run's checkpoint and a damaged one once its result is written, and the folder if nothing is left."""
+    """Remove the run's checkpoint, a damaged one, and the folder if it is then empty, after the result is written."""
     for place in (kept.path, _aside(kept.path, kept.fingerprint), _aside(kept.path, DAMAGED)):
         place.unlink(missing_ok=True)
     with suppress(OSError):  # other runs' checkpoints are kept there, or there never was one
@@ -222,7 +222,7 @@ def copy_trained(module: Module) -> State:
 
 @contextmanager
 def averaged(module: Module, average: State) -> Iterator[None]:
-    """Give the module the parameters of an average within the block; an empty one changes nothing."""
+    """Give the module the averaged parameters within the block; an empty average changes nothing."""
     kept = {name: module.get_parameter(name).data for name in average}
     for name, tensor in average.items():
         module.get_parameter(name).data = tensor

@@ -1,7 +1,7 @@
 """Correct a model's tables at the two ends of its range, so that black stays black and white stays white.
 
-Training images rarely hold areas that are black or white all over. A table's entries there may be some levels off, and
-a page or a logo shows it at once. The entries that such an area reads are moved until it comes out as it went in.
+Training images rarely hold areas that are entirely black or white. The entries for such areas may be some levels off,
+which a page or a logo shows at once. The entries that such an area reads are changed until it is restored exactly.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def keep_extremes(model: LutModel, task: str) -> LutModel:
     """Return a copy that restores areas of black and of white exactly.
 
     In the last step, or in a model of any size in the step that makes the pixels, the entries that weigh most in a flat
-    area are changed by as few levels as it takes. Where 8 bits do not hold the change, the result stays as near as they
-    allow. In a model of layers, the samples that a
-    flat area reads in the last layer change by the same number for all inputs; direct tables stay as they are.
+    area are changed by as few levels as it takes. Where 8 bits cannot hold the change, the result comes as close as
+    they allow. In a model of layers, the samples that a flat area reads in the last layer change by the same number for
+    all inputs; direct tables stay as they are.
 
     Args:
         model: of tables; it is not changed.
@@ -64,7 +64,7 @@ def _deciding(model: LutModel) -> int:
 
 
 def _made(model: LutModel, flat: Tensor) -> Tensor:
-    """Return what the model makes of the pixels of a flat image, rounded: a block of each colour."""
+    """Return the rounded result for a pixel of a flat image: a block of each colour."""
     if model.description.any_size:
         return model.planes(flat, _deciding(model) + 1)[model.description.any_size.reads][:, :1, :1].detach()
     scale = model.description.scale
@@ -118,14 +118,14 @@ def _move_samples(model: LutModel, level: int) -> bool:
 
 
 def _spread(samples: Tensor, weights: Tensor, missing: float) -> bool:
-    """Change the samples of an output that are read, as evenly as it goes; return whether anything changed.
+    """Change the samples of an output that are read, as evenly as possible; return whether anything changed.
 
     A value that is interpolated between two samples moves by two levels at a time: one would round a half elsewhere.
 
     Args:
         samples: of the vectors of all inputs: (inputs, samples).
-        weights: what a level more in each of them adds to the result.
-        missing: levels that the result has to move.
+        weights: how much one more level in each of them adds to the result.
+        missing: the number of levels by which the result has to change.
     """
     read = weights > 0
     whole = read.sum(dim=1) == 1
@@ -151,7 +151,7 @@ def _unrounded(model: LutModel, flat: Tensor) -> Tensor:
 
 
 def _correct(tables: Sequence[Tensor], gradients: Sequence[Tensor], missing: float) -> bool:
-    """Change one or two of the values that weigh most, as little as it takes to have less than half a level missing."""
+    """Change one or two of the values that weigh most, just enough that less than half a level is missing."""
     up = missing > 0
     places = []
     for number, (table, gradient) in enumerate(zip(tables, gradients, strict=True)):

@@ -37,7 +37,7 @@ class Settings:
     steps: of the optimiser. batch: patches in a step, over all processes.
     patch: side of a patch of the input, in pixels.
     learning_rate, final_learning_rate: of Adam, at the start and at the end of a cosine; 1 is the full range 0..255.
-    average: weight of the past in the running average of the parameters, which is what is validated; 0 for none.
+    average: weight of the past in the running average of the parameters, which is validated in their place; 0: none.
     precision: of a network's arithmetic.
     accumulate: parts that a batch is computed in, to take less memory.
     validate_every, checkpoint_every: in steps. seed: of the patches.
@@ -74,7 +74,7 @@ class Watcher:
     """The calls that `fit` makes while it trains, in every process; a subclass overrides those it needs."""
 
     def note(self, text: str) -> None:
-        """Take a note for the user: about a checkpoint that was found, or images that rank no state."""
+        """Take a note for the user, about a checkpoint that was found or images that do not rank states."""
 
     def began(self, point: Checkpoint) -> None:
         """Take the point that the training starts from; its history holds the rows so far."""
@@ -105,10 +105,10 @@ def fit(
 ) -> list[Row]:
     """Train a model's parameters and leave in it the state that scored best on the held-out images.
 
-    With `settings.average` that is a state of the parameters' running average. The state that training starts from
-    is scored too, so the result never scores below it. A run that was stopped resumes from its last checkpoint and
-    ends exactly where it would have. Under `accelerate launch` all processes train together: they get the same
-    result, and the same as one process would from the same batches, but for the order of sums.
+    With `settings.average`, the states are those of the parameters' running average. The state that training starts
+    from is scored too, so the result never scores below it. A run that was stopped resumes from its last checkpoint and
+    ends exactly where it would have. Under `accelerate launch` all processes train together: they all get one
+    result, which equals that of a single process on the same batches, except for the order of sums.
 
     Args:
         model: what to train; parameters that do not require a gradient stay as they are.
@@ -117,7 +117,7 @@ def fit(
         settings: steps, batch, rates and intervals.
         score: ranks a restored image, (H, W) or (H, W, C).
         watcher: told what happens; may ask the training to stop.
-        kept: where checkpoints are kept while the training lasts, and whose they are; None for none.
+        kept: the checkpoint's file during the training, and the run's fingerprint; None: no checkpoints.
 
     Returns:
         The curve: one row per validation.
@@ -212,7 +212,7 @@ class _Run:
             group["lr"] = rate * factor
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         loss = self._optimise(*self.sampler.batch_at(step, rank, world))
-        past = min(settings.average, (step + 1) / (step + 10))  # a young average forgets its start sooner
+        past = min(settings.average, (step + 1) / (step + 10))  # a young average forgets its start faster
         for name, tensor in point.average.items():
             tensor.lerp_(self.model.get_parameter(name).detach(), 1 - past)
         point.loss_sum, point.loss_count, point.step = point.loss_sum + loss, point.loss_count + 1, step + 1
@@ -233,7 +233,7 @@ class _Run:
         return total
 
     def any(self, mine: bool) -> bool:
-        """Return whether it is so in any process: a signal reaches them at different steps, all stop at the same."""
+        """Return whether it is true in any process: all stop at one step, though a signal reaches them at several."""
         if self.accelerator.num_processes == 1:
             return mine
         return bool(self.accelerator.reduce(torch.tensor(float(mine), device=self.accelerator.device), "sum"))
@@ -246,7 +246,7 @@ class _Run:
 
 
 class Adam(torch.optim.Adam):
-    """torch's Adam without the compiler of models, which its methods import to be left alone by it: two seconds."""
+    """torch's Adam without the import of torch's compiler, which takes two seconds and only excludes Adam's methods."""
 
     add_param_group = inspect.unwrap(torch.optim.Adam.add_param_group)
     load_state_dict = inspect.unwrap(torch.optim.Adam.load_state_dict)
@@ -262,7 +262,7 @@ def validate(model: LutModel, images: Images, score: Score = psnr) -> float:
 
 
 def cosine(progress: float, floor: float) -> float:
-    """Return the share of the first rate that is left at a progress of 0..1, down to `floor`."""
+    """Return the factor of the first rate at a progress of 0..1: a cosine from 1 down to `floor`."""
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
@@ -290,7 +290,7 @@ def _groups(model: LutModel, rate: float) -> list[dict[str, Any]]:
 
 
 def _flat(images: Images, most_named: int = 5) -> str | None:
-    """Return which held-out images are flat and rank no state, in words; None if all rank."""
+    """Return a note about held-out images that are flat and so do not rank states; None if there are none."""
     ranking = set(images.ranking)
     names = [name for index, name in enumerate(images.names) if index not in ranking]
     if not names:

@@ -50,7 +50,7 @@ def solve(
     Args:
         model: of tables; it is not changed. Its last step's tables are where the solution starts from.
         images: what to fit.
-        held_out: what decides when to stop: the iterate with the least error on them is returned.
+        held_out: images that decide when to stop; the iterate with the least error on them is returned.
         iterations: at most; each is one pass over the images.
         smoothness: weight of the squared differences of the change between neighbouring entries, against the
             squared errors of the images' pixels.
@@ -60,7 +60,7 @@ def solve(
         A copy of the model with the new tables, rounded to whole levels.
 
     Raises:
-        ValueError: a unit of the last step is no table, the last step makes kernels, or there are no images.
+        ValueError: a unit of the last step is not a table, the last step makes kernels, or there are no images.
     """
     if model.description.any_size:
         raise ValueError(f"least squares fits pixels, and the last tables of {model.description.family} make kernels")
@@ -86,7 +86,7 @@ def solve(
         rho, before = _dot(residual, preconditioned), rho
         direction = [p + rho / before * d for p, d in zip(preconditioned, direction, strict=True)]
         held = check.error([s + c for s, c in zip(start, change, strict=True)])
-        # What conjugate gradients gain, the smoothness term included.
+        # The gain of the conjugate gradients, including the smoothness term.
         error -= step * before / problem.values / problem.step.divisor**2
         report(Progress(iteration, error, held))
         if held < best_error:
@@ -121,7 +121,7 @@ class _Problem:
         self.model, self.images = model, images
         self.number = len(model.description.unit_steps) - 1
         self.step = model.description.unit_steps[-1]
-        # Sums without rounding, of tables that are real numbers.
+        # Compute sums without rounding: the tables are real numbers.
         linear = copy.deepcopy(model)
         self.linear = LutModel(replace(model.description, rounding="exact"), linear.by_name())
         self.tables = [_RealTable.of(self.linear, unit.name) for unit in self.step.units]
@@ -220,7 +220,7 @@ class _RealTable(Table):
 
     @staticmethod
     def of(model: LutModel, name: str) -> _RealTable:
-        """Put one in the place of a unit's table."""
+        """Replace a unit's table with one of real numbers."""
         function = model.unit(name).function
         if not isinstance(function, Table):
             raise ValueError(f"unit '{name}' is no table: least squares fits the tables of the last step")

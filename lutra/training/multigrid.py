@@ -1,8 +1,8 @@
-"""Tables as sums over grids of several resolutions, so that training moves entries that a batch does not visit.
+"""Tables as sums over grids of several resolutions, so that training also moves entries that a batch does not visit.
 
 A batch visits few of a dense table's 83,521 entries, and each moves on its own. Written as the table plus coarser
 tables interpolated at its nodes, the same function learns its coarse shape first and everywhere at once, as multigrid
-methods do; what ships is the sum, an ordinary table.
+methods do; the sum, an ordinary table, is what ships.
 """
 
 from __future__ import annotations

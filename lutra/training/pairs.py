@@ -22,7 +22,7 @@ class Images:
 
     shares: tuple[tuple[int, float], ...] = ()
     """Groups of images that lie one after the other: how many images, and the share of the patches that come from
-    them, 1 in all. Empty where every place in the images is as likely."""
+    them; the shares sum to 1. Empty where every place in the images is equally likely."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Images:
 
         Args:
             pairs: name, input (h, w) or (h, w, C), and target, which is larger by the same whole number for all.
-            per_patch: as the constructor has it.
+            per_patch: as for the constructor.
 
         Raises:
             ValueError: there are no pairs, or the sizes of one do not fit; names it.
@@ -105,8 +105,8 @@ class Images:
     def ranking(self) -> list[int]:
         """The images that rank a model's states: all but flat ones, or all if every one is flat.
 
-        A flat image's error is near 0, so its PSNR jumps by tens of dB when the error changes by one level: in a
-        mean it would outweigh all others.
+        A flat image's error is near 0, so its PSNR jumps by tens of dB when the error changes by one level; in a
+        mean it would outweigh all other images.
         """
         shown = [index for index in range(len(self)) if self.target(index).std(axis=(1, 2)).max() >= FLAT]
         return shown or list(range(len(self)))
@@ -124,7 +124,7 @@ class Images:
 
 
 def evenly_spaced(chosen: int, count: int) -> set[int]:
-    """Return that many places among `count`, as far from each other as from the ends."""
+    """Return that many evenly spaced places among `count`."""
     return {(2 * number + 1) * count // (2 * chosen) for number in range(chosen)}
 
 

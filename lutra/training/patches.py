@@ -1,4 +1,4 @@
-"""Square patches out of images that lie one after the other in one array, flipped and transposed."""
+"""Copy square patches, flipped and transposed, from images that are stored one after the other in one array."""
 
 from __future__ import annotations
 

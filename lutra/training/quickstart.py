@@ -1,4 +1,4 @@
-"""Models to train, and trained models at rest: the two ends of a training."""
+"""Make a new model to train, and write a trained one to a file."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def new_tables(
     coarse: Sequence[int] = (5, 6, 7),
     options: Mapping[str, Any] | None = None,
 ) -> LutModel:
-    """Return a family's model as tables, to be trained; those of four pixels interpolate at first.
+    """Return a new model of a family, as tables to train; tables of four pixels start from interpolation.
 
     Args:
         family: a key of `lutra.model.families.FAMILIES`, such as "mulut".
         scale: upscaling factor, 1..4; 1 for tasks that keep the size.
         layout: how the tables store their nodes; None for every 16 levels, dense.
-        coarse: intervals, in bits, of coarser grids that are trained along and added (see `multigrid`).
+        coarse: intervals, in bits, of coarser grids that are trained and then added to the tables (see `multigrid`).
         options: the family's own.
 
     Raises:

@@ -44,8 +44,8 @@ class PatchSampler:
             images: where they come from.
             patch: side in pixels of the input.
             batch: patches in a step, over all processes.
-            seed: of everything random.
-            threads: how many copy patches.
+            seed: of all random numbers.
+            threads: the number that copy patches.
             colours: planes that lie together in a patch: 1, or 3 for red, green and blue.
 
         Raises:

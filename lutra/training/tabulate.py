@@ -22,9 +22,9 @@ from lutra.reference.units import PointwiseNet, Table, TabledNet
 def to_tables(model: LutModel, layout: Layout) -> LutModel:
     """Return the model with every network sampled on the layout's nodes.
 
-    A unit that is a table already is kept. Sampled taps (AutoLUT) go over to fixed point, as the engine has them.
-    The channel unit is always stored dense: its four values are not neighbouring pixels, so the diagonal does not
-    prevail (SPF-LUT, CVPR 2024, section 3.3).
+    A unit that is a table already is kept. Sampled taps (AutoLUT) become fixed-point numbers, as in the engine.
+    The channel unit is always stored dense: its four values are not neighbouring pixels, so they do not
+    gather near the diagonal (SPF-LUT, CVPR 2024, section 3.3).
 
     Args:
         model: any model; it is not changed.
@@ -74,7 +74,7 @@ def _replaced(model: LutModel, layout: Layout, make: Callable[[TabledNet], Table
 def started(model: LutModel) -> LutModel:
     """Return a copy of a model of layers whose low bits add nothing at first; other vectors stay as they are.
 
-    A layer that reads low bits and has them added starts by taking them away again, at the pixel itself.
+    A layer that reads low bits, to whose sum its step adds them, starts by subtracting them at the pixel itself.
     """
     result = copy.deepcopy(model)
     low = {step.writes[1] for step in model.description.steps if isinstance(step, Split)}
@@ -106,7 +106,7 @@ def steps_of(model: LutModel, depthwise: int, pointwise: int) -> dict[str, int]:
 
 @torch.no_grad()
 def stored(model: LutModel, steps: Mapping[str, int]) -> LutModel:
-    """Return a copy whose vectors are stored at every few levels, and interpolated and rounded between.
+    """Return a copy whose vectors store a value every few levels; values between are interpolated and rounded.
 
     Args:
         model: of layers; its vectors have one value for each level, or these steps already.
@@ -130,12 +130,12 @@ def steps_within(
     """Return the steps at which the vectors of a model fit into a number of bytes and lose the least.
 
     The loss at every larger step is measured for one layer at a time, and losses of several layers are taken to add
-    up. From the least steps on, the layer whose next steps cost least for each byte saved takes them, until all fit.
+    up. From the least steps on, the layer that loses least for each byte saved takes its next step, until all fit.
 
     Args:
         model: of layers whose vectors have one value for each level.
         most: bytes of all its vectors.
-        score: what to keep high, such as the PSNR of restored images.
+        score: the measure to keep high, such as the PSNR of restored images.
         least: the least step of each layer that may change.
 
     Raises:

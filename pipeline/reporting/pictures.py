@@ -30,7 +30,7 @@ PER_SET = 3
 
 @dataclass(frozen=True)
 class Version:
-    """One version of an image: what it is called, its score in words or "", its pixels as a data URI."""
+    """One version of an image: its title, its score in words or "", its pixels as a data URI."""
 
     label: str
     score: str

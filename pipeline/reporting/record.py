@@ -32,7 +32,7 @@ MARKS = ("<!-- results: written by `python -m pipeline record` -->\n", "<!-- end
 
 @dataclass(frozen=True)
 class Recorded:
-    """The content of results/EXPERIMENT.json: a result, and all that it takes to make it again.
+    """The content of results/EXPERIMENT.json: a result, and everything needed to make it again.
 
     trained_on: the names of the image sets; held_out: how many images of the first. colours: the set that dead leaves
     take their colours from, if there are any. minutes: wall-clock of training and finetuning. command: what was run.
@@ -182,7 +182,7 @@ def licences(names: Sequence[str]) -> list[str]:
 
 
 def not_free(names: Sequence[str]) -> list[str]:
-    """Return the image sets that keep tables from being shipped for any purpose, and those that nobody knows."""
+    """Return the image sets whose terms forbid shipping tables for any purpose, and those that the catalogue lacks."""
     sets = catalogue()
     return [name for name in names if name not in sets or not sets[name].free]
 
@@ -220,7 +220,7 @@ def card(name: str, recorded: Recorded, model: Artifact) -> str:
 
 
 def hardware() -> dict[str, Any]:
-    """Return what measured: the processor, how many of its cores this process may use, memory."""
+    """Return the measuring machine: its processor, the cores that this process may use, its memory."""
     measured = bench.machine()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0.0
     return {

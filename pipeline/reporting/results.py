@@ -36,7 +36,7 @@ class Result:
 
     @property
     def baseline(self) -> Scores:
-        """The scores of what a restoration has to beat."""
+        """The scores of the baseline, which a restoration has to beat."""
         return next(iter(self.scores.values()))
 
     @property

@@ -28,7 +28,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure in the table: as text, as what it is sorted by, and whether none of ours is better."""
+    """A figure in the table: its text, the value to sort it by, and whether it is the best of ours."""
 
     text: str
     value: float | None = None
@@ -78,12 +78,12 @@ class TaskTable:
         ]
 
     def baseline(self) -> Row:
-        """Return the row of what any restoration has to beat."""
+        """Return the row of the baseline, which any restoration has to beat."""
         scores = self.experiments[0].result.baseline
         return Row(self.protocol.baseline_name, "", "", [*self._costs(None), *self._cells(scores)])
 
     def tiles(self) -> list[tuple[str, str, str]]:
-        """Return what a reader wants first: (what, figure, of which experiment)."""
+        """Return the figures at the top of the page: (what, figure, of which experiment)."""
         data, main = self.sets[0], self.protocol.main
         label, _, unit = LABELS[main].partition(", ")
         scored = {shown.name: shown.result for shown in self.experiments if data in shown.result.final}

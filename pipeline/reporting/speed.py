@@ -15,7 +15,7 @@ from lutra.restore.restorer import Restorer
 
 WIDTH, HEIGHT = 1280, 720
 ROUNDS = 5
-THREADS = 1  # what the report may use; more would compare how well models share them, too
+THREADS = 1  # with more, the report would also compare how well models share threads
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def measure(
         name: partial(model.restore, frame, threads=THREADS, out=np.empty(result, np.uint8))
         for name, model in models.items()
     }
-    # In processor time, which a busy machine does not stretch.
+    # Measure processor time, which a busy machine does not stretch.
     found = {name: seconds * 1e3 for name, seconds in least_seconds(calls, rounds, clock=time.process_time).items()}
     backends = sorted({model.backend for model in models.values()})
     names = {"engine": "the compiled engine", "torch": "torch"}

@@ -1,7 +1,7 @@
 """Estimate the memory of a training from its settings; docs/needs.md compares the estimates with measurements.
 
-The estimates count what grows: what autograd keeps of a step, what a validation and least squares hold, and copies of
-tables.
+The estimates count the parts that grow: the values that autograd keeps for a step, the arrays of a validation and of
+least squares, and copies of tables.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RANKED_ELSE = 32
 class Footprint:
     """Bytes of one step, of the tables' copies, of a validation, of least squares, and of a checkpoint on disk.
 
-    by: what a step's memory grows with, "patches" or "nodes" of the tables.
+    by: the quantity that a step's memory grows with, "patches" or "nodes" of the tables.
     """
 
     step: int
@@ -45,7 +45,7 @@ class Footprint:
 
     @property
     def peak(self) -> int:
-        """The most that is in memory at once."""
+        """The largest number of bytes in memory at once."""
         return self.states + max(self.step, self.validation, self.least_squares)
 
 
@@ -91,7 +91,7 @@ def of_training(block: Experiment, settings: FitParams, data: Path, protocol: Pr
 
 
 def kept_bytes(network: NetworkSpec, values: int, half: bool) -> int:
-    """Return the bytes that autograd keeps of a point: each layer's output, twice for GELU, and dense layers' inputs.
+    """Return the bytes that autograd keeps for a point: each layer's output, twice for GELU, and dense layers' inputs.
 
     Args:
         network: the unit's network.

@@ -16,7 +16,7 @@ from pipeline.running import provenance
 
 @dataclass(frozen=True)
 class Job:
-    """The argument of a stage's `run`. `experiment` is None in a stage that runs once per task."""
+    """The argument of a stage's `run`. `experiment` is None for a stage that runs once per task."""
 
     stage: Stage
     params: Params
@@ -92,6 +92,6 @@ class Job:
         return self.params.task(self.task)
 
     def origin(self) -> dict[str, Any]:
-        """Return what the result comes from, as artifacts record it."""
+        """Return the origin of the result, as artifacts record it."""
         files = [path for name, path in self.inputs.items() if name != "data"]
         return provenance.of_stage(self.stage.name, self.params, self.name, self.inputs.get("data"), *files)

@@ -89,7 +89,7 @@ def nodes_of(environment: Mapping[str, str]) -> Nodes:
         raise ValueError(f"srun: found {tasks} tasks on {count} nodes, expected one a node: --ntasks-per-node=1")
     if count == 1:
         return Nodes()
-    job = _number(environment, "SLURM_JOB_ID")  # a port of its own for every job that shares a node
+    job = _number(environment, "SLURM_JOB_ID")  # jobs that share a node each get their own port
     return Nodes(count, _number(environment, "SLURM_NODEID"), _first_host(environment), 20000 + job % 10000)
 
 

@@ -37,7 +37,7 @@ SHEET = 3  # bytes for every value of an image on a comparison sheet
 class Needs:
     """The needs of a stage: its work in words, bytes of memory at the peak, further bytes on disk.
 
-    smaller: advice on what to change where the memory does not suffice.
+    smaller: advice on what to change if the memory does not suffice.
     """
 
     work: str
@@ -47,7 +47,7 @@ class Needs:
 
 
 def check(needs: Needs, name: str, root: Path) -> None:
-    """Print what a stage needs, and refuse to start it on a machine that has less.
+    """Print a stage's needs, and refuse to start it on a machine that has less.
 
     Args:
         needs: the estimate.
@@ -95,7 +95,7 @@ def of_stage(stage: str, params: Params, root: Path, task: str, experiment: str 
 
 
 def of_prepare(params: Params, task: str) -> Needs:
-    """Return the needs of a preparation, by the files' headers: a byte for each value of the images and their inputs.
+    """Return the needs of a preparation, from the files' headers: a byte for each value of the images and their inputs.
 
     A few images at a time are in memory, where they are degraded.
     """

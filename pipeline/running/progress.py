@@ -72,7 +72,7 @@ class Pace:
         """Return a line with the time left, once, as soon as it is known; None before and afterwards.
 
         It is known when a validation was measured and steps take about as long as each other: a single slow step, such
-        as one that loads code or meets another process, is no measure of the rest.
+        as one that loads code or meets another process, does not predict the rest.
         """
         made = done - self._first
         if made <= 0:

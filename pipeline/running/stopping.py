@@ -1,4 +1,4 @@
-"""Requests to stop a training: Ctrl-C, a scheduler's SIGTERM, a launcher that is gone."""
+"""Requests to stop a training: Ctrl-C, a scheduler's SIGTERM, a launcher that has died."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SAME_REQUEST_SECONDS = 2.0
 def stop_requests(launched: bool = False) -> Iterator[Callable[[], bool]]:
     """Collect requests within the block; the value tells whether there was one. A second one ends the block at once.
 
-    Signals within a moment are one request: a scheduler signals every process of a job, and a launcher passes on to
-    its processes what they got already. A process that was `launched` stops too when its launcher is gone.
+    Signals in quick succession are one request: a scheduler signals every process of a job, and a launcher passes the
+    signal on to processes that already got it. A process that was `launched` stops too when its launcher is gone.
     """
     requested: list[float] = []
     launcher = os.getppid()

@@ -28,10 +28,10 @@ Scores = dict[str, dict[str, float]]
 
 
 def run(job: Job) -> None:
-    """Evaluate one experiment and write metrics.json, scores.json, images.csv, sheets/ and what the report shows of it.
+    """Evaluate one experiment and write metrics.json, scores.json, images.csv, sheets/ and the report's inputs.
 
-    The model and the curves are copied to the scores, because a task's report reads the folders of its own
-    experiments alone.
+    The model and the curves are copied to the scores' folder, because a task's report reads only the folders of its
+    own experiments' scores.
     """
     protocol, data, out = job.task_params.protocol(), job.inputs["data"] / "evaluate", job.outputs
     artifacts = {kind: artifact.load(job.inputs[kind]) for kind in ("network", "exported", "finetuned")}
@@ -93,10 +93,10 @@ def _folders(data: Path) -> list[Path]:
 
 
 def sheet_names(sets: Mapping[str, Sequence[str]]) -> dict[tuple[str, int], str]:
-    """Return what the sheets of images are called, without ending, by set and place in it; no two are alike.
+    """Return the names of the images' sheets, without ending, by set and place in it; all differ.
 
-    SET-IMAGE without the image's ending where that tells all apart, also where large and small letters are one; with
-    the ending, or with the place too, where it does not.
+    A name is SET-IMAGE without the image's ending if that is unique even when upper and lower case are equal; otherwise
+    with the ending, or with the place too.
 
     Args:
         sets: the images' names, unique in a set, by its name.

@@ -40,7 +40,7 @@ def _exported(trained: Artifact, job: Job) -> Artifact:
     """Return the model with tables in place of its networks, and vectors at their steps."""
     if not trained.has_networks and not trained.description.is_layered:
         return trained
-    from lutra.reference.convert import from_artifact, to_artifact  # imports torch, which tables do without
+    from lutra.reference.convert import from_artifact, to_artifact  # imports torch, which tables do not need
     from lutra.training import tabulate
 
     table = job.block.table

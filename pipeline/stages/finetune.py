@@ -1,4 +1,4 @@
-"""Stage finetune: train the exported tables' values as they will be used."""
+"""Stage finetune: train the exported tables' values in the form in which they will be used."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def run(
     """Train a model and write it, with the curve, to the job's outputs.
 
     Args:
-        job: of the stage train or finetune; it writes the model and "curve".
+        job: a run of the stage train or finetune, whose outputs are the model and "curve".
         settings: the stage's section of the experiment.
         start: returns the model to train; gets the checkpoint's place and the tracked run.
         finish: returns the model to write, from the trained one on the CPU.
@@ -81,8 +81,8 @@ def joined(settings: FitParams, key: str) -> Accelerator:
     """Return the processes that train together: those that pipeline/running/launch.py started, or this one.
 
     Raises:
-        ValueError: there are not as many as the parameters under `key` ask for, such as under an `accelerate launch`
-            of the user's own.
+        ValueError: their number is not the one that the parameters under `key` ask for, such as under an
+            `accelerate launch` of the user's own.
     """
     accelerator = Accelerator(mixed_precision="bf16" if settings.precision == "bf16" else "no")
     if accelerator.num_processes != settings.ranks:
@@ -117,7 +117,7 @@ def write_curve(path: Path, rows: list[Row]) -> None:
 
 
 class Told(Watcher):
-    """Tells the user and MLflow how a training goes, in the main process, and hears requests to stop in every one."""
+    """Reports a training to the user and MLflow, in the main process, and takes requests to stop, in every process."""
 
     def __init__(self, settings: FitParams, log: Log, processes: Accelerator) -> None:
         self._settings, self._log = settings, log
@@ -150,7 +150,7 @@ class Told(Watcher):
         self._update = self._open.enter_context(progress.bar(steps, point, self._main))
 
     def stepped(self, point: Checkpoint, loss: float) -> None:
-        """Move the bar; in a log, tell once how long the rest takes."""
+        """Move the bar; in a log file, state once how long the rest takes."""
         if point.step == self._first:
             self._pace.started(self._first)
         if (estimate := self._pace.first_estimate(point.step)) and not sys.stderr.isatty():
@@ -158,7 +158,7 @@ class Told(Watcher):
         self._update(point, loss)
 
     def validating(self) -> None:
-        """Measure the validation apart from the steps."""
+        """Measure the time of the validation separately from the steps."""
         self._began = time.monotonic()
 
     def validated(self, point: Checkpoint) -> None:

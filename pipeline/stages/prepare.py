@@ -107,7 +107,7 @@ def _pack(sources: list[Source], protocol: Protocol, folder: Path, trained: Task
 def _add_shares(path: Path, sources: list[Source], given: Mapping[str, float]) -> list[tuple[int, float]]:
     """Add to an index, and return, how many images each set has, and the share of the patches that come from it.
 
-    Sets without a share get what is left by their pixels.
+    Sets without a share divide the rest in proportion to their pixels.
     """
     index = json.loads(path.read_text())
     counts: Counter[str] = Counter()
@@ -146,7 +146,7 @@ def _made(sources: list[Source], protocol: Protocol, trained: bool) -> Iterator[
             raise ValueError(f"{source.name}: {error}") from None
 
     numbered = list(enumerate(sources))
-    # reading changes the filters of warnings for a moment, and two threads may restore them in the wrong order
+    # reading changes the warning filters for a moment; two threads at once might restore them in the wrong order
     with warnings.catch_warnings(), ThreadPoolExecutor(2) as pool:
         for start in range(0, len(sources), 4):  # a few at a time, so that memory does not grow with the set
             yield from pool.map(make, numbered[start : start + 4])

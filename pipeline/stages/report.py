@@ -27,7 +27,7 @@ def run(job: Job, experiments: list[str] | None = None) -> None:
     The same inputs give the same bytes, so the page holds no times and no date; `together` measures them.
 
     Args:
-        job: of the task; what other tasks score cannot be compared with it.
+        job: a run for the task; scores of other tasks cannot be compared with its scores.
         experiments: names to report; None for every experiment of the task.
     """
     params, protocol, out = job.params, job.task_params.protocol(), job.outputs
@@ -73,7 +73,7 @@ def together(params: Params, root: Path, experiments: list[str] | None = None) -
 
 
 def _evaluated(params: Params, root: Path, experiment: str) -> Mapping[str, Path]:
-    """Return the files that evaluate wrote of an experiment."""
+    """Return the files that evaluate wrote for an experiment."""
     return Job.of("evaluate", params, root, experiment=experiment).outputs
 
 
@@ -100,7 +100,7 @@ def _section(
     *,
     timed: bool = False,
 ) -> page.TaskSection:
-    """Return what the page shows of a task; `budget`: characters of pictures; `timed`: with the models' speed."""
+    """Return the page's content for a task; `budget`: characters of pictures; `timed`: with the models' speed."""
     protocol = params.task(task).protocol()
     evaluated = {name: _evaluated(params, root, name) for name in results}
     artifacts = {name: artifact.load(_found(files["model"])) for name, files in evaluated.items()}

@@ -34,7 +34,7 @@ def stage_run(
     settings: Mapping[str, Any] | None = None,
     live: bool = True,
 ) -> Iterator[Run]:
-    """Log one stage: its parameters, what the body hands to the run, and how the body ended.
+    """Log one stage: its parameters, everything that the body logs to the run, and how the body ended.
 
     Never raises because of MLflow; whatever the body raises passes through, and marks the run FAILED (KILLED
     when interrupted).
@@ -46,7 +46,7 @@ def stage_run(
         root: folder where the stage writes.
         params: the parameters by which runs are compared.
         settings: all parameters, nested, kept as the file params.json.
-        live: send while the body works, and wait at its end; otherwise a process sends what a short stage leaves.
+        live: send while the body works, and wait at its end; otherwise another process sends the record afterwards.
     """
     if not tracking.enabled:
         yield Run()

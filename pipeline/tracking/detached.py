@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 LINGER_SECONDS = 10.0  # after the last record
 POLL_SECONDS = 0.2
 TURN_SECONDS = 5.0  # for the lock, which a stage that asks for a process holds for a moment
-STUCK_SECONDS = 600  # that MLflow may take for what waits, which may be large files
+STUCK_SECONDS = 600  # for MLflow to take what waits, which may be large files
 
 
 def start(uri: str, project: str) -> bool:
-    """Have a process that outlives this one send what waits; return whether there can be one.
+    """Start a process that outlives this one and sends what waits; return whether that is possible here.
 
-    There is none in a job of SLURM, which kills what a job leaves behind, and in a copy of the project where DVC runs a
-    queued experiment, because DVC removes the copy with its files.
+    It is not possible in a job of SLURM, which kills the processes that a job leaves behind, or in a copy of the
+    project where DVC runs a queued experiment, because DVC removes the copy with its files.
 
     Args:
         uri: MLflow's address.
@@ -70,7 +70,7 @@ def _launch(uri: str, project: str) -> None:
     assert sender.stdin
     with sender.stdin as order:
         order.write(json.dumps([uri, project]).encode())
-    sender.returncode = 0  # nobody waits for it, and Python need not warn of that
+    sender.returncode = 0  # nobody waits for it; Python should not warn about that
 
 
 def show_messages(uri: str) -> None:
@@ -82,7 +82,7 @@ def show_messages(uri: str) -> None:
 
 
 def send(uri: str, project: str) -> None:
-    """Send what waits, and what comes to wait soon; report what MLflow does not take."""
+    """Send the waiting records, and those that arrive soon after; report what MLflow does not take."""
     from filelock import Timeout
 
     from pipeline.tracking.sending import BUSY_SECONDS, Sender

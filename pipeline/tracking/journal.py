@@ -23,7 +23,7 @@ _PROGRESS = ("run", "tried")
 
 
 class Event(NamedTuple):
-    """Something to send to MLflow (a method of `sending.Sender`), or what came of that: "run", its id, and "tried"."""
+    """Something to send to MLflow (a method of `sending.Sender`), or the outcome: "run" with its id, or "tried"."""
 
     kind: str
     content: dict[str, Any]

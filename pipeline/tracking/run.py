@@ -92,7 +92,7 @@ class Tracked(Run):
             self._thread.start()
 
     def finish(self, status: str) -> None:
-        """Record how the stage ended, and have the rest sent: by another process, or by the thread in some time."""
+        """Record how the stage ended, and have the rest sent: by another process, or by the thread in limited time."""
         from pipeline.tracking import detached  # a program too, which Python wants to import itself
 
         self._add("end", status=status, time=recording.now())
@@ -107,7 +107,7 @@ class Tracked(Run):
         self._attempt(lambda: detached.show_messages(self._uri))
 
     def _wait(self) -> None:
-        """Wait for the thread as long as something gets through; report that it was left behind."""
+        """Wait for the thread while MLflow takes something; report records that are left behind."""
         begin, left = time.monotonic(), -1
         silent = FAILED_SECONDS if self._reported else SILENT_SECONDS if store.is_server(self._uri) else TOTAL_SECONDS
         while self._thread.is_alive():

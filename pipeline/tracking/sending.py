@@ -39,7 +39,7 @@ class Sender:
         self._seen: set[Path] = set()
 
     def send(self, record: Record) -> None:
-        """Send what is to do. What MLflow refuses while it answers is left out, or to be tried again later.
+        """Send the events that are still to send. An event that MLflow refuses is left out, or tried again later.
 
         Raises whatever MLflow raises when it does not answer, or refuses to create the run.
         """
@@ -64,7 +64,7 @@ class Sender:
                 record.todo.extend(again)
 
     def send_waiting(self, folders: Sequence[Path], seconds: float = 0.0) -> int:
-        """Send the records in `folders` that are for this server and of no living process; count what went through.
+        """Send the records in `folders` for this server whose process has ended; return how many went through.
 
         A record that MLflow once had is sent again if MLflow has lost its run. No record is tried twice.
         `seconds` is how long to wait for each that another process is sending.

@@ -38,7 +38,7 @@ _ENVIRONMENT = {
     # MLflow's own defaults keep a stage waiting for many minutes when the server does not answer
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",  # a server may ask for minutes
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",  # a server may ask a client to wait for minutes
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # with the password that the address may hold
 }
@@ -124,8 +124,8 @@ def _check_database(uri: str) -> None:
 def _follow_move(uri: str, recorded: str) -> None:
     """Let a database that was moved or copied with its folder find the files next to it again.
 
-    MLflow records whole paths of files. If the database names another folder `mlruns` than the one next to it, and that
-    one exists, this changes every address that begins with the other.
+    MLflow records whole paths of files. If the database names another folder `mlruns` than the existing one next to it,
+    this changes every address that begins with the other folder.
     """
     here = artifacts(uri).as_uri()
     if recorded == here or not recorded.endswith(f"/{artifacts(uri).name}") or not artifacts(uri).is_dir():
@@ -177,7 +177,7 @@ def first_line(error: Exception) -> str:
 
 
 def failed(uri: str, reason: str, then: str = WAITS) -> str:
-    """Return that MLflow failed for a reason, and what becomes of the records."""
+    """Return a message: MLflow failed, for this reason, and this is what happens to the records."""
     return f"incomplete: MLflow at {shown(uri)} failed ({reason}); what is missing {then}"
 
 
