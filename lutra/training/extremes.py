@@ -120,7 +120,8 @@ def _move_samples(model: LutModel, level: int) -> bool:
 def _spread(samples: Tensor, weights: Tensor, missing: float) -> bool:
     """Change the samples of an output that are read, as evenly as possible; return whether anything changed.
 
-    A value that is interpolated between two samples moves by two levels at a time: one would round a half elsewhere.
+    A value that is interpolated between two samples changes by two levels at a time: with one, the values between the
+    samples would end at a half, and round up or down.
 
     Args:
         samples: of the vectors of all inputs: (inputs, samples).

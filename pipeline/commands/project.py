@@ -14,11 +14,11 @@ app = typer.Typer()
 @app.command("dvc-yaml")
 def dvc_yaml(check: Check = False, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Write dvc.yaml from the declaration of the stages, next to the file of parameters."""
-    from pipeline import PROJECT, declaration
+    from pipeline import declaration
     from pipeline.params import load
     from pipeline.tools import dvcfile
 
-    own = Path(os.path.relpath(params, PROJECT))
+    own = Path(os.path.relpath(params))
     if own != dvcfile.PARAMS and (own.parent == Path() or ".." in own.parts):
         raise ValueError(
             f"{params}: expected params.yaml, or a file in a folder of the project, which gets its dvc.yaml"

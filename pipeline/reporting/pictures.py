@@ -22,7 +22,7 @@ from pipeline.data.packed import PackedImages
 from pipeline.reporting.papers import order
 
 Image = NDArray[np.uint8]
-WIDTH, HEIGHT = 384, 288  # of what is shown, pixels of the clean image at most: its double fits a page
+WIDTH, HEIGHT = 384, 288  # most pixels of a clean image that are shown; twice the size still fits a page
 THUMBNAIL = 144
 BUDGET = 10_000_000  # characters of data URIs on a page; one image is shown however many models there are
 PER_SET = 3

@@ -17,7 +17,8 @@ def stop_requests(launched: bool = False) -> Iterator[Callable[[], bool]]:
     """Collect requests within the block; the value tells whether there was one. A second one ends the block at once.
 
     Signals in quick succession are one request: a scheduler signals every process of a job, and a launcher passes the
-    signal on to processes that already got it. A process that was `launched` stops too when its launcher is gone.
+    signal on to processes that already got it. A process that was `launched` stops too when its launcher is gone; once
+    it was asked to stop, it ignores further signals, which would interrupt its exit.
     """
     requested: list[float] = []
     launcher = os.getppid()
@@ -32,4 +33,4 @@ def stop_requests(launched: bool = False) -> Iterator[Callable[[], bool]]:
         yield lambda: bool(requested) or (launched and os.getppid() != launcher)
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if launched and requested else handler)

@@ -89,8 +89,8 @@ class ShiftNetwork(nn.Module):
             moved = _shifted(state, offsets)
             state = (self.pointwise[block](moved) + moved).clamp(-32, 31)
         out = self.up(state)
-        if self.scale**2 == self.channels:
-            out = out + state
+        if self.scale**2 <= self.channels:
+            out = out + state[:, : self.scale**2]
         return functional.pixel_shuffle(out.clamp(-128, 127), self.scale)
 
 

@@ -93,7 +93,7 @@ class Tracked(Run):
 
     def finish(self, status: str) -> None:
         """Record how the stage ended, and have the rest sent: by another process, or by the thread in limited time."""
-        from pipeline.tracking import detached  # a program too, which Python wants to import itself
+        from pipeline.tracking import detached  # imported late: Python also runs it, as `-m`
 
         self._add("end", status=status, time=recording.now())
         if self._live or self._record.fault or not detached.start(self._uri, self._record.begin["project"]):

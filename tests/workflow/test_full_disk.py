@@ -42,7 +42,7 @@ def results(root: Path) -> dict[str, str]:
 
 
 def fill(disk: Path, free: int) -> None:
-    """Leave about so many bytes."""
+    """Leave about `free` bytes."""
     with (disk / "filler").open("wb", buffering=0) as file:
         left = os.statvfs(disk)
         for size in (max(0, left.f_bavail * left.f_frsize - free), *([4096] * 4 if not free else [])):

@@ -94,7 +94,8 @@ def write(artifact: Artifact, folder: Path) -> tuple[Artifact, dict[Path, str]]:
         write_whole(folder / arrays, _archive(samples, layout, form))
         write_whole(folder / steps_file, _steps_text(layout, form))
         written |= {folder / arrays: f"{layer.name}.vectors", folder / steps_file: f"{layer.name}.steps"}
-    shifts = np.array([step.offsets for step in description.steps if isinstance(step, Shift)], np.int32)
+    moved = [step.offsets for step in description.steps if isinstance(step, Shift) and step.writes != "head"]
+    shifts = np.array(moved, np.int32)
     offsets = np.ascontiguousarray(shifts.transpose(0, 2, 1))
     write_whole(folder / OFFSETS, lambda out: np.save(out, offsets))
     written[folder / OFFSETS] = "offsets"

@@ -10,6 +10,7 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from lutra.cli import main
 from lutra.model import artifact
@@ -40,6 +41,7 @@ def _run_here(words: list[str], variables: dict[str, str]) -> subprocess.Complet
     ):
         patch.setattr(sys, "argv", ["lutra", *words])
         patch.setattr(warnings, "formatwarning", warnings.formatwarning)
+        patch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
         for name, value in variables.items():
             patch.setenv(name, value)
         warnings.simplefilter("default")

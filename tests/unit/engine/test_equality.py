@@ -76,7 +76,7 @@ DIAGONAL: list[Layout] = [
 
 
 def layouts(most: int) -> st.SearchStrategy[Layout]:
-    """Every layout there is of at most so many entries."""
+    """All layouts of at most `most` entries."""
     kinds = [[layout for layout in kind if layout.entries <= most] for kind in (DENSE, DIAGONAL)]
     return st.one_of(*(st.sampled_from(kind) for kind in kinds if kind))
 

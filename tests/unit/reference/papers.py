@@ -76,7 +76,11 @@ def rotation_sum(plane: Callable[[Whole], Whole], x: Whole) -> Whole:
 
 
 def shiftlut(image: NDArray[np.uint8], layers: dict[str, Vectors], offsets: Any, r: int) -> Whole:
-    """ShiftLUT of one plane; `offsets` are (blocks, channels, 2), and `layers` are called as in our descriptions."""
+    """ShiftLUT of one plane; `offsets` are (blocks, channels, 2), and `layers` are called as in our descriptions.
+
+    The paper knows x4 with 16 channels, whose last layer adds all of them; of more channels than pixels, the first are
+    added.
+    """
 
     def plane(pixels: Whole) -> Whole:
         x = pixels - 128
@@ -95,7 +99,7 @@ def shiftlut(image: NDArray[np.uint8], layers: dict[str, Vectors], offsets: Any,
             )
             h = (pointwise(layers[f"pw{i}"], h, -32) + h).clip(-32, 31)
         u = pointwise(layers["up"], h, -32)
-        u = u + h if r > 1 and r * r == len(h) else u
+        u = u + h[: r * r] if r > 1 and r * r <= len(h) else u
         return shuffled(u.clip(-128, 127), r)
 
     total = rotation_sum(plane, image.astype(np.int64))

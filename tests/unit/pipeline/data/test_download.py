@@ -79,7 +79,7 @@ def test_a_server_that_continues_another_version(server: Served, tmp_path: Path)
     server.faults = [{"cut": 1000}, {"status": 206, "ranges": False}, {}]  # the whole file, called the rest
     download(f"{server.url}/x.zip", tmp_path / "x.zip", SHA256, patience=QUICK)
     assert (tmp_path / "x.zip").read_bytes() == CONTENT
-    assert server.requests[2] is None, "begun anew"
+    assert server.requests[2] is None, "begun again"
 
 
 def test_a_server_that_gives_no_length(server: Served, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Export of vectors: at the steps asked for, or at those that lose least within so many bytes."""
+"""Export of vectors: at the steps asked for, or at those that lose least within a number of bytes."""
 
 from pathlib import Path
 from typing import Any

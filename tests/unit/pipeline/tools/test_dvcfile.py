@@ -47,9 +47,12 @@ def test_another_file_of_parameters_gets_a_pipeline_next_to_it() -> None:
 
 
 @pytest.mark.parametrize("path", ["recipes.yaml", "../recipes.yaml"])
-def test_a_file_whose_pipeline_would_replace_the_projects_is_refused(path: str) -> None:
+def test_a_file_whose_pipeline_would_replace_the_projects_is_refused(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(PROJECT)
     with pytest.raises(ValueError, match=r"recipes\.yaml: expected params\.yaml, or a file in a folder of the project"):
-        dvc_yaml(params=PROJECT / path)
+        dvc_yaml(params=Path(path))
 
 
 def test_a_folder_stands_for_its_files_where_it_holds_nothing_else(tmp_path: Path) -> None:
