@@ -83,7 +83,7 @@ struct Avx2Bytes {
 
 template <class Simd>
 void run_sum_avx2(const LayerCall& call) {
-    if (call.layer && call.packed->form == Form::rows) return Rows<Simd>::run(call);
+    if (call.layer && call.packed->form == Form::rows) return run_rows<Rows<Simd>>(call);
     run_sum_words<Simd, Avx2Bytes>(call);
 }
 

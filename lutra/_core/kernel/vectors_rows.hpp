@@ -6,7 +6,7 @@
 
 #include <utility>
 
-#include "vectors_plain.hpp"
+#include "vectors_rows_loop.hpp"
 
 namespace lutra {
 
@@ -36,16 +36,6 @@ struct Rows {
         __m128i shift;
         bool multiplies, ties;
     };
-
-    // offsets[input][pixel]: bytes to the row of a pixel's value.
-    static void prepare(const LayerCall& call, int row, int x, std::uint16_t (*offsets)[kChunk]) {
-        const auto bytes = static_cast<std::uint16_t>(2 * call.packed->width);
-        for (int input = 0; input < call.layer->inputs; ++input) {
-            const std::uint8_t* pixels = call.input(row, input) + x;
-            for (int i = 0; i < kChunk; ++i)
-                offsets[input][i] = static_cast<std::uint16_t>((pixels[i] & (kLevels - 1)) * bytes);
-        }
-    }
 
     // The sums of eight pixels and 16 outputs.
     template <int... i>
@@ -97,26 +87,14 @@ struct Rows {
         }
     }
 
-    static void run(const LayerCall& call) {
-        alignas(64) std::uint16_t offsets[kMostIndices][kChunk];
-        alignas(64) std::uint8_t quotients[16][kChunk];
-        const Division divide(*call.packed, call.layer->divisor * call.layer->denominator);
-        for (int row = 0; row < call.rows; ++row)
-            for (int x = 0; x < call.count; x += kChunk) {
-                prepare(call, row, x, offsets);
-                for (int first = 0; first < call.outputs; first += 16) {
-                    for (int i = 0; i < kChunk; i += kPixels) {
-                        __m256i words[kPixels];
-                        for (int half = 0; half < kPixels; half += 8)
-                            add_up(call, offsets[0] + i + half, first, words + half,
-                                   std::make_integer_sequence<int, 8>());
-                        for (int j = 0; j < kPixels; ++j) words[j] = divide(words[j]);
-                        turn(words, quotients[0] + i);
-                    }
-                    for (int output = first; output < std::min(first + 16, call.outputs); ++output)
-                        finish(call, row, output, x, quotients[output - first]);
-                }
-            }
+    // quotients[output][pixel] of 16 outputs and kPixels pixels.
+    static void divided(const LayerCall& call, const std::uint16_t* offsets, int first, const Division& divide,
+                        std::uint8_t* quotients) {
+        __m256i words[kPixels];
+        for (int half = 0; half < kPixels; half += 8)
+            add_up(call, offsets + half, first, words + half, std::make_integer_sequence<int, 8>());
+        for (int j = 0; j < kPixels; ++j) words[j] = divide(words[j]);
+        turn(words, quotients);
     }
 };
 

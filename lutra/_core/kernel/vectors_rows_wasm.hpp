@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "vectors_rows_loop.hpp"
 #include "vectors_wasm.hpp"
 
 namespace lutra {
@@ -40,16 +41,6 @@ struct WasmRows {
         int shift;
         bool multiplies, ties;
     };
-
-    // offsets[input][pixel]: bytes to the row of a pixel's value.
-    static void prepare(const LayerCall& call, int row, int x, std::uint16_t (*offsets)[kChunk]) {
-        const auto bytes = static_cast<std::uint16_t>(2 * call.packed->width);
-        for (int input = 0; input < call.layer->inputs; ++input) {
-            const std::uint8_t* pixels = call.input(row, input) + x;
-            for (int i = 0; i < kChunk; ++i)
-                offsets[input][i] = static_cast<std::uint16_t>((pixels[i] & (kLevels - 1)) * bytes);
-        }
-    }
 
     // The sums of some pixels and 16 outputs.
     template <int... i>
@@ -95,31 +86,19 @@ struct WasmRows {
         }
     }
 
-    static void run(const LayerCall& call) {
+    // quotients[output][pixel] of 16 outputs and kPixels pixels.
+    static void divided(const LayerCall& call, const std::uint16_t* offsets, int first, const Division& divide,
+                        std::uint8_t* quotients) {
         constexpr int kAtOnce = 4;
-        alignas(16) std::uint16_t offsets[kMostIndices][kChunk];
-        alignas(16) std::uint8_t quotients[16][kChunk];
-        const Division divide(*call.packed, call.layer->divisor * call.layer->denominator);
-        for (int row = 0; row < call.rows; ++row)
-            for (int x = 0; x < call.count; x += kChunk) {
-                prepare(call, row, x, offsets);
-                for (int first = 0; first < call.outputs; first += 16) {
-                    for (int i = 0; i < kChunk; i += kPixels) {
-                        Sums sums[kPixels];
-                        for (int part = 0; part < kPixels; part += kAtOnce)
-                            add_up(call, offsets[0] + i + part, first, sums + part,
-                                   std::make_integer_sequence<int, kAtOnce>());
-                        turn(sums, divide, quotients[0] + i);
-                    }
-                    for (int output = first; output < std::min(first + 16, call.outputs); ++output)
-                        finish(call, row, output, x, quotients[output - first]);
-                }
-            }
+        Sums sums[kPixels];
+        for (int part = 0; part < kPixels; part += kAtOnce)
+            add_up(call, offsets + part, first, sums + part, std::make_integer_sequence<int, kAtOnce>());
+        turn(sums, divide, quotients);
     }
 };
 
 inline void run_sum_wasm(const LayerCall& call) {
-    if (call.layer && call.packed->form == Form::rows) return WasmRows::run(call);
+    if (call.layer && call.packed->form == Form::rows) return run_rows<WasmRows>(call);
     run_sum_words<Wasm, WasmBytes>(call);
 }
 

@@ -100,7 +100,7 @@ void run_sum_avx512(const LayerCall& call) {
     if (!call.layer && call.operation->saturates && !call.operation->adds_unsigned && call.operation->high <= 127)
         return add_planes<Avx512Bytes>(call);
     if (!call.layer || call.packed->form == Form::plain) return run_sum_plain<Simd>(call);
-    if (call.packed->form == Form::rows) return Rows<Simd>::run(call);
+    if (call.packed->form == Form::rows) return run_rows<Rows<Simd>>(call);
     if (call.packed->form == Form::words) return run_words<Avx512Bytes, false>(call);
     const bool odd = call.layer->divisor % 2 != 0;
     if (call.window && call.rows == kRowsAtOnce) return (odd ? run_windows<true> : run_windows<false>)(call);

@@ -12,13 +12,6 @@ from tests.golden import cases
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Path:
-    path = tmp_path / "model.safetensors"
-    artifact.save(path, cases.model("mulut-dfc-x2"))
-    return path
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Two pictures, one of them in a subfolder, and a broken one between them."""
     folder = tmp_path / "in"

@@ -13,6 +13,16 @@ from lutra.model.published.tables import read_tables
 from tests.unit.model.exported import exported
 
 
+def refused_after(change: Any, folder: Path, family: str, message: str) -> None:
+    """Files that are read are refused in one line after a change."""
+    next(folder.glob("*.lutra.json")).unlink()
+    read_tables([folder], family, 4)
+    change(folder)
+    with pytest.raises(ValueError, match=r"\w") as caught:
+        read_tables([folder], family, 4)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
 def spoil_json(folder: Path, change: Any) -> None:
     path = folder / "PW0_MSB.json"
     content = json.loads(path.read_text())
@@ -76,13 +86,7 @@ HUGE = (
     ],
 )
 def test_damaged_files_of_shiftlut_are_refused(tmp_path: Path, change: Any, message: str) -> None:
-    folder = exported(tmp_path, "shiftlut-s-x4")
-    next(folder.glob("*.lutra.json")).unlink()
-    read_tables([folder], "shiftlut", 4)
-    change(folder)
-    with pytest.raises(ValueError, match=r"\w") as caught:
-        read_tables([folder], "shiftlut", 4)
-    assert message in str(caught.value) and "\n" not in str(caught.value)
+    refused_after(change, exported(tmp_path, "shiftlut-s-x4"), "shiftlut", message)
 
 
 @pytest.mark.parametrize(
@@ -100,13 +104,7 @@ def test_damaged_files_of_shiftlut_are_refused(tmp_path: Path, change: Any, mess
     ],
 )
 def test_damaged_files_of_tinylut_are_refused(tmp_path: Path, change: Any, message: str) -> None:
-    folder = exported(tmp_path, "tinylut-x4")
-    next(folder.glob("*.lutra.json")).unlink()
-    read_tables([folder], "tinylut", 4)
-    change(folder)
-    with pytest.raises(ValueError, match=r"\w") as caught:
-        read_tables([folder], "tinylut", 4)
-    assert message in str(caught.value) and "\n" not in str(caught.value)
+    refused_after(change, exported(tmp_path, "tinylut-x4"), "tinylut", message)
 
 
 @pytest.mark.parametrize(
@@ -121,13 +119,7 @@ def test_damaged_files_of_tinylut_are_refused(tmp_path: Path, change: Any, messa
     ],
 )
 def test_damaged_files_of_hklut_are_refused(tmp_path: Path, change: Any, message: str) -> None:
-    folder = exported(tmp_path, "hklut-x4")
-    next(folder.glob("*.lutra.json")).unlink()
-    read_tables([folder], "hklut", 4)
-    change(folder)
-    with pytest.raises(ValueError, match=r"\w") as caught:
-        read_tables([folder], "hklut", 4)
-    assert message in str(caught.value) and "\n" not in str(caught.value)
+    refused_after(change, exported(tmp_path, "hklut-x4"), "hklut", message)
 
 
 def test_a_file_changed_after_export_is_told(tmp_path: Path) -> None:

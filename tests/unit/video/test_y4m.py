@@ -27,13 +27,6 @@ PIPE = [sys.executable, "-c", "import sys; from lutra.cli import main; sys.exit(
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Path:
-    path = tmp_path / "model.safetensors"
-    artifact.save(path, cases.model("mulut-dfc-x2"))
-    return path
-
-
-@pytest.fixture
 def restorer() -> Restorer:
     return Restorer(cases.model("mulut-dfc-x2"))
 

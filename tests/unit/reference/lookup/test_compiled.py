@@ -1,6 +1,5 @@
 """The compiled lookups against the reference: values equal, gradients too, whatever the step, the size, the threads."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,10 @@ from lutra.reference.lookup import compiled
 from lutra.reference.units import Table
 from tests.unit.engine.engine_models import random_image, random_model
 
-pytestmark = pytest.mark.skipif(not available(), reason="the compiled core was not built")
+pytestmark = [
+    pytest.mark.skipif(not available(), reason="the compiled core was not built"),
+    pytest.mark.usefixtures("two_threads"),
+]
 
 LAYOUTS: list[Layout] = [
     DenseLayout(4),
@@ -40,14 +42,6 @@ FAMILIES: list[tuple[str, dict[str, Any]]] = [
 layouts = pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: "-".join(map(str, layout.numbers())))
 
 
-@pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 def model_of(family: str, scale: int, options: dict[str, Any], layout: Layout, **changes: Any) -> LutModel:
     return from_artifact(random_model(family, scale, options, layout, **changes))
 
@@ -60,6 +54,18 @@ def run(model: LutModel, image: Tensor, implementation: lookup.Implementation) -
         weight = torch.linspace(-1, 1, restored.numel(), dtype=restored.dtype).reshape(restored.shape)
         gradients = torch.autograd.grad((restored * weight).sum(), [image, *model.parameters()], allow_unused=True)
     return restored, [torch.zeros(1) if one is None else one for one in gradients]
+
+
+def check_compiled(model: LutModel, image: Tensor) -> None:
+    """The core gives what the reference gives, and its gradients in double precision."""
+    assert torch.equal(run(model, image, "compiled")[0], run(model, image, "reference")[0])
+    # Gradients are the same terms in another order, and may nearly cancel out: in double precision.
+    model, image = model.double(), image.double()
+    expected, expected_gradients = run(model, image, "reference")
+    found, gradients = run(model, image, "compiled")
+    assert torch.equal(found, expected)
+    for one, other in zip(gradients, expected_gradients, strict=True):
+        assert torch.allclose(one, other, rtol=1e-9, atol=1e-7)
 
 
 @settings(max_examples=60, deadline=None)
@@ -87,14 +93,7 @@ def test_models_give_what_the_reference_gives(
     count, height, width = size
     pixels = random_image(count * height, width, 1, seed=seed, smooth=smooth).reshape(count, 1, height, width)
     image = torch.from_numpy(pixels.astype(np.float32))
-    assert torch.equal(run(model, image, "compiled")[0], run(model, image, "reference")[0])
-    # Gradients are the same terms in another order, and may nearly cancel out: in double precision.
-    model, image = model.double(), image.double()
-    expected, expected_gradients = run(model, image, "reference")
-    found, gradients = run(model, image, "compiled")
-    assert torch.equal(found, expected)
-    for one, other in zip(gradients, expected_gradients, strict=True):
-        assert torch.allclose(one, other, rtol=1e-9, atol=1e-7)
+    check_compiled(model, image)
 
 
 @layouts

@@ -13,7 +13,7 @@ from lutra.model.description import ColourTaps, Padding, Rounding, Step, Unit
 from lutra.model.layouts import DenseLayout
 from lutra.reference.lookup import compiled, lookup, using
 from tests.unit.engine.engine_models import random_image
-from tests.unit.reference.lookup.test_compiled import model_of, run
+from tests.unit.reference.lookup.test_compiled import check_compiled, model_of, run
 
 
 def pixels(count: int, height: int, width: int, seed: int) -> Tensor:
@@ -36,14 +36,7 @@ def test_dnlut_gives_what_the_reference_gives(
 ) -> None:
     model = model_of("dnlut", scale, {}, DenseLayout(interval), rounding=rounding, padding=padding, seed=seed)
     image = pixels(*size, seed)
-    assert torch.equal(run(model, image, "compiled")[0], run(model, image, "reference")[0])
-    # Gradients are the same terms in another order: in double precision.
-    model, image = model.double(), image.double()
-    expected, expected_gradients = run(model, image, "reference")
-    found, gradients = run(model, image, "compiled")
-    assert torch.equal(found, expected)
-    for one, other in zip(gradients, expected_gradients, strict=True):
-        assert torch.allclose(one, other, rtol=1e-9, atol=1e-7)
+    check_compiled(model, image)
 
 
 def test_a_model_is_run_by_the_core_alone(monkeypatch: pytest.MonkeyPatch) -> None:

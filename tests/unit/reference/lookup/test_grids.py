@@ -1,7 +1,5 @@
 """The compiled resampling of training against the reference: means equal, gradients too, at any level and threads."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -15,16 +13,11 @@ from lutra.model.anysize import POLYNOMIAL, POWERS, Border, Grid, outputs_of
 from lutra.reference import lookup, resampling
 from lutra.reference.lookup import grids
 
-pytestmark = pytest.mark.skipif(not available(), reason="the compiled core was not built")
+pytestmark = [
+    pytest.mark.skipif(not available(), reason="the compiled core was not built"),
+    pytest.mark.usefixtures("two_threads"),
+]
 LEVELS = engine.levels() if available() else []
-
-
-@pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 def planes_of(shape: tuple[int, ...], seed: int, whole: bool = True) -> Tensor:
