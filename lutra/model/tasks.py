@@ -82,6 +82,15 @@ class Task:
     colour: bool = False
 
     @property
+    def severity(self) -> str | None:
+        """The option that tells how strong the degradation is, such as sigma; None without, as in super-resolution."""
+        return None if self.strength == "scale" else self.strength
+
+    def suffix(self, value: float) -> str:
+        """Return what follows an image set's name where it is scored at that severity, such as "-sigma25"."""
+        return f"-{self.severity}{value:g}"
+
+    @property
     def enlarges(self) -> bool:
         """Whether restored images may be larger than their inputs."""
         return any(option.kind == "scale" for option in self.options)

@@ -169,12 +169,12 @@ class TaskParams(_TaskOptions):
         """Return the protocols that each image set is scored by, by what the set's name gets at its end."""
         if self.evaluate_at is None:
             return {"": self.protocol()}
-        strength = TASKS[self.task].strength
-        if strength in (None, "scale") or self.pairs or len(set(self.evaluate_at)) < len(self.evaluate_at):
+        task = TASKS[self.task]
+        if task.severity is None or self.pairs or len(set(self.evaluate_at)) < len(self.evaluate_at):
             found = f"{list(self.evaluate_at)} for {self.task}{' with pairs' if self.pairs else ''}"
             raise ValueError(f"evaluate_at: found {found}, expected different values of a sigma or a quality")
         return {
-            f"-{strength}{value:g}": protocols.of(self.task, self.options | {strength: value})
+            task.suffix(value): protocols.of(self.task, self.options | {task.severity: value})
             for value in self.evaluate_at
         }
 

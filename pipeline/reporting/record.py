@@ -8,7 +8,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from lutra.evaluation import bench, protocols
 from lutra.evaluation.protocols import Protocol
@@ -237,8 +237,8 @@ def results_tables(results: Path = RESULTS) -> str:
     records = [Recorded.from_json(content) for content in contents if "experiment" in content]
     groups: dict[tuple[object, ...], list[Recorded]] = {}
     for one in sorted(records, key=lambda one: (list(TASKS).index(one.result.task), one.protocol.scale)):
-        strength = TASKS[one.result.task].strength
-        others = sorted((name, str(value)) for name, value in one.result.options.items() if name != strength)
+        severity = TASKS[one.result.task].severity
+        others = sorted((name, str(value)) for name, value in one.result.options.items() if name != severity)
         groups.setdefault((one.result.task, one.protocol.scale, *others), []).append(one)
     return "\n".join(_table(group) for group in groups.values())
 
@@ -263,23 +263,26 @@ def _table(records: Sequence[Recorded]) -> str:
 
 
 def _labelled(one: Recorded, scores: Mapping[str, Mapping[str, float]]) -> dict[str, Mapping[str, float]]:
-    """Return scores with the strength of the task's degradation in the names of the image sets."""
-    strength = TASKS[one.result.task].strength
-    value = one.result.options.get(strength or "")
-    if strength in (None, "scale") or not isinstance(value, int | float):
-        return dict(scores)
-    return {f"{name}-{strength}{value:g}": values for name, values in scores.items()}
+    """Return scores with the severity of the task's degradation in the names of the image sets."""
+    task = TASKS[one.result.task]
+    value = one.result.options.get(task.severity or "")
+    return {name + task.suffix(value): found for name, found in scores.items()} if _is_one(value) else dict(scores)
 
 
 def _common(records: Sequence[Recorded]) -> Protocol:
-    """Return the protocol of a table's records: that of their options, with the range of all their strengths."""
+    """Return the protocol of a table's records: that of their options, with the range of all their severities."""
     result = records[0].result
-    strength = TASKS[result.task].strength
-    found = [one.result.options[strength] for one in records if strength and strength in one.result.options]
-    ends = [float(end) for value in found for end in (value if isinstance(value, list | tuple) else [value])]
-    if strength in (None, "scale") or not ends:
+    severity = TASKS[result.task].severity
+    if severity is None:
         return records[0].protocol
-    return protocols.of(result.task, {**result.options, strength: [min(ends), max(ends)]})
+    found = [one.result.options[severity] for one in records]
+    ends = [float(end) for value in found for end in ([value] if _is_one(value) else value)]
+    return protocols.of(result.task, {**result.options, severity: [min(ends), max(ends)]})
+
+
+def _is_one(value: object) -> TypeGuard[float]:
+    """Return whether a severity is one number, not a range or none."""
+    return isinstance(value, int | float)
 
 
 def readme_with_table(text: str, results: Path = RESULTS) -> str:
