@@ -157,6 +157,7 @@ void expand_cells(Unit& unit, bool least) {
     const std::size_t bytes = (fine.size + coarse.size) * values * static_cast<std::size_t>(corners);
     if (bytes > kMaxCellBytes) return;
     unit.cells = AlignedArray<std::int8_t>(bytes);
+    if (least && axes == 4) fine.grid.coefficient = {4096, 16, 1, 256};
     unit.cell = {fine.grid, coarse.grid};
     const auto copy = [&](int part, std::array<int, 4> node) {
         std::int8_t* cell = unit.cells.data() + position(unit.cell[part], node) * values * corners;

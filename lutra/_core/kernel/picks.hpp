@@ -80,10 +80,10 @@ inline __attribute__((always_inline)) void for_each_part(Visit visit) {
 template <class Picks, int axes>
 void number_cells(const std::uint8_t* const* taps, int x, std::uint16_t* numbers) {
     using Bytes = typename Picks::Bytes;
-    const auto digits = [&](int first) {
-        return (Picks::load(taps[first] + x) & 0xF0) | Picks::load(taps[first + 1] + x) >> 4;
+    const auto digits = [&](int first, int second) {
+        return (Picks::load(taps[first] + x) & 0xF0) | Picks::load(taps[second] + x) >> 4;
     };
-    const Bytes low = digits(axes - 2), high = axes == 3 ? Picks::load(taps[0] + x) >> 4 : digits(0);
+    const Bytes low = digits(1, 2), high = axes == 3 ? Picks::load(taps[0] + x) >> 4 : digits(0, 3);
     Picks::store(numbers, Picks::low_bytes(low, high));
     Picks::store(numbers + Picks::kBytes / 2, Picks::high_bytes(low, high));
 }
@@ -147,9 +147,14 @@ void run_picks(const StepCall& call) {
                      ? pick_and_blend<Picks, 3>
                      : pick_and_blend<Picks, 4>)(unit, scratch.lines[number], x + i, scratch, scratch.sum + i);
         }
+        std::uint8_t* out = call.out[0] + x;
+        if (step.single_precision) {
+            finish_sums<Picks>(step, scratch.sum, kChunk, out);
+            continue;
+        }
         finish_sums<Simd>(step, scratch.sum, kChunk, scratch.result);
         for (int i = 0; i < kChunk; i += Picks::kBytes)
-            Picks::store(call.out[0] + x + i, Picks::in_order(Picks::load(scratch.result + i)));
+            Picks::store(out + i, Picks::in_order(Picks::load(scratch.result + i)));
     }
 }
 

@@ -29,6 +29,22 @@ struct Avx2Picks : Avx2Bytes {
         const __m256i pairs = _mm256_maddubs_epi16(vector(weights), vector(values));
         return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
     }
+    // As Avx2::round_sums, into the order of pixels.
+    template <bool reciprocal>
+    static void round_sums(const std::int32_t* sums, int count, std::int32_t divisor, std::int32_t shift,
+                           std::uint8_t* result) {
+        const auto whole = static_cast<float>(divisor);
+        const __m256 by = _mm256_set1_ps(reciprocal ? 1.0F / whole : whole);
+        const __m256i add = _mm256_set1_epi32(shift);
+        const auto levels = [&](const std::int32_t* from) {
+            const __m256 sum = _mm256_cvtepi32_ps(_mm256_add_epi32(read(from), add));
+            const __m256 quotient = reciprocal ? _mm256_mul_ps(sum, by) : _mm256_div_ps(sum, by);
+            return _mm256_cvtps_epi32(_mm256_round_ps(quotient, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+        };
+        for (int i = 0; i < count; i += 32)
+            write(result + i, _mm256_packus_epi16(_mm256_packs_epi32(levels(sums + i), levels(sums + i + 8)),
+                                                  _mm256_packs_epi32(levels(sums + i + 16), levels(sums + i + 24))));
+    }
     // From the order of sums to that of pixels.
     static Bytes in_order(Bytes pixels) {
         return bytes(_mm256_permutevar8x32_epi32(vector(pixels), _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7)));

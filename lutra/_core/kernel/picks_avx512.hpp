@@ -28,6 +28,23 @@ struct Avx512Picks : Avx512Bytes {
     static Sums dot(Sums sum, Bytes weights, Bytes values) {
         return _mm512_dpbusd_epi32(sum, vector(weights), vector(values));
     }
+    // As Avx512::round_sums, into the order of pixels.
+    template <bool reciprocal>
+    static void round_sums(const std::int32_t* sums, int count, std::int32_t divisor, std::int32_t shift,
+                           std::uint8_t* result) {
+        const auto whole = static_cast<float>(divisor);
+        const __m512 by = _mm512_set1_ps(reciprocal ? 1.0F / whole : whole);
+        const __m512i add = _mm512_set1_epi32(shift);
+        const auto levels = [&](const std::int32_t* from) {
+            const __m512 sum = _mm512_cvtepi32_ps(_mm512_add_epi32(load_sums(from), add));
+            const __m512 quotient = reciprocal ? _mm512_mul_ps(sum, by) : _mm512_div_ps(sum, by);
+            return _mm512_cvt_roundps_epi32(quotient, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+        };
+        for (int i = 0; i < count; i += 64)
+            store(result + i,
+                  bytes(_mm512_packus_epi16(_mm512_packs_epi32(levels(sums + i), levels(sums + i + 16)),
+                                            _mm512_packs_epi32(levels(sums + i + 32), levels(sums + i + 48)))));
+    }
     // From the order of sums to that of pixels.
     static Bytes in_order(Bytes pixels) {
         const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);

@@ -3,6 +3,7 @@
 
 #include <arm_neon.h>
 
+#include "neon.hpp"
 #include "vectors_neon.hpp"
 
 namespace lutra {
@@ -24,6 +25,11 @@ struct NeonPicks : NeonBytes {
     static Sums dot(Sums sum, Bytes weights, Bytes values) {
         const auto w = (int8x16_t)weights, v = (int8x16_t)values;  // weights are at most 16
         return vpadalq_s16(sum, vpaddq_s16(vmull_s8(vget_low_s8(w), vget_low_s8(v)), vmull_high_s8(w, v)));
+    }
+    template <bool reciprocal>
+    static void round_sums(const std::int32_t* sums, int count, std::int32_t divisor, std::int32_t shift,
+                           std::uint8_t* result) {
+        Neon::round_sums<reciprocal>(sums, count, divisor, shift, result);
     }
     static Bytes in_order(Bytes bytes) { return bytes; }
 

@@ -27,6 +27,11 @@ struct WasmPicks : WasmBytes {
         const v128_t odd = wasm_i16x8_shuffle(low, high, 1, 3, 5, 7, 9, 11, 13, 15);
         return wasm_i32x4_add(sum, wasm_i32x4_extadd_pairwise_i16x8(wasm_i16x8_add(even, odd)));
     }
+    template <bool reciprocal>
+    static void round_sums(const std::int32_t* sums, int count, std::int32_t divisor, std::int32_t shift,
+                           std::uint8_t* result) {
+        Wasm::round_sums<reciprocal>(sums, count, divisor, shift, result);
+    }
     static Bytes in_order(Bytes bytes) { return bytes; }
 
     // Where a pixel's cell starts among those that a swizzle picks from.
