@@ -100,7 +100,7 @@ def test_black_and_white_stay_and_so_does_what_no_plane_changes(model: Restorer,
 
 def test_only_models_of_luma_at_their_own_size_are_concerned(model: Restorer) -> None:
     assert compressed.suits(model)
-    assert not compressed.suits(lutra.load("spf-light-denoise25")) and not compressed.suits(lutra.load("srlut-x4"))
+    assert not compressed.suits(lutra.load("dn-25")) and not compressed.suits(lutra.load("srlut-x4"))
 
 
 def test_a_file_is_known_by_its_content_not_by_its_name(model: Restorer, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ from lutra import engine
 if {backend!r} == "torch":
     warnings.simplefilter("ignore")
     engine.available = lambda: False
-restorer = lutra.load("spf-light-denoise25")
+restorer = lutra.load("dn-25")
 assert restorer.backend == {backend!r}
 image = np.random.default_rng(0).integers(0, 256, (130, 120, 3), np.uint8)
 before = restorer.restore(image, threads=3)

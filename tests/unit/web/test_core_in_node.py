@@ -112,7 +112,7 @@ def test_zoo_models_restore_as_in_python(jobs: Jobs) -> None:
 def test_a_tile_is_a_part_of_the_whole(jobs: Jobs) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (64, 72, 3), dtype=np.uint8)
     part = (slice(24, 40), slice(30, 43))
-    names = ("spf-light-deblock10", "shift-m-x4", "spf-light-denoise25")
+    names = ("spf-light-deblock10", "shift-m-x4", "dn-25")
     plans = {name: to_bytes(artifact.load(zoo.models()[name])) for name in names}
     made = {name: jobs.add(plan, pixels, part) for name, plan in plans.items()}
     jobs.run()
