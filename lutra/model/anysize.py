@@ -136,7 +136,7 @@ def _is_within(places: tuple[Array, Array], limit: tuple[int, int]) -> NDArray[n
 
 
 _BAND_POINTS = 1 << 18
-Layout = Grid | Warp
+Geometry = Grid | Warp
 """Where outputs lie; `bands` are bands of rows, from the top: the places of a grid, or of each output."""
 
 

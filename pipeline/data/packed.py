@@ -90,7 +90,7 @@ def read_index(folder: Path) -> Index:
     return index
 
 
-def check(data: Path, *parts: str) -> None:
+def verify(data: Path, *parts: str) -> None:
     """Compare prepared images with the SHA-256 that prepare wrote, which takes about a second for every gigabyte.
 
     Args:

@@ -110,7 +110,7 @@ def _section(
             name,
             result,
             page.read_curves(_found(evaluated[name]["curves"])),
-            settings(params.experiment(name), artifacts[name]),
+            settings_in_words(params.experiment(name), artifacts[name]),
             artifacts[name].provenance.get("versions", {}),
         )
         for name, result in results.items()
@@ -121,12 +121,12 @@ def _section(
         protocol,
         shown,
         papers.comparable(protocol, _sets(results)),
-        speed.measure(models, protocol.whole_scale) if timed else None,
+        speed.measure_speed(models, protocol.whole_scale) if timed else None,
         pictures(data / "evaluate", models, protocol, budget),
     )
 
 
-def settings(block: Experiment, model: Artifact) -> dict[str, str]:
+def settings_in_words(block: Experiment, model: Artifact) -> dict[str, str]:
     """Return how an experiment was trained, in words."""
     options = block.model.model_dump(exclude_none=True)
     dfc, train, finetune = block.table.dfc, block.train, block.finetune

@@ -21,7 +21,7 @@ import numpy as np
 from lutra.model import artifact; from lutra import engine; from lutra.restore import sources
 from lutra._core import _lutra as core
 
-runner = engine.compile(artifact.load(sources.find("spf-light-deblur")), level="portable")
+runner = engine.compile(artifact.load(sources.find_model("spf-light-deblur")), level="portable")
 ensemble = core.Ensemble(1, 1, 1, 1, 0, False, -1)
 ensemble.channel([0, 0, 0, 0], [8, 0, 0, 0])
 table = np.zeros((16, 1), np.float32)

@@ -100,7 +100,7 @@ def test_a_killed_training_keeps_its_curve_though_mlflow_was_down(
     file = tmp_path / "tracking" / "mlflow-pending" / "killed.jsonl"
     tags = {"stage": "train", "experiment": "a", "root": "runs/dvc", "latest": "false"}
     begin = {"server": uri, "project": "lutra", "name": "a/train", "time": 1000, "tags": tags}
-    killed = journal.Record(file)
+    killed = journal.RunRecord(file)
     killed.add("create", **begin)
     for step in range(3):
         killed.add("metrics", entries=[["loss", 1.0 / (step + 1), 1000 + step, step]])

@@ -84,7 +84,7 @@ def test_what_fails_while_the_server_answers_is_tried_three_times(
 ) -> None:
     tried: list[int] = []
 
-    def fail(self: sending.Sender, record: journal.Record, **_: Any) -> None:
+    def fail(self: sending.Sender, record: journal.RunRecord, **_: Any) -> None:
         tried.append(record.tries)
         raise OSError("the files' disk is full")
 
