@@ -16,7 +16,7 @@ from pipeline import PROJECT
 from pipeline.declaration import STAGES
 
 PARTS = ("interpreter", "command line", "parameters", "checks", "torch", "stage", "MLflow")
-"""In their order. A thread of the stage imports MLflow later, or another process."""
+"""The parts in their order. A thread of the stage imports MLflow later, or another process."""
 TRAINS = ("train", "finetune")
 
 _PROGRAM = """

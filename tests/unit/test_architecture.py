@@ -98,7 +98,7 @@ def test_no_two_modules_have_one_name() -> None:
 
 
 def test_no_two_public_classes_and_no_two_public_functions_have_one_name() -> None:
-    """But for commands, which are named as what they call."""
+    """Commands may have the name of what they call."""
     rooms = ("lutra.cli", "pipeline.commands")
     names = Counter(name for m in MODULES if m.room not in rooms for name in m.public())
     assert {name for name, count in names.items() if count > 1} == SHARED

@@ -99,7 +99,7 @@ os._exit(0)
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("shape", [(40000, 100), (100, 40000), (2000, 2000)], ids=str)
 def test_a_signal_whose_handler_raises_ends_a_restore(threads: int, shape: tuple[int, int]) -> None:
-    """An alarm stands for Ctrl-C. A restore that goes on to its end leaves no pixel as it was."""
+    """An alarm stands for Ctrl-C. A restore that runs to its end leaves no pixel as it was."""
     ended = run(f"""
 def interrupt(*_):
     raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""What happens when torch is first imported, each time in a process of its own."""
+"""The first import of torch, each time in a process of its own."""
 
 import os
 import subprocess

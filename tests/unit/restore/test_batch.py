@@ -1,4 +1,4 @@
-"""What is read and written where, before anything is restored."""
+"""The plan of what is read and written where, before anything is restored."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Where a model comes from: files, the zoo's names, addresses with checksums."""
+"""The sources of a model: files, the zoo's names, addresses with checksums."""
 
 import hashlib
 from pathlib import Path

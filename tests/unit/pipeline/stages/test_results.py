@@ -1,4 +1,4 @@
-"""What evaluate and report write: finite scores, a sheet for every image, the same bytes for the same inputs."""
+"""Outputs of evaluate and report: finite scores, a sheet for every image, the same bytes for the same inputs."""
 
 import csv
 import hashlib

@@ -49,7 +49,7 @@ def waiting(uri: str) -> list[Path]:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What stages would leave to a process: MLflow's address and experiment."""
+    """The orders that stages would leave to a process: MLflow's address and experiment."""
     found: list[tuple[str, str]] = []
     monkeypatch.setattr(detached, "_launch", lambda *order: found.append(order))
     return found

@@ -51,7 +51,7 @@ def test_a_stage_that_is_killed_while_mlflow_answers_does_not_stay_running(uri: 
 def test_a_stage_that_is_interrupted_while_its_run_is_created_does_not_stay_running(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And whose run is created twice, because the answer to the first request was lost, is one run."""
+    """Its run is created twice, because the answer to the first request was lost, and is one run."""
     from mlflow import MlflowClient
 
     create, asked, interrupted = MlflowClient.create_run, threading.Event(), threading.Event()

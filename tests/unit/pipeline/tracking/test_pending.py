@@ -1,4 +1,4 @@
-"""What MLflow has not taken waits in a file, and reads afterwards as if it had been sent at once."""
+"""Records that MLflow has not taken wait in files, and read afterwards as if they had been sent at once."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What cannot be sent or read: refused by the server, damaged, or without a place to be kept."""
+"""Records that cannot be sent or read: refused by the server, damaged, or without a place to be kept."""
 
 from collections.abc import Callable
 from pathlib import Path

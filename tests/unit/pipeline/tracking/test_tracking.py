@@ -209,7 +209,7 @@ def test_a_stage_starts_without_mlflow_and_torch() -> None:
 
 
 def test_a_stage_does_not_wait_for_a_server_while_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor does its end, for one that takes nothing; the run waits for the next stage."""
+    """Its end does not wait either for a server that takes nothing; the run waits for the next stage."""
     monkeypatch.setattr(tracking.store, "MAIN_PROJECT", tmp_path)
     monkeypatch.setattr(tracking.run, "SILENT_SECONDS", 0.1)
     with socket.socket() as silent:
