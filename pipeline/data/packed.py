@@ -104,7 +104,7 @@ def verify(data: Path, *parts: str) -> None:
         images = PackedImages(data / part)
         expected = read_index(data / part).sha256
         for name, array in ((INPUT, images.input_map), (TARGET, images.target_map)):
-            with (images.folder / name).open("rb") as file:  # read, for touched pages of a map count as memory
+            with (images.folder / name).open("rb") as file:  # not the map, whose touched pages count as memory
                 file.seek(array.offset)
                 found = hashlib.file_digest(file, "sha256").hexdigest()
             if found != expected.get(name):
