@@ -1,4 +1,4 @@
-"""What `import lutra` offers: its names, each imported when it is first used."""
+"""The names that `import lutra` offers, each imported when it is first used."""
 
 import doctest
 import subprocess

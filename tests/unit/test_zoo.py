@@ -29,7 +29,7 @@ def test_every_model_has_a_card_and_scores() -> None:
 @pytest.mark.parametrize("channels", [(), (2,), (3,), (4,)])
 @pytest.mark.parametrize("name", zoo.models())
 def test_black_and_white_stay_exact(name: str, channels: tuple[int, ...], level: int) -> None:
-    """Alone, and beside noise: where all that a pixel sees is black or white."""
+    """Alone, and next to noise: where all that a pixel sees is black or white."""
     model = lutra.load(name)
     image = np.random.default_rng(0).integers(0, 256, (64, 64, *channels), dtype=np.uint8)
     alone = np.full_like(image, level)

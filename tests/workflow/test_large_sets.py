@@ -43,7 +43,7 @@ from lutra.model import artifact; from lutra.evaluation import protocols
 from lutra.training.tabulate import to_tables
 from lutra.model.layouts import DenseLayout
 from lutra.model import families
-from lutra.reference.build import build
+from lutra.reference.build import build_model
 from lutra.reference.convert import to_artifact
 root = Path(sys.argv[1])
 images = PackedImages(root / "prepare/x4/train")
@@ -67,7 +67,7 @@ params = Params.model_validate(
 )
 needed = needs.of_stage("finetune", params, root, "x4", "a")
 needs.check(needed, "finetune a", root)
-tables = to_tables(build(families.describe("srlut", 4, {}), families.network_spec("srlut")), DenseLayout(4))
+tables = to_tables(build_model(families.describe("srlut", 4, {}), families.network_spec("srlut")), DenseLayout(4))
 source = root / "export/a/model.safetensors"
 artifact.save(source, to_artifact(tables, task="sr", options={}, provenance={}))
 finetune.run(Job.of("finetune", params, root, experiment="a"))

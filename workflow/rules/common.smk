@@ -80,6 +80,10 @@ def outputs(name, **decorate):
     return found
 
 
+def benchmark_of(name):
+    return f"{ROOT}/{declaration.find(name).benchmark}"
+
+
 # Snakemake forgets a job whose rerun failed, and takes what was made of its earlier outputs for current. So a stage
 # is told the parameters, the code and the images of all that it builds on, too: it sees for itself that they changed.
 def parameters(name):

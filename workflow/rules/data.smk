@@ -9,7 +9,7 @@ rule prepare:
     log:
         f"{ROOT}/logs/prepare/{{task}}.log",
     benchmark:
-        f"{ROOT}/benchmarks/prepare/{{task}}.tsv"
+        benchmark_of("prepare")
     threads: threads_of("prepare")
     resources:
         **resources_of("prepare"),

@@ -25,7 +25,7 @@ rule evaluate:
     log:
         f"{ROOT}/logs/evaluate/{{task}}/{{experiment}}.log",
     benchmark:
-        f"{ROOT}/benchmarks/evaluate/{{task}}/{{experiment}}.tsv"
+        benchmark_of("evaluate")
     threads: threads_of("evaluate")
     resources:
         **resources_of("evaluate"),

@@ -29,7 +29,7 @@ rule report:
     log:
         f"{ROOT}/logs/report/{{task}}.log",
     benchmark:
-        f"{ROOT}/benchmarks/report/{{task}}.tsv"
+        benchmark_of("report")
     localrule: True
     threads: threads_of("report")
     resources:

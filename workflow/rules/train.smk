@@ -9,7 +9,7 @@ rule train:
     log:
         f"{ROOT}/logs/train/{{experiment}}.log",
     benchmark:
-        f"{ROOT}/benchmarks/train/{{experiment}}.tsv"
+        benchmark_of("train")
     threads: threads_of("train")
     resources:
         **resources_of("train"),
@@ -28,7 +28,7 @@ rule export:
     log:
         f"{ROOT}/logs/export/{{experiment}}.log",
     benchmark:
-        f"{ROOT}/benchmarks/export/{{experiment}}.tsv"
+        benchmark_of("export")
     threads: threads_of("export")
     resources:
         **resources_of("export"),
@@ -47,7 +47,7 @@ rule finetune:
     log:
         f"{ROOT}/logs/finetune/{{experiment}}.log",
     benchmark:
-        f"{ROOT}/benchmarks/finetune/{{experiment}}.tsv"
+        benchmark_of("finetune")
     threads: threads_of("finetune")
     resources:
         **resources_of("finetune"),

@@ -41,7 +41,7 @@ def sealed(body: bytes | bytearray) -> bytes:
 
 
 def records_of(plan: bytes) -> list[tuple[int, int]]:
-    """Where each record's content begins and ends."""
+    """Return where each record's content begins and ends."""
     at = HEADER + -(-struct.unpack_from("<I", plan, 28)[0] // 4) * 4
     found = []
     while at < len(plan) - 4:
@@ -96,7 +96,7 @@ def test_a_changed_byte_is_noticed(library: Library, name: str, data: st.DataObj
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(name=st.sampled_from(NAMES), data=st.data())
 def test_changed_numbers_crash_nothing(library: Library, name: str, data: st.DataObject) -> None:
-    """With a right checksum: only what the numbers are is wrong."""
+    """The checksum is right: only the numbers are wrong."""
     plan = bytearray(plan_of(name)[:-4])
     records = records_of(plan_of(name))
     for _ in range(data.draw(st.sampled_from([1, 1, 1, 2, 3]))):

@@ -91,7 +91,7 @@ def test_the_example_restores_as_python_does(tmp_path: Path, toolchain: Toolchai
     ids=lambda value: value if isinstance(value, str) else value.cc,
 )
 def test_golden_outputs(tmp_path: Path, toolchain: Toolchain, level: str, examples: dict[str, Path]) -> None:
-    """By the example; gcc's are tested without it."""
+    """Build the example; gcc's are tested without it."""
     if toolchain == CLANG and level not in engine.levels():
         pytest.skip(f"this processor does not run {level}")
     command = example(toolchain, examples)

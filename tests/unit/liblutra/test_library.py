@@ -159,7 +159,7 @@ def test_colours_of_a_pixel_come_together(library: Library) -> None:
 
 
 def test_only_colours_need_version_2() -> None:
-    """What restores planes by themselves stays readable by older libraries."""
+    """A model that restores planes by themselves stays readable by older libraries."""
     for name in GOLDEN:
         version, colours = np.frombuffer(to_bytes(model(name)), "<u4")[[2, 6]]
         assert (version, colours) == ((2, 3) if name in {**COLOURED, **COLOUR_UNITS} else (1, 0))

@@ -76,7 +76,7 @@ def test_a_model_lives_in_the_callers_memory(library: Library, name: str) -> Non
 
 
 def restored(library: Library, plan: bytes) -> NDArray[np.uint8] | None:
-    """What a model restores; None where the memory does not suffice."""
+    """Return what a model restores; None where the memory does not suffice."""
     try:
         return library.load(plan).restore(image(9, 7))
     except Failed as failed:

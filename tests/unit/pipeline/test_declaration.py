@@ -28,7 +28,7 @@ for stage in sys.argv[1:]:
         sys.exit()
     assert os.wait()[1] == 0, stage
 """
-"""What takes long to import and is not ours is imported once."""
+"""Import once what takes long and is not ours."""
 
 each_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 

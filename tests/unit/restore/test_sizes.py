@@ -13,7 +13,7 @@ from lutra.imaging.images import Picture, read_image, write_picture
 from lutra.model.anysize import Grid, Warp
 from lutra.reference.convert import from_artifact
 from lutra.restore import batch
-from lutra.restore.batch import Job
+from lutra.restore.batch import FileJob
 from lutra.restore.restorer import Restorer
 from lutra.restore.sizes import Target, resized, target_of, warp_of, warped
 from tests.golden import cases
@@ -213,12 +213,12 @@ def test_planes_that_no_model_restores_are_warped_by_linear_interpolation() -> N
 @pytest.mark.parametrize("name", ["lerf-x4", "mulut-dfc-x2"])
 def test_files_are_restored_in_a_size_within_limits(tmp_path: Path, name: str) -> None:
     write_picture(tmp_path / "in.png", Picture(noise(20, 10, 3)))
-    restorer, job = Restorer(cases.model(name)), Job(tmp_path / "in.png", tmp_path / "out.png")
-    batch.run(restorer, job, target=Target(width=15))
+    restorer, job = Restorer(cases.model(name)), FileJob(tmp_path / "in.png", tmp_path / "out.png")
+    batch.restore_file(restorer, job, target=Target(width=15))
     assert np.array_equal(read_image(job.target), restorer.restore(read_image(job.source), size=(15, 30)))
     largest = {"lerf-x4": 15 * 30, "mulut-dfc-x2": 20 * 40}[name]
-    batch.run(restorer, job, target=Target(width=15), max_pixels=largest)
+    batch.restore_file(restorer, job, target=Target(width=15), max_pixels=largest)
     with pytest.raises(ValueError, match=rf"10 x 20 pixels, .* for size 15 x any, .* --max-pixels {largest} allows"):
-        batch.run(restorer, job, target=Target(width=15), max_pixels=largest - 1)
+        batch.restore_file(restorer, job, target=Target(width=15), max_pixels=largest - 1)
     with pytest.raises(ValueError, match="found a side of 70000 pixels"):
-        batch.run(restorer, Job(job.source, tmp_path / "out.jpg"), target=Target(None, 70000, 3))
+        batch.restore_file(restorer, FileJob(job.source, tmp_path / "out.jpg"), target=Target(None, 70000, 3))

@@ -31,7 +31,7 @@ def restorer() -> Restorer:
 
 @pytest.fixture(scope="module")
 def expected(restorer: Restorer) -> NDArray[np.uint8]:
-    """What the restorer makes, computed with several threads: the process has started the pool's."""
+    """Return what the restorer makes with several threads: the process has started the pool's."""
     return np.stack([restorer.restore(image, threads=3) for image in IMAGES])
 
 

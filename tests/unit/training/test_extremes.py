@@ -6,7 +6,7 @@ import torch
 from lutra.model import families
 from lutra.model.description import NetworkSpec
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
-from lutra.reference.build import build, untrained
+from lutra.reference.build import build_model, untrained
 from lutra.reference.interpreter import LutModel
 from lutra.reference.layers import Vectors
 from lutra.reference.units import Table
@@ -28,7 +28,9 @@ MODELS = [
 def model(family: str, scale: int, options: dict[str, str], layout: Layout) -> LutModel:
     """Tables some levels off interpolation."""
     torch.manual_seed(0)
-    found = to_tables(build(families.describe(family, scale, options), NetworkSpec("plain", 4, 1, linear=True)), layout)
+    found = to_tables(
+        build_model(families.describe(family, scale, options), NetworkSpec("plain", 4, 1, linear=True)), layout
+    )
     for unit in found.lut_units():
         assert isinstance(unit.function, Table)
         values = unit.function.values.data

@@ -22,7 +22,7 @@ Pixels = NDArray[np.uint8]
 
 
 class Jobs:
-    """What node is to restore, all in one process."""
+    """The jobs of node, all in one process."""
 
     def __init__(self, core: Path, folder: Path) -> None:
         self.core, self.folder, self.jobs = core, folder, list[dict[str, Any]]()
@@ -80,7 +80,7 @@ def test_gray_is_restored_as_python_does(jobs: Jobs, name: str) -> None:
 
 
 def test_images_wider_than_a_chunk(jobs: Jobs) -> None:
-    """By layers of every form."""
+    """The model has layers of every form."""
     made = {}
     for seed, name in enumerate((*LAYERED, *COLOURED)):
         pixels = random_image(9, 150, model(name).description.colours, seed=seed, smooth=seed % 2 == 0)

@@ -64,7 +64,7 @@ def take(page: Page, pixels: Pixels = PIXELS) -> None:
 
 
 def result(page: Page, name: str, scale: int) -> Pixels:
-    """What the page shows once it is there, (H, W, 4)."""
+    """Return what the page shows once it is there, (H, W, 4)."""
     status = page.wait("!!restored && $('status').textContent.includes(' in ') && $('status').textContent", 120)
     assert name in status
     height, width = (side * scale for side in PIXELS.shape[:2])
