@@ -11,6 +11,8 @@ ROOT := runs/snakemake
 SNAKEMAKE = LUTRA_PARAMS=params.yaml $(BIN)/snakemake --cores $$(nproc) --quiet host reason
 
 export MLFLOW_DISABLE_TELEMETRY := true
+# Images of containers set it; every process would then compile what it imports, and start in twice the time
+unexport PYTHONDONTWRITEBYTECODE
 # DVC runs the stages as `python`: the environment's, activated or not
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
