@@ -120,6 +120,8 @@ def _resources(name, wildcards):
     declared = declaration.find(name).resources_of(SETTINGS, **_target(wildcards))
     if workflow.non_local_exec:
         return declared
+    if declaration.find(name).per == "task":  # all experiments of the task wait for it, or it waits for them
+        return declared
     # On this machine the experiments share the cores, because two stages with one thread each end sooner than one after
     # the other with two. A training on a GPU keeps its threads. Models are the same for any number of threads.
     gpu = min(declared.gpu, len(list(Path("/dev").glob("nvidia[0-9]*"))))

@@ -16,5 +16,7 @@ rule prepare:
     params:
         parameters=parameters("prepare"),
         code=code("prepare"),
+    message:
+        "prepare {wildcards.task}"
     shell:
         "{PYTHON:q} -m pipeline prepare --task {wildcards.task} --root {ROOT} --params {PARAMS:q} > {log} 2>&1"

@@ -32,5 +32,7 @@ rule evaluate:
     params:
         parameters=parameters("evaluate"),
         code=code("evaluate"),
+    message:
+        "evaluate {wildcards.experiment}"
     shell:
         "{PYTHON:q} -m pipeline evaluate --experiment {wildcards.experiment} --root {ROOT} --params {PARAMS:q} > {log} 2>&1"

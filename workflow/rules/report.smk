@@ -37,5 +37,7 @@ rule report:
     params:
         parameters=parameters("report"),
         code=code("report"),
+    message:
+        "report {wildcards.task}"
     shell:
         "{PYTHON:q} -m pipeline report --task {wildcards.task} --root {ROOT} --params {PARAMS:q} > {log} 2>&1"

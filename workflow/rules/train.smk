@@ -16,6 +16,8 @@ rule train:
     params:
         parameters=parameters("train"),
         code=code("train"),
+    message:
+        "train {wildcards.experiment}"
     shell:
         "{PYTHON:q} -m pipeline train --experiment {wildcards.experiment} --root {ROOT} --params {PARAMS:q} > {log} 2>&1"
 
@@ -35,6 +37,8 @@ rule export:
     params:
         parameters=parameters("export"),
         code=code("export"),
+    message:
+        "export {wildcards.experiment}"
     shell:
         "{PYTHON:q} -m pipeline export --experiment {wildcards.experiment} --root {ROOT} --params {PARAMS:q} > {log} 2>&1"
 
@@ -54,5 +58,7 @@ rule finetune:
     params:
         parameters=parameters("finetune"),
         code=code("finetune"),
+    message:
+        "finetune {wildcards.experiment}"
     shell:
         "{PYTHON:q} -m pipeline finetune --experiment {wildcards.experiment} --root {ROOT} --params {PARAMS:q} > {log} 2>&1"
