@@ -27,6 +27,9 @@ struct alignas(64) Scratch : Large {
     std::uint16_t corner_wide[16][kChunk];
     std::uint8_t corner[2][16][kChunk];      // [low, high 7 bits][corner]
     std::uint8_t corners[4][2][kChunk][16];  // [rotation][low, high 7 bits][pixel][corner]
+    const std::uint8_t* lines[64][4][4];     // [unit][rotation][tap]: a row's first pixel
+    std::uint16_t numbers[4][kChunk];        // [rotation]: of the cells
+    std::uint8_t last[4][kChunk];            // [rotation]: weights of the last vertices
     std::int32_t partial[4 * kChunk][4];     // [value * kChunk + pixel]: four sums each
     std::int32_t term[4 * kChunk];
     std::int32_t sum[64 * kChunk];    // of every value of every pixel, in the order of the kernel

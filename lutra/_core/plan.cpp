@@ -146,12 +146,16 @@ void Plan::finish() {
 }
 
 void Plan::build_cells() {
-    for (Step& step : steps)
+    for (Step& step : steps) {
+        step.picks = step.values == 1 && !step.round_each && !step.mixes_taps &&
+                     std::all_of(step.units.begin(), step.units.end(),
+                                 [](const Unit& unit) { return unit.layout.interval == 4 && !unit.diagonal; });
         for (Unit& unit : step.units)
             if (step.values == 1 || step.values == 2 || step.values == 4) {
-                expand_cells(unit);
+                expand_cells(unit, step.picks);
                 for (Grid& grid : unit.cell) grid.shift = step.denominator_bits - step.tap_bits - grid.interval;
             }
+    }
 }
 
 }  // namespace lutra

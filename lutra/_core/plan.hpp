@@ -108,7 +108,8 @@ struct Unit {
     std::uint32_t near = 0;           // how far from a, in tap units, the diagonal part reaches
     std::array<Grid, 2> node, cell;   // [0] fine, [1] coarse
     AlignedArray<std::int8_t> nodes;  // rows of `values` bytes
-    AlignedArray<std::int8_t> cells;  // for few values: the 16 corners of every cell, value after value
+    // For few values: the 16 corners of every cell, value after value; the 8 of a table of three axes if Step::picks.
+    AlignedArray<std::int8_t> cells;
 };
 
 // Where a unit's taps lie under the rotations that it is applied at, `turns`, or all of its step's; throws
@@ -143,6 +144,7 @@ struct Step {
     bool mixes_taps = false;        // whether taps are means of pixels: those have tap_bits, which may be none
     int tap_bits = 0;               // fractional bits of the taps of this step
     int denominator_bits = 0;       // interpolation weights sum to 2^this
+    bool picks = false;             // whether vertices are picked from its cells (kernel/picks.hpp)
     bool single_precision = false;  // whether float tells the quotients of its sums apart
     int reach = 0;
     int margin = 0;                          // how far beyond the wanted pixels this step's result is needed
@@ -192,6 +194,7 @@ struct Placement {
 Placement place_nodes(Unit& unit);
 // Lay a table's entries, in the order of a model file, out accordingly.
 void expand_nodes(Unit& unit, const std::int8_t* entries);
-void expand_cells(Unit& unit);
+// Store the corners of every cell: 8 of a table of three axes if `least`, and 16 otherwise.
+void expand_cells(Unit& unit, bool least);
 
 }  // namespace lutra

@@ -143,8 +143,9 @@ void expand_nodes(Unit& unit, const std::int8_t* entries) {
     }
 }
 
-void expand_cells(Unit& unit) {
+void expand_cells(Unit& unit, bool least) {
     const Layout& layout = unit.layout;
+    const int axes = least ? layout.axes() : 4, corners = 1 << axes;
     const int positions = side(layout.interval) - 1;
     const auto values = static_cast<std::size_t>(unit.values);
     Box fine = unit.diagonal ? diagonal_box(layout, positions) : whole_box(layout.interval, positions, layout.axes());
@@ -153,17 +154,18 @@ void expand_cells(Unit& unit) {
         coarse = whole_box(layout.coarse, side(layout.coarse) - 1);
         coarse.grid.origin = static_cast<std::uint32_t>(fine.size);
     }
-    const std::size_t bytes = (fine.size + coarse.size) * values * 16;
+    const std::size_t bytes = (fine.size + coarse.size) * values * static_cast<std::size_t>(corners);
     if (bytes > kMaxCellBytes) return;
     unit.cells = AlignedArray<std::int8_t>(bytes);
+    if (least && axes == 4) fine.grid.coefficient = {4096, 16, 1, 256};
     unit.cell = {fine.grid, coarse.grid};
     const auto copy = [&](int part, std::array<int, 4> node) {
-        std::int8_t* cell = unit.cells.data() + position(unit.cell[part], node) * values * 16;
-        for (int corner = 0; corner < 16; ++corner) {
+        std::int8_t* cell = unit.cells.data() + position(unit.cell[part], node) * values * corners;
+        for (int corner = 0; corner < corners; ++corner) {
             auto vertex = node;
-            for (int axis = 0; axis < 4; ++axis) vertex[axis] += corner >> (3 - axis) & 1;
+            for (int axis = 0; axis < axes; ++axis) vertex[axis] += corner >> (axes - 1 - axis) & 1;
             const std::int8_t* row = unit.nodes.data() + position(unit.node[part], vertex) * values;
-            for (std::size_t value = 0; value < values; ++value) cell[value * 16 + corner] = row[value];
+            for (std::size_t value = 0; value < values; ++value) cell[value * corners + corner] = row[value];
         }
     };
     for_each_node(positions, layout.axes(), [&](const std::array<int, 4>& node) {

@@ -7,15 +7,17 @@
 
 namespace lutra {
 
+// What a tap that is a pixel reads of the row's first pixel.
+static inline const std::uint8_t* tap_line(const StepCall& call, const Unit& unit, int rotation, int tap) {
+    const bool channel = unit.taps == TapKind::channel;
+    const auto& lines = call.lines[unit.reads[channel ? tap : 0] + unit.beyond[tap]];
+    return channel ? lines[kMaxReach] : lines[kMaxReach + unit.row[rotation][tap]] + unit.column[rotation][tap];
+}
+
 // Taps of whole levels.
 template <class Simd>
 void gather_pixels(const StepCall& call, const Unit& unit, int rotation, int x, std::uint8_t (*taps)[kChunk]) {
-    for (int tap = 0; tap < 4; ++tap) {
-        const bool channel = unit.taps == TapKind::channel;
-        const auto& lines = call.lines[unit.reads[channel ? tap : 0] + unit.beyond[tap]];
-        const std::uint8_t* line = channel ? lines[kMaxReach] : lines[kMaxReach + unit.row[rotation][tap]];
-        std::memcpy(taps[tap], line + x + (channel ? 0 : unit.column[rotation][tap]), kChunk);
-    }
+    for (int tap = 0; tap < 4; ++tap) std::memcpy(taps[tap], tap_line(call, unit, rotation, tap) + x, kChunk);
 }
 
 // Taps of one plane in fixed point.

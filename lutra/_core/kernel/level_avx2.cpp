@@ -1,6 +1,7 @@
 // Kernels for processors with AVX2. Everything here is a template over Avx2 or local to this file: the linker
 // must not share these functions with code for other processors.
 #include "avx2.hpp"
+#include "picks_avx2.hpp"
 #include "reals_avx2.hpp"
 #include "resample_vector.hpp"
 #include "sample_vector.hpp"
@@ -27,7 +28,7 @@ const MeansKernels avx2_means{resample_means<Avx2>, resample_slopes<Avx2>};
 const Kernels avx2_kernels{
     "avx2",
     true,
-    run_vector<Avx2>,
+    run_vector<Avx2, Avx2Picks>,
     split_line<Avx2>,
     join_line<Avx2>,
     LUTRA_TRAINING(avx2_ensemble),

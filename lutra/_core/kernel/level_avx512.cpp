@@ -1,6 +1,7 @@
 // Kernels for processors with AVX-512 (VL, BW, DQ, VBMI, VNNI). Everything here is a template over Avx512 or local to
 // this file: the linker must not share these functions with code for other processors.
 #include "avx512.hpp"
+#include "picks_avx512.hpp"
 #include "reals_avx512.hpp"
 #include "resample_vector.hpp"
 #include "sample_vector.hpp"
@@ -27,7 +28,7 @@ const MeansKernels avx512_means{resample_means<Avx512>, resample_slopes<Avx512>}
 const Kernels avx512_kernels{
     "avx512",
     true,
-    run_vector<Avx512>,
+    run_vector<Avx512, Avx512Picks>,
     split_line<Avx512>,
     join_line<Avx512>,
     LUTRA_TRAINING(avx512_ensemble),

@@ -2,6 +2,7 @@
 // file, as in the other levels.
 #include "lines.hpp"
 #include "neon.hpp"
+#include "picks_neon.hpp"
 #include "resample_plain.hpp"
 #include "vector.hpp"
 #include "vectors_neon.hpp"
@@ -21,7 +22,7 @@ const MeansKernels neon_means{resample_means<Neon>, resample_slopes<Neon>};
 const Kernels neon_kernels{
     "neon",
     true,
-    run_vector<Neon>,
+    run_vector<Neon, NeonPicks>,
     split_line<Neon>,
     join_line<Neon>,
     LUTRA_TRAINING(neon_ensemble),

@@ -78,7 +78,7 @@ def descriptions(draw: st.DrawFn) -> Description:
 @settings(max_examples=LONG or 40, deadline=None)
 @given(
     description=descriptions(),
-    interval=st.integers(5, 8),
+    interval=st.integers(4, 8),
     seed=st.integers(0, 2**32 - 1),
     height=st.integers(1, 12),
     width=st.one_of(st.integers(1, 12), st.integers(1, 200)),
