@@ -28,7 +28,7 @@ def build(core: Path, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "models").mkdir(parents=True)
     models = []
-    for name, path in ((one.name, one.path) for one in zoo.listed() if not one.any_size):  # those have no plan file
+    for name, path in zoo.models().items():
         model = artifact.load(path)
         plan = to_bytes(model)
         text = base64.b64encode(plan).decode()

@@ -2,7 +2,8 @@
 file(STRINGS pyproject.toml found REGEX "^version = ")
 string(REGEX REPLACE "^version = \"(.*)\"$" "\\1" LUTRA_VERSION "${found}")
 
-add_executable(lutra_web ${restoring} liblutra/reader.cpp liblutra/library.cpp ${CMAKE_CURRENT_LIST_DIR}/restore.cpp)
+add_executable(lutra_web ${restoring} liblutra/reader.cpp liblutra/bicubic.cpp liblutra/any_size.cpp liblutra/library.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/restore.cpp)
 lutra_uses_core(lutra_web)
 target_include_directories(lutra_web PRIVATE ${core} liblutra)
 target_compile_definitions(lutra_web PRIVATE LUTRA_RUNTIME LUTRA_BUILDS LUTRA_VERSION="${LUTRA_VERSION}")

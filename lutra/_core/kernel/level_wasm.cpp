@@ -1,6 +1,7 @@
 // Kernels for WebAssembly, all of which have its vectors (SIMD128). There is one level, so that it is chosen when the
-// core is built. A plan file holds no model of any size: nothing here resamples.
+// core is built. Nothing here resamples at points anywhere, which only Python does.
 #include "lines.hpp"
+#include "resample_plain.hpp"
 #include "vector.hpp"
 #include "vectors_rows_wasm.hpp"
 #include "wasm.hpp"
@@ -16,7 +17,7 @@ const Kernels wasm_kernels{
     nullptr,
     nullptr,
     {Form::rows, run_sum_wasm, merge_words<WasmBytes, Wasm>, split_bits<Wasm>},
-    {},
+    {resample_line<Wasm>, resample_row<Wasm>, nullptr},
     nullptr,
 };
 
