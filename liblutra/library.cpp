@@ -18,31 +18,13 @@ namespace {
 thread_local char error_text[512] = "";
 std::atomic<int> models{0};  // that exist
 
-lutra_status fail(lutra_status status, const char* text) {
-    std::snprintf(error_text, sizeof(error_text), "%s", text);
-    return status;
-}
+using lutra::fail;
+using lutra::guarded;
 
 lutra_status fail_at(const char* path, lutra_status status, const char* text) {
     char whole[sizeof(error_text)];
     std::snprintf(whole, sizeof(whole), "%.300s: %s", path, text);
     return fail(status, whole);
-}
-
-// Runs `work`, which returns a status. `mistaken`: that of std::invalid_argument.
-template <class Work>
-lutra_status guarded(lutra_status mistaken, Work work) noexcept {
-    try {
-        return work();
-    } catch (const std::invalid_argument& error) {
-        return fail(mistaken, error.what());
-    } catch (const std::bad_alloc&) {
-        return fail(LUTRA_NO_MEMORY, "there is not enough memory");
-    } catch (const std::exception& error) {
-        return fail(LUTRA_FAILED, error.what());
-    } catch (...) {
-        return fail(LUTRA_FAILED, "an unknown error");
-    }
 }
 
 // A model that is counted while it is made, so that its memory cannot change its source.
@@ -149,6 +131,11 @@ lutra_status restore_sizes(const lutra_model& model, const Pixels& pixels, const
 }
 
 }  // namespace
+
+lutra_status lutra::fail(lutra_status status, const char* text) {
+    std::snprintf(error_text, sizeof(error_text), "%s", text);
+    return status;
+}
 
 int lutra_abi(void) { return LUTRA_ABI; }
 

@@ -1,7 +1,8 @@
 // Kernels for WebAssembly, all of which have its vectors (SIMD128). There is one level, so that it is chosen when the
 // core is built. Nothing here resamples at points anywhere, which only Python does.
 #include "lines.hpp"
-#include "resample_plain.hpp"
+#include "reals_wasm.hpp"
+#include "resample_vector.hpp"
 #include "vector.hpp"
 #include "vectors_rows_wasm.hpp"
 #include "wasm.hpp"
@@ -17,7 +18,7 @@ const Kernels wasm_kernels{
     nullptr,
     nullptr,
     {Form::rows, run_sum_wasm, merge_words<WasmBytes, Wasm>, split_bits<Wasm>},
-    {resample_line<Wasm>, resample_row<Wasm>, nullptr},
+    {resample_line<Wasm>, resample_row_vector<Reals128>, nullptr},
     nullptr,
 };
 
