@@ -23,8 +23,7 @@ struct Simplex {
 
     explicit Simplex(const Bytes (&taps)[axes]) {
         Bytes step[axes];
-        for (int axis = 0; axis < axes; ++axis)
-            step[axis] = taps[axis] << 4 | static_cast<std::uint8_t>(1 << (axes - 1 - axis));
+        for (int axis = 0; axis < axes; ++axis) step[axis] = taps[axis] << 4 | Picks::same(1 << (axes - 1 - axis));
         const auto order = [&](int first, int second) {
             const Bytes most = Picks::most(step[first], step[second]);
             step[second] = Picks::least(step[first], step[second]);
@@ -105,7 +104,8 @@ void pick_and_blend(const Unit& unit, const std::uint8_t* const (*taps)[4], int 
         Bytes tap[axes];
         for (int axis = 0; axis < axes; ++axis) tap[axis] = Picks::load(taps[rotation][axis] + x);
         const Simplex<Picks, axes> simplex(tap);
-        const auto &w = simplex.weight, &v = simplex.corner;
+        const auto& w = simplex.weight;
+        const auto& v = simplex.corner;
         const Quads<Picks> weights(w[1], w[2], w[axes == 3 ? 0 : 3], w[axes == 3 ? 3 : 0]);
         const Quads<Picks> corners(v[0], v[1], axes == 3 ? cell : v[axes - 2], axes == 3 ? end : cell);
         const Bytes own = Picks::byte(rotation);

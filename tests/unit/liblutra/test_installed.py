@@ -33,6 +33,7 @@ RANDOM: tuple[tuple[str, int, dict[str, Any], Layout], ...] = (
     ("spflut", 4, {"patterns": "sd"}, DiagonalLayout(5, 1, 6)),
     ("autolut", 4, {"kernel": 5}, DenseLayout(6)),
     ("autolut", 2, {"base": "spflut", "kernel": 2}, DiagonalLayout(4, 2, 6)),
+    ("dnlut", 1, {}, DenseLayout(4)),
 )
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-ffp-contract=off")
 

@@ -14,7 +14,7 @@ from lutra.engine.plan_file import to_bytes
 from lutra.model import artifact
 from lutra.restore.restorer import Restorer
 from tests.golden.cases import COLOUR_UNITS, COLOURED, LAYERED, OUTPUTS, SIZES, image, input_of, model
-from tests.unit.engine.engine_models import random_image
+from tests.unit.engine.engine_models import DenseLayout, random_image, random_model
 from tests.unit.liblutra.building import GOLDEN, ROOT, run
 
 pytestmark = pytest.mark.xdist_group("web")
@@ -80,14 +80,16 @@ def test_gray_is_restored_as_python_does(jobs: Jobs, name: str) -> None:
 
 
 def test_images_wider_than_a_chunk(jobs: Jobs) -> None:
-    """The model has layers of every form."""
+    """The models have layers of every form, and vertices picked from cells of three and four axes."""
     made = {}
-    for seed, name in enumerate((*LAYERED, *COLOURED)):
-        pixels = random_image(9, 150, model(name).description.colours, seed=seed, smooth=seed % 2 == 0)
-        made[name] = pixels, jobs.add(to_bytes(model(name)), pixels)
+    models = {name: model(name) for name in (*LAYERED, *COLOURED)}
+    models["cells"] = random_model("dnlut", 1, {}, DenseLayout(4))
+    for seed, (name, drawn) in enumerate(models.items()):
+        pixels = random_image(9, 150, drawn.description.colours, seed=seed, smooth=seed % 2 == 0)
+        made[name] = pixels, jobs.add(to_bytes(drawn), pixels)
     jobs.run()
     for name, (pixels, path) in made.items():
-        expected = Restorer(model(name)).restore(np.repeat(pixels, 3 // pixels.shape[2], axis=2))
+        expected = Restorer(models[name]).restore(np.repeat(pixels, 3 // pixels.shape[2], axis=2))
         found = np.frombuffer(path.read_bytes(), np.uint8).reshape(*expected.shape[:2], 4)
         assert np.array_equal(found[:, :, :3], expected), name
 
