@@ -1,4 +1,4 @@
-"""What the project's commands give to the programs that they start."""
+"""The environment that the project's commands give to the programs that they start."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_python_keeps_what_it_compiles() -> None:
-    """Where it may not, each start of a stage or test compiles torch and MLflow again."""
+    """Without that, each start of a stage or test compiles torch and MLflow again."""
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
     rule = 'shown:\n\t@echo "$${PYTHONDONTWRITEBYTECODE-unset}"'

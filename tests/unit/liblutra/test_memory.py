@@ -107,7 +107,7 @@ def test_memory_that_ends_is_reported(library: Library, name: str, size: tuple[i
 
 @pytest.mark.parametrize(("width", "factor"), [(30, 2.0), (10, 0.5)])
 def test_memory_does_not_grow_with_the_height(library: Library, width: int, factor: float) -> None:
-    """Of a result of any size, where it grows and where it shrinks."""
+    """The result has any size: it grows, and it shrinks."""
     peaks = []
     for height in (2000, 6000):
         source = Source()

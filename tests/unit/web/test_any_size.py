@@ -29,7 +29,7 @@ def restorer(name: str) -> Restorer:
 
 @dataclass
 class Jobs:
-    """What node is to restore, all in one process."""
+    """The jobs of node, all in one process."""
 
     package: Path
     folder: Path
@@ -70,12 +70,12 @@ def assert_equal(path: Path, expected: Pixels) -> list[list[int]]:
 
 
 SIZES = ((345, 150), (150, 345), (230, 26), (460, 13), (57, 96), (71, 9), (1, 1), (231, 27))
-"""Of an image of 230x26: odd factors, those of both axes apart, the same size, smaller ones."""
+"""Sizes of results of an image of 230x26: odd factors, those of both axes apart, the same size, smaller ones."""
 
 
 @pytest.mark.parametrize("channels", [(), (3,), (4,)])
 def test_every_size_is_that_of_python(jobs: Jobs, channels: tuple[int, ...]) -> None:
-    """In two tiles along the longer side; alpha hides some pixels."""
+    """There are two tiles along the longer side; alpha hides some pixels."""
     pixels = np.random.default_rng(0).integers(0, 256, (26, 230, *channels), dtype=np.uint8)
     if channels == (4,):
         pixels[:, :150, 3] = 255 * (pixels[:, :150, 3] > 127)
@@ -110,7 +110,7 @@ def test_tiles_do_not_show(jobs: Jobs) -> None:
 
 def test_what_is_refused_is_told(jobs: Jobs) -> None:
     pixels = np.zeros((4, 5, 3), np.uint8)
-    wrong = {
+    wrong: dict[str, dict[str, float]] = {
         "RangeError: found a scale and a size, expected one of them": {"scale": 2, "width": 9},
         "RangeError: scale is 0, expected a number above 0": {"scale": 0},
         "RangeError: size has a side of 1.5, expected whole numbers of pixels": {"width": 1.5},

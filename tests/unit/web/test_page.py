@@ -126,7 +126,7 @@ def test_alpha_is_that_of_python(page: Page, name: str) -> None:
     ],
 )
 def test_a_model_of_any_size_makes_the_size_of_the_field(page: Page, asked: str, target: Target) -> None:
-    """With alpha, too."""
+    """It does so with alpha, too."""
     own, alpha = lutra.load("any-scale"), np.zeros(PIXELS.shape[:2], np.uint8)
     alpha[3:9, 40:200], alpha[12:20, 5:9] = 255, 99
     choose(page, "any-scale")

@@ -66,7 +66,7 @@ print(json.dumps(found))
 
 
 def run(script: str) -> Any:
-    """What a script prints as JSON, with Triton's interpreter."""
+    """Return what a script prints as JSON, with Triton's interpreter."""
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=True)
