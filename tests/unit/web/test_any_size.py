@@ -110,7 +110,7 @@ def test_tiles_do_not_show(jobs: Jobs) -> None:
 
 def test_what_is_refused_is_told(jobs: Jobs) -> None:
     pixels = np.zeros((4, 5, 3), np.uint8)
-    wrong = {
+    wrong: dict[str, dict[str, float]] = {
         "RangeError: found a scale and a size, expected one of them": {"scale": 2, "width": 9},
         "RangeError: scale is 0, expected a number above 0": {"scale": 0},
         "RangeError: size has a side of 1.5, expected whole numbers of pixels": {"width": 1.5},
