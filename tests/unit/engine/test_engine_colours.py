@@ -32,6 +32,17 @@ def test_dnlut(layout: Layout, size: tuple[int, int]) -> None:
     assert_equal(random_model("dnlut", 1, {}, layout), random_image(*size, channels=3), threads=3)
 
 
+def test_sums_of_many_tables_of_three_and_four_axes() -> None:
+    """Their quotients need more than single precision."""
+    places = ((0, 0), (0, 1), (2, 1), (1, 0))
+    units = tuple(
+        Unit(f"u{i}", ("input",), ColourTaps(places[: 3 + i % 2], (0, 1, 2, 0)[: 3 + i % 2]), 1) for i in range(8)
+    )
+    description = Description("own", 1, (Step(units, (OUTPUT,), divisor=1024, offset=127),), colours=3)
+    layouts: dict[str, Layout] = {unit.name: DenseLayout(4, 3 + i % 2) for i, unit in enumerate(units)}
+    assert_equal(filled(description, layouts, np.random.default_rng(3)), random_image(5, 150, 3), threads=1)
+
+
 @pytest.mark.parametrize("rounding", ["exact", "lookup", "branch"])
 @pytest.mark.parametrize(
     ("family", "scale", "options", "layout"),
