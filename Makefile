@@ -6,8 +6,13 @@ BIN := $(VENV)/bin
 # Rebuilt when a requirement or the environment itself changed, and only then
 READY := $(VENV)/.ready
 SANITIZERS := sanitize-address sanitize-thread
+# Where `snakemake` writes the outputs of params.yaml, and how `make run` calls it: an experiment on each core
+ROOT := runs/snakemake
+SNAKEMAKE = LUTRA_PARAMS=params.yaml $(BIN)/snakemake --cores $$(nproc) --quiet host reason
 
 export MLFLOW_DISABLE_TELEMETRY := true
+# Images of containers set it; every process would then compile what it imports, and start in twice the time
+unexport PYTHONDONTWRITEBYTECODE
 # DVC runs the stages as `python`: the environment's, activated or not
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -32,14 +37,14 @@ $(READY): pyproject.toml constraints.txt CMakeLists.txt $(shell find lutra/_core
 		-e '.[train,pipeline,cluster,video,docs,dev]'
 	@touch $@
 
-run: setup  ## the main job: photographs in, measured super-resolution tables out (DVC, into runs/dvc)
-	@$(BIN)/dvc repro report@x4
+run: setup  ## the main job: photographs in, measured super-resolution tables out (Snakemake, into runs/snakemake)
+	@$(SNAKEMAKE) -- $(ROOT)/report/x4/report.html
 	@$(MAKE) --no-print-directory results
 
 run-all: setup  ## the same for all tasks: denoising, deblocking and deblurring too
-	@$(BIN)/dvc repro
+	@$(SNAKEMAKE)
 	@$(MAKE) --no-print-directory results
-	@echo "All tasks on a page:     $$($(BIN)/python -m pipeline report --root runs/dvc)"
+	@echo "All tasks on a page:     $$($(BIN)/python -m pipeline report --root $(ROOT))"
 
 zoo: setup  ## all models of results/recipes.yaml, which take about 4 hours on two cores; resumes (Snakemake, into runs/recipes)
 	@$(BIN)/python -m pipeline fetch --params results/recipes.yaml
@@ -47,11 +52,12 @@ zoo: setup  ## all models of results/recipes.yaml, which take about 4 hours on t
 	@echo "Keep one, with its card: python -m pipeline record --params results/recipes.yaml --root runs/recipes --experiment X --zoo X"
 
 results:
-	@for report in runs/dvc/report/*/report.md; do echo; cat $$report; done
+	@for report in $(ROOT)/report/*/report.md; do echo; cat $$report; done
 	@echo
-	@echo "Compared on a page:      $$(echo runs/dvc/report/*/report.html)"
-	@echo "Compared in pictures:    $$(echo runs/dvc/report/*/comparison.png)"
-	@echo "Images side by side:     $$(echo runs/dvc/evaluate/*/*/sheets)"
+	@echo "Compared on a page:      $$(echo $(ROOT)/report/*/report.html)"
+	@echo "Compared in pictures:    $$(echo $(ROOT)/report/*/comparison.png)"
+	@echo "Images side by side:     $$(echo $(ROOT)/evaluate/*/*/sheets)"
+	@echo "Messages of the stages:  $(ROOT)/logs"
 	@echo "Parameters and curves:   make ui"
 
 test: setup  ## the tests

@@ -82,6 +82,15 @@ class Cursor {
         return values;
     }
 
+    // Real numbers, each of which lies in lowest..highest.
+    void reals(double* values, std::size_t count, double lowest, double highest) {
+        for (std::size_t i = 0; i < count; ++i) {
+            const std::uint64_t low = word(), high = word();
+            values[i] = __builtin_bit_cast(double, high << 32 | low);
+            require_file(values[i] >= lowest && values[i] <= highest, "a real number out of range");
+        }
+    }
+
   private:
     void pad(std::size_t size) {
         const std::size_t rest = (4 - size % 4) % 4;

@@ -12,7 +12,8 @@ file(STRINGS ${here}/lutra.h found REGEX "^#define LUTRA_ABI ")
 string(REGEX REPLACE "^#define LUTRA_ABI " "" abi "${found}")
 
 # Compiled once for both.
-add_library(lutra_objects OBJECT ${restoring} ${here}/reader.cpp ${here}/library.cpp)
+add_library(lutra_objects OBJECT ${restoring} ${here}/reader.cpp ${here}/bicubic.cpp ${here}/any_size.cpp
+  ${here}/outputs.cpp ${here}/library.cpp)
 lutra_uses_core(lutra_objects)
 target_include_directories(lutra_objects PRIVATE ${core} ${here})
 target_compile_definitions(lutra_objects PRIVATE LUTRA_BUILDS LUTRA_RUNTIME LUTRA_VERSION="${LUTRA_VERSION}")

@@ -1,49 +1,25 @@
 // The C interface: arguments are checked here, and no exception leaves.
-#include "lutra.h"
-
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <memory>
 #include <thread>
 
-#include "engine.hpp"
-#include "reader.hpp"
+#include "model.hpp"
 
 #ifdef __linux__
 #include <sched.h>
 #endif
-
-struct lutra_model {
-    lutra_model(std::unique_ptr<lutra::Program> program, std::string text, int planes)
-        : margin(program->margin()),
-          planes(static_cast<lutra_planes>(planes)),
-          title(std::move(text)),
-          engine(std::move(program), level()) {}
-
-    static const char* level() {
-        const char* chosen = std::getenv("LUTRA_SIMD");
-        return chosen ? chosen : "";
-    }
-
-    int margin;
-    lutra_planes planes;
-    std::string title;
-    mutable lutra::Engine engine;
-};
 
 namespace {
 
 thread_local char error_text[512] = "";
 std::atomic<int> models{0};  // that exist
 
-lutra_status fail(lutra_status status, const char* text) {
-    std::snprintf(error_text, sizeof(error_text), "%s", text);
-    return status;
-}
+using lutra::fail;
+using lutra::guarded;
 
 lutra_status fail_at(const char* path, lutra_status status, const char* text) {
     char whole[sizeof(error_text)];
@@ -51,27 +27,11 @@ lutra_status fail_at(const char* path, lutra_status status, const char* text) {
     return fail(status, whole);
 }
 
-// Runs `work`, which returns a status. `mistaken`: that of std::invalid_argument.
-template <class Work>
-lutra_status guarded(lutra_status mistaken, Work work) noexcept {
-    try {
-        return work();
-    } catch (const std::invalid_argument& error) {
-        return fail(mistaken, error.what());
-    } catch (const std::bad_alloc&) {
-        return fail(LUTRA_NO_MEMORY, "there is not enough memory");
-    } catch (const std::exception& error) {
-        return fail(LUTRA_FAILED, error.what());
-    } catch (...) {
-        return fail(LUTRA_FAILED, "an unknown error");
-    }
-}
-
 // A model that is counted while it is made, so that its memory cannot change its source.
 lutra_status load(const std::uint8_t* data, std::size_t size, lutra_model** model) {
     lutra::PlanFile file = lutra::read_plan(data, size);
     return guarded(LUTRA_BAD_ARGUMENT, [&] {  // what is left to go wrong is the vector level
-        *model = new lutra_model(std::move(file.program), std::move(file.title), file.planes);
+        *model = new lutra_model(std::move(file));
         return LUTRA_OK;
     });
 }
@@ -126,7 +86,56 @@ bool fits(std::int64_t row, std::int64_t height, std::int64_t stride) {
     return distance >= row && row <= most && (height - 1) <= (most - row) / distance;
 }
 
+// What a call reads and writes.
+struct Pixels {
+    const std::uint8_t* in;
+    std::ptrdiff_t in_stride;
+    int width, height, channels;
+    std::uint8_t* out;
+    std::ptrdiff_t out_stride;
+    std::int64_t out_width, out_height;
+    int threads;
+
+    // The input is only read: Image serves both ways.
+    lutra::Image from() const { return {const_cast<std::uint8_t*>(in), height, width, channels, in_stride}; }
+    lutra::Image to() const {
+        return {out, static_cast<int>(out_height), static_cast<int>(out_width), channels, out_stride};
+    }
+    int used_threads() const { return std::min(threads ? threads : processors(), 1024); }
+};
+
+bool is_side(int size) { return size >= 1 && size <= lutra::kMostSide; }
+
+// What is wrong with the arguments of a call; null if nothing is.
+const char* mistake(const lutra_model* model, const Pixels& pixels) {
+    if (!model || !pixels.in || !pixels.out) return "model, in or out is null";
+    if (!is_side(pixels.width) || !is_side(pixels.height))
+        return "width or height is out of range, expected 1 to 134217728";
+    if (pixels.channels < 1 || pixels.channels > 4) return "channels is out of range, expected 1 to 4";
+    if (pixels.channels != 1 && pixels.channels % model->engine.colours() != 0)
+        return "channels is neither 1 nor 3, and the model restores three colours together";
+    if (pixels.threads < 0) return "threads is negative";
+    if (!fits(std::int64_t{pixels.width} * pixels.channels, pixels.height, pixels.in_stride))
+        return "in_stride is less than a row, or too large";
+    if (!fits(pixels.out_width * pixels.channels, pixels.out_height, pixels.out_stride))
+        return "out_stride is less than a row, or too large";
+    if (pixels.in == pixels.out) return "out shares memory with in";
+    return nullptr;
+}
+
+lutra_status restore_sizes(const lutra_model& model, const Pixels& pixels, const lutra::Sizes& sizes) {
+    const lutra::Image to = pixels.to();
+    model.any_size->restore(model.engine, {pixels.from(), 0, 0}, sizes, {0, to.height, 0, to.width}, to,
+                            pixels.used_threads());
+    return LUTRA_OK;
+}
+
 }  // namespace
+
+lutra_status lutra::fail(lutra_status status, const char* text) {
+    std::snprintf(error_text, sizeof(error_text), "%s", text);
+    return status;
+}
 
 int lutra_abi(void) { return LUTRA_ABI; }
 
@@ -153,11 +162,19 @@ void lutra_free(lutra_model* model) {
     --models;
 }
 
-int lutra_scale(const lutra_model* model) { return model ? model->engine.scale() : 0; }
+int lutra_scale(const lutra_model* model) {
+    if (!model) return 0;
+    return model->any_size ? model->any_size->scale() : model->engine.scale();
+}
+
+int lutra_any_size(const lutra_model* model) { return model && model->any_size; }
 
 int lutra_colours(const lutra_model* model) { return model ? model->engine.colours() : 0; }
 
-int lutra_margin(const lutra_model* model) { return model ? model->margin : 0; }
+int lutra_margin(const lutra_model* model) {
+    if (!model) return 0;
+    return model->any_size ? model->any_size->margin() : model->margin;
+}
 
 lutra_planes lutra_trained_planes(const lutra_model* model) { return model ? model->planes : LUTRA_EACH_PLANE; }
 
@@ -167,27 +184,32 @@ const char* lutra_level(const lutra_model* model) { return model ? model->engine
 
 lutra_status lutra_restore(const lutra_model* model, const uint8_t* in, ptrdiff_t in_stride, int width, int height,
                            int channels, uint8_t* out, ptrdiff_t out_stride, int threads) {
-    constexpr int kMostSide = 1 << 27, kMostThreads = 1024;
-    if (!model || !in || !out) return fail(LUTRA_BAD_ARGUMENT, "model, in or out is null");
-    if (width < 1 || height < 1 || width > kMostSide || height > kMostSide)
-        return fail(LUTRA_BAD_ARGUMENT, "width or height is out of range, expected 1 to 134217728");
-    if (channels < 1 || channels > 4) return fail(LUTRA_BAD_ARGUMENT, "channels is out of range, expected 1 to 4");
-    if (const int colours = model->engine.colours(); channels != 1 && channels % colours != 0)
-        return fail(LUTRA_BAD_ARGUMENT, "channels is neither 1 nor 3, and the model restores three colours together");
-    if (threads < 0) return fail(LUTRA_BAD_ARGUMENT, "threads is negative");
-    const int scale = model->engine.scale();
-    const std::int64_t row = std::int64_t{width} * channels;
-    if (!fits(row, height, in_stride)) return fail(LUTRA_BAD_ARGUMENT, "in_stride is less than a row, or too large");
-    if (!fits(row * scale, std::int64_t{height} * scale, out_stride))
-        return fail(LUTRA_BAD_ARGUMENT, "out_stride is less than a row, or too large");
-    if (in == out) return fail(LUTRA_BAD_ARGUMENT, "out shares memory with in");
+    const std::int64_t scale = lutra_scale(model);
+    const Pixels pixels{in,  in_stride,  width,         height,         channels,
+                        out, out_stride, width * scale, height * scale, threads};
+    if (const char* text = mistake(model, pixels)) return fail(LUTRA_BAD_ARGUMENT, text);
     return guarded(LUTRA_BAD_ARGUMENT, [&] {
-        // The input is only read: Image serves both ways.
-        const lutra::Image from{const_cast<std::uint8_t*>(in), height, width, channels, in_stride};
-        const lutra::Image to{out, height * scale, width * scale, channels, out_stride};
+        if (model->any_size)
+            return restore_sizes(*model, pixels, {model->any_size->own(height), model->any_size->own(width)});
         lutra::Watch watch([] { return false; });
-        model->engine.restore(from, to, std::min(threads ? threads : processors(), kMostThreads), watch);
+        model->engine.restore(pixels.from(), pixels.to(), pixels.used_threads(), watch);
         return LUTRA_OK;
+    });
+}
+
+lutra_status lutra_restore_to(const lutra_model* model, const uint8_t* in, ptrdiff_t in_stride, int width, int height,
+                              int channels, uint8_t* out, ptrdiff_t out_stride, int out_width, int out_height,
+                              double scale, int threads) {
+    const Pixels pixels{in, in_stride, width, height, channels, out, out_stride, out_width, out_height, threads};
+    if (!is_side(out_width) || !is_side(out_height))
+        return fail(LUTRA_BAD_ARGUMENT, "out_width or out_height is out of range, expected 1 to 134217728");
+    if (!(scale >= 0 && scale <= lutra::kMostSide)) return fail(LUTRA_BAD_ARGUMENT, "scale is out of range");
+    if (const char* text = mistake(model, pixels)) return fail(LUTRA_BAD_ARGUMENT, text);
+    if (!model->any_size) return fail(LUTRA_BAD_ARGUMENT, "the model restores at one scale alone");
+    return guarded(LUTRA_BAD_ARGUMENT, [&] {
+        const lutra::AnySize& any_size = *model->any_size;
+        return restore_sizes(*model, pixels,
+                             {any_size.asked(height, out_height, scale), any_size.asked(width, out_width, scale)});
     });
 }
 
@@ -195,7 +217,6 @@ lutra_status lutra_set_memory(const lutra_memory* memory) {
     static const lutra::MemorySource usual = lutra::memory_source;
     if (models > 0) return fail(LUTRA_BAD_ARGUMENT, "the memory cannot change while a model is loaded");
     if (memory && (!memory->allocate || !memory->release)) return fail(LUTRA_BAD_ARGUMENT, "a function is null");
-    lutra::memory_source =
-        memory ? lutra::MemorySource{memory->allocate, memory->release, memory->context} : usual;
+    lutra::memory_source = memory ? lutra::MemorySource{memory->allocate, memory->release, memory->context} : usual;
     return LUTRA_OK;
 }

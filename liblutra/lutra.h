@@ -65,6 +65,7 @@ LUTRA_API void lutra_free(lutra_model *model);
 
 /* Facts about a model. Texts live as long as it does. */
 LUTRA_API int lutra_scale(const lutra_model *model);         /* the factor by which each side grows, 1 to 8 */
+LUTRA_API int lutra_any_size(const lutra_model *model);      /* 1: `lutra_restore_to` makes any size; else 0 */
 LUTRA_API int lutra_colours(const lutra_model *model);       /* 3: it restores red, green and blue together; else 1 */
 LUTRA_API int lutra_margin(const lutra_model *model);        /* how far around a pixel its result depends on others */
 LUTRA_API lutra_planes lutra_trained_planes(const lutra_model *model);
@@ -82,6 +83,21 @@ LUTRA_API const char *lutra_level(const lutra_model *model); /* the vector level
  *     threads between calls; results do not depend on their number. */
 LUTRA_API lutra_status lutra_restore(const lutra_model *model, const uint8_t *in, ptrdiff_t in_stride, int width,
                                      int height, int channels, uint8_t *out, ptrdiff_t out_stride, int threads);
+
+/* Restore an image to any size, by a model for which `lutra_any_size` is 1; other models refuse.
+ *
+ * in, channels, threads: as for `lutra_restore`.
+ * out: takes out_height rows of out_width pixels, `out_stride` bytes apart. An axis that does not grow is enlarged by
+ *     `lutra_scale`, and the result is shrunk by bicubic interpolation, antialiased.
+ * scale: 0: the outputs along an axis lie as out_width / width and out_height / height have it. Else they lie as this
+ *     factor has it, around the same centre; the size is then that of `lutra_outputs`. */
+LUTRA_API lutra_status lutra_restore_to(const lutra_model *model, const uint8_t *in, ptrdiff_t in_stride, int width,
+                                        int height, int channels, uint8_t *out, ptrdiff_t out_stride, int out_width,
+                                        int out_height, double scale, int threads);
+
+/* The pixels of a side of `size` pixels times a factor, rounded up, where the factor counts as the shortest decimal
+ * number that it is read from: 100 times 1.1 are 110. 0 where the size, the factor or the result is out of range. */
+LUTRA_API int lutra_outputs(int size, double scale);
 
 /* Where the memory of tables, planes and working space comes from: all that grows with models and images. (Bookkeeping
  * and what lives only while a model is loaded come from the C++ runtime.) Both functions are called from several

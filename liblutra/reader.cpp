@@ -12,8 +12,8 @@ namespace lutra {
 namespace {
 
 constexpr std::uint8_t kMagic[8] = {0x89, 'L', 'U', 'T', '\r', '\n', 0x1a, '\n'};
-constexpr std::uint32_t kVersion = 1, kColourVersion = 2;
-constexpr int kColours = 3;  // of a model that restores them together
+constexpr std::uint32_t kColourVersion = 2, kVersion = 3;  // the first of models of three colours, and the last
+constexpr int kColours = 3;                                // of a model that restores them together
 constexpr std::size_t kLongestTitle = 1024;
 
 std::uint32_t crc32(const std::uint8_t* data, std::size_t size) {
@@ -71,21 +71,41 @@ std::array<std::pair<int, int>, 4> offsets_of(Cursor& record) {
     return {{{at[0], at[1]}, {at[2], at[3]}, {at[4], at[5]}, {at[6], at[7]}}};
 }
 
-std::unique_ptr<Program> read_units(Cursor& file, int colours) {
+// The bounds keep exponents within those that resampling is exact for.
+Resampling read_resampling(UnitBuilder& plan, Cursor& record) {
+    constexpr double kSixteenths = 23.0832;  // 16 / ln 2, and a little
+    Resampling read;
+    read.scale = record.number();
+    require_file(read.scale >= 1 && read.scale <= 8, "the scale of a model of any size is out of range");
+    read.replicate = record.flag();
+    plan.outputs(record.numbers(std::size_t{4}));
+    KernelNumbers& numbers = read.numbers;
+    record.reals(numbers.steepness, 256, 0, 10);
+    record.reals(numbers.correlation, 256, -kSixteenths, kSixteenths);
+    record.reals(numbers.curve, 256, -50 * kSixteenths, 0);
+    record.reals(numbers.powers, 16, 1, 2);
+    record.reals(numbers.polynomial, 1, 0.5, 2);
+    record.reals(numbers.polynomial + 1, 4, 0, 0.25);
+    return read;
+}
+
+void read_units(Cursor& file, std::uint32_t version, int colours, PlanFile& read) {
     const auto [planes, scale, reflect, rounding, tap_bits] = opening<5>(file);
     UnitBuilder plan(planes, scale, to_flag(reflect), rounding, tap_bits, colours);
     for_each_record(file, [&](std::uint32_t kind, Cursor& record) {
+        require_file(!read.resampling, "a record after the resampling");
         if (kind == 2) {
             const auto [divisor, offset, upscale, rotations] = record.numbers<4>();
             const std::size_t writes = record.count();
             return plan.step(record.numbers(writes), divisor, offset, upscale, rotations);
         }
-        if (kind == 3) {
+        if (kind == 3 || (kind == 8 && version >= 3)) {
             const auto [plane, previous] = record.numbers<2>();
             const auto shares = record.numbers<4>();
             const auto offsets = offsets_of(record);
+            const auto turns = record.numbers(kind == 8 ? record.count() : 0);
             const auto layout = record.numbers<4>();
-            return plan.fixed(plane, previous, shares, offsets, layout, table_of(record));
+            return plan.fixed(plane, previous, shares, offsets, layout, table_of(record), turns);
         }
         if (kind == 4) {
             const auto [plane, previous] = record.numbers<2>();
@@ -106,9 +126,13 @@ std::unique_ptr<Program> read_units(Cursor& file, int colours) {
             const auto layout = record.numbers<4>();
             return plan.coloured(plane, shifts, offsets, colour, layout, table_of(record));
         }
+        if (kind == 7 && version >= 3) {
+            read.resampling = read_resampling(plan, record);
+            return;
+        }
         refuse_kind(kind);
     });
-    return std::make_unique<StepProgram>(plan.take());
+    read.program = std::make_unique<StepProgram>(plan.take());
 }
 
 // Sources are four numbers of 16 bits each.
@@ -198,8 +222,8 @@ std::size_t size_of_plan(const std::uint8_t* header, std::size_t size) {
                  "it does not begin as a plan file does");
     Cursor fields(header + sizeof(kMagic), kHeaderBytes - sizeof(kMagic));
     const std::uint32_t version = fields.word();
-    if (version != kVersion && version != kColourVersion)
-        throw std::invalid_argument("plan file: it is of version " + std::to_string(version) + ", expected 1 or 2");
+    if (version < 1 || version > kVersion)
+        throw std::invalid_argument("plan file: it is of version " + std::to_string(version) + ", expected 1 to 3");
     const std::uint32_t bytes = fields.word();
     require_file(bytes >= kHeaderBytes + 4 && bytes <= kMostBytes, "its size is out of range");
     return bytes;
@@ -212,24 +236,28 @@ PlanFile read_plan(const std::uint8_t* data, std::size_t size) {
                                     std::to_string(expected));
     require_file(Cursor(data + size - 4, 4).word() == crc32(data, size - 4), "its checksum is wrong: it is damaged");
     Cursor file(data + 8, size - 12);
-    const bool coloured = file.word() == kColourVersion;
+    const std::uint32_t version = file.word();
     file.word();  // the size
     const std::uint32_t kind = file.word();
     PlanFile read;
     read.planes = file.number();
     require_file(read.planes == 0 || read.planes == 1, "the planes that it was trained on are unknown");
     const std::uint32_t colours = file.word();
-    require_file(coloured || colours == 0, "a reserved field is not zero");
-    require_file(!coloured || (colours == kColours && kind != 3), "the colours that it restores together are unknown");
+    require_file(version > 1 || colours == 0, "a reserved field is not zero");
+    require_file(version == 1 || (colours == kColours && kind != 3) || (version > kColourVersion && colours == 0),
+                 "the colours that it restores together are unknown");
     const std::size_t length = file.count();
     require_file(length <= kLongestTitle, "its title is too long");
     const auto* title = reinterpret_cast<const char*>(file.small(length));
     read.title.assign(title, length);
     require_file(read.title.find('\0') == std::string::npos, "its title holds a zero");
-    read.program = kind == 1   ? read_units(file, coloured ? kColours : 1)
-                   : kind == 2 ? read_layers(file, coloured ? kColours : 1)
-                   : kind == 3 ? read_residuals(file)
-                               : nullptr;
+    const int together = std::max(1, static_cast<int>(colours));
+    if (kind == 1)
+        read_units(file, version, together, read);
+    else if (kind == 2)
+        read.program = read_layers(file, together);
+    else if (kind == 3)
+        read.program = read_residuals(file);
     require_file(read.program != nullptr, "the kind of its plan is unknown");
     return read;
 }

@@ -2,14 +2,24 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "program.hpp"
+#include "resample_kernels.hpp"
 
 namespace lutra {
 
+// What makes results of any size of the outputs of a program.
+struct Resampling {
+    int scale;  // the factor where no size is asked for
+    bool replicate;
+    KernelNumbers numbers;
+};
+
 struct PlanFile {
     std::unique_ptr<Program> program;
+    std::optional<Resampling> resampling;
     std::string title;
     int planes = 0;  // what the model was trained on: lutra_planes
 };

@@ -43,7 +43,7 @@ def threads(environment: Mapping[str, str] = os.environ) -> int:
 def limit_threads() -> int:
     """Let OpenMP, and so torch, use the threads that this process was given; return how many.
 
-    OMP_NUM_THREADS says how many (Snakemake sets it to a rule's threads); without it they are one for each processor
+    OMP_NUM_THREADS tells how many (Snakemake sets it to a rule's threads); without it they are one for each processor
     that the process may use, and never more than that. Call this before torch is imported.
     """
     allowed = min(threads(), processors())

@@ -16,7 +16,7 @@ _LONGEST = 1000
 """The most characters of a line that are shown."""
 
 
-def prepare() -> None:
+def prepare_streams() -> None:
     """Print characters that an encoding lacks as escapes, and warnings as one line."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -40,7 +40,7 @@ def error(text: object) -> None:
     sys.stderr.write(f"error: {printable(text)}\n")
 
 
-class Table(rich_table.Table):
+class TextTable(rich_table.Table):
     """A table that shows its cells unchanged: brackets are no markup, colons are no emoji."""
 
     def add_row(self, *cells: object, **options: Any) -> None:

@@ -15,6 +15,9 @@ from typing import Any, Literal
 
 from pipeline import PROJECT, code
 
+REPORT = "report/report.html"
+"""The page over all tasks, relative to the root; no stage writes it, as it holds times."""
+
 
 @dataclass(frozen=True)
 class Output:
@@ -63,6 +66,13 @@ class Stage:
     def modules(self) -> tuple[str, ...]:
         """The code that the outputs depend on, found by following imports and includes, and `data`."""
         return tuple(sorted({*code.files_of(f"pipeline.stages.{self.name}", PROJECT), *self.data}))
+
+    @property
+    def benchmark(self) -> str:
+        """The file in which Snakemake keeps how long a run took, with the placeholders that the outputs have."""
+        paths = [output.path for output in self.outputs.values()]
+        names = [name for name in ("{task}", "{experiment}") if any(name in path for path in paths)]
+        return f"benchmarks/{self.name}/{'/'.join(names)}.tsv"
 
     @property
     def command(self) -> str:

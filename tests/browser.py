@@ -24,7 +24,7 @@ _NO_ASSISTANT = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoa
 
 
 def executable() -> str | None:
-    """Where the browser is, if there is one."""
+    """Return the browser's path, None without one."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
@@ -50,7 +50,7 @@ class Page:
         self._call("Page.navigate", url=address)
 
     def run(self, script: str) -> Any:
-        """What a script's expression gives, as JSON can say it."""
+        """Return the value of a script's expression, as far as JSON holds it."""
         answer = self._call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
             raise RuntimeError(answer["exceptionDetails"]["exception"].get("description", script))

@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Workflows first: they take minutes, and what is short fills up at the end."""
-    items.sort(key=lambda item: "workflow" not in item.path.parts)
+    """Workflows first, then other groups: they take minutes, and what is short fills up at the end."""
+    items.sort(key=lambda item: ("workflow" not in item.path.parts, item.get_closest_marker("xdist_group") is None))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

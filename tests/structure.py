@@ -90,6 +90,11 @@ class Module:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield node.name, (node.end_lineno or node.lineno) - node.lineno + 1
 
+    def public(self) -> set[str]:
+        """The names of its public classes and functions."""
+        definitions = (node for node in self.tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef))
+        return {node.name for node in definitions if not node.name.startswith("_")}
+
 
 def modules(*packages: str) -> list[Module]:
     """Return every module of the packages [default: the library and the pipeline]."""

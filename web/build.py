@@ -28,7 +28,7 @@ def build(core: Path, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "models").mkdir(parents=True)
     models = []
-    for name, path in ((one.name, one.path) for one in zoo.listed() if not one.any_size):  # those have no plan file
+    for name, path in zoo.models().items():
         model = artifact.load(path)
         plan = to_bytes(model)
         text = base64.b64encode(plan).decode()
@@ -36,6 +36,7 @@ def build(core: Path, folder: Path) -> None:
         title = TASKS[model.task].title if model.task in TASKS else str(model.task)
         scale = model.description.scale
         models.append({"name": name, "task": model.task, "title": title, "scale": scale, "bytes": len(plan)})
+        models[-1]["anySize"] = model.description.any_size is not None
     page = _page(core.read_bytes(), models)
     if len(page.encode()) > LIMIT:
         raise SystemExit(f"index.html has {len(page.encode())} bytes, expected at most {LIMIT}")
@@ -50,7 +51,10 @@ def _page(core: bytes, models: list[dict[str, object]]) -> str:
     packed = base64.b64encode(gzip.compress(core, 9, mtime=0)).decode()
     constants = {"MODELS": models, "WORKER": worker, "CORE": packed}
     data = "\n".join(f"const {name} = {json.dumps(value)};" for name, value in constants.items())
-    scripts = (WEB / "src" / "alpha.js", WEB / "src" / "model.js", REPORT / "divider.js", WEB / "page" / "page.js")
+    scripts = (
+        *(WEB / "src" / name for name in ("alpha.js", "sizes.js", "model.js")),
+        *(REPORT / "divider.js", WEB / "page" / "page.js"),
+    )
     style = "".join(path.read_text() for path in (REPORT / "divider.css", WEB / "page" / "page.css"))
     script = "\n".join(map(_script, scripts))
     parts = {"STYLE": style, "MODELS": data, "SCRIPT": script}

@@ -1,7 +1,9 @@
-/* Restore a PPM (RGB) or PGM (gray) image of 8 bits by a plan file: restore MODEL.lut IN.ppm OUT.ppm [THREADS]
+/* Restore a PPM (RGB) or PGM (gray) image of 8 bits by a plan file:
  *
- * `lutra export --format plan MODEL -o MODEL.lut` writes the plan file. The result has the bytes that
- * `lutra restore -m MODEL` gives for the same pixels. */
+ *     restore MODEL.lut IN.ppm OUT.ppm [--size WIDTHxHEIGHT | --scale FACTOR] [THREADS]
+ *
+ * Only models of any size take a size or a factor. `lutra export --format plan MODEL -o MODEL.lut` writes the plan
+ * file. The result has the bytes that `lutra restore -m MODEL` gives for the same pixels. */
 #include <lutra.h>
 
 #include <ctype.h>
@@ -12,7 +14,7 @@
 
 typedef struct {
     int width, height, channels; /* 1: gray, 3: RGB */
-    uint8_t *pixels;
+    uint8_t* pixels;
 } image;
 
 static image new_image(int width, int height, int channels) {
@@ -22,10 +24,10 @@ static image new_image(int width, int height, int channels) {
     return made;
 }
 
-static size_t bytes_of(const image *a) { return (size_t)a->width * (size_t)a->height * (size_t)a->channels; }
+static size_t bytes_of(const image* a) { return (size_t)a->width * (size_t)a->height * (size_t)a->channels; }
 
 /* The next number of a header, after white space and comments; -1 where there is none, or one of more than 8 digits. */
-static int read_number(FILE *file) {
+static int read_number(FILE* file) {
     int c = getc(file), digits = 0, number = 0;
     while (c == '#' || isspace(c)) {
         if (c == '#')
@@ -37,9 +39,9 @@ static int read_number(FILE *file) {
     return digits > 0 && isspace(c) ? number : -1;
 }
 
-static image read_image(const char *path) {
+static image read_image(const char* path) {
     image read = {0, 0, 0, NULL};
-    FILE *file = fopen(path, "rb");
+    FILE* file = fopen(path, "rb");
     if (!file) return read;
     char magic[2] = "";
     if (fread(magic, 1, 2, file) == 2 && magic[0] == 'P' && (magic[1] == '5' || magic[1] == '6')) {
@@ -54,8 +56,8 @@ static image read_image(const char *path) {
     return read;
 }
 
-static int write_image(const char *path, const image *a) {
-    FILE *file = fopen(path, "wb");
+static int write_image(const char* path, const image* a) {
+    FILE* file = fopen(path, "wb");
     if (!file) return 0;
     int written = fprintf(file, "P%c\n%d %d\n255\n", a->channels == 1 ? '5' : '6', a->width, a->height) > 0;
     written = fwrite(a->pixels, 1, bytes_of(a), file) == bytes_of(a) && written;
@@ -63,7 +65,7 @@ static int write_image(const char *path, const image *a) {
 }
 
 /* The luma of BT.601 in 16..235, not rounded. */
-static double luma(const uint8_t *pixel, int channels) {
+static double luma(const uint8_t* pixel, int channels) {
     double y = 16;
     if (channels == 1) return y + pixel[0] * (219.0 / 255);
     y += 65.481 / 255 * pixel[0];
@@ -74,14 +76,14 @@ static double luma(const uint8_t *pixel, int channels) {
 
 /* Models for JPEG deblocking restore the luma: what it changes by is added to every channel, so that the chroma stays.
  * Such models have scale 1. */
-static lutra_status restore_luma(const lutra_model *model, const image *in, image *out, int threads) {
+static lutra_status restore_luma(const lutra_model* model, const image* in, image* out, int threads) {
     image before = new_image(in->width, in->height, 1), after = new_image(in->width, in->height, 1);
     lutra_status status = LUTRA_NO_MEMORY;
     if (before.pixels && after.pixels) {
         for (size_t i = 0; i < bytes_of(&before); ++i)
             before.pixels[i] = (uint8_t)rint(luma(in->pixels + i * (size_t)in->channels, in->channels));
-        status = lutra_restore(model, before.pixels, in->width, in->width, in->height, 1, after.pixels, in->width,
-                               threads);
+        status =
+            lutra_restore(model, before.pixels, in->width, in->width, in->height, 1, after.pixels, in->width, threads);
     }
     for (size_t i = 0; status == LUTRA_OK && i < bytes_of(in); ++i) {
         const size_t pixel = i / (size_t)in->channels;
@@ -94,37 +96,74 @@ static lutra_status restore_luma(const lutra_model *model, const image *in, imag
     return status;
 }
 
-static lutra_status restore(const lutra_model *model, const image *in, image *out, int threads) {
-    const int scale = lutra_scale(model);
-    if (lutra_trained_planes(model) == LUTRA_LUMA && scale == 1) return restore_luma(model, in, out, threads);
-    return lutra_restore(model, in->pixels, (ptrdiff_t)in->width * in->channels, in->width, in->height, in->channels,
-                         out->pixels, (ptrdiff_t)out->width * out->channels, threads);
+/* What the command line asks for: a size, a factor, or 0 for the model's own scale. */
+typedef struct {
+    int width, height, threads;
+    double scale;
+} request;
+
+/* Read the words after the files; returns 0 where they are wrong. */
+static int read_request(request* asked, char** words, int count) {
+    char rest;
+    for (int i = 0; i < count; ++i) {
+        const char* next = i + 1 < count ? words[i + 1] : "";
+        if (strcmp(words[i], "--size") == 0) {
+            if (asked->scale > 0 || sscanf(next, "%8dx%8d%c", &asked->width, &asked->height, &rest) != 2) return 0;
+            if (asked->width < 1 || asked->height < 1) return 0;
+            ++i;
+        } else if (strcmp(words[i], "--scale") == 0) {
+            if (asked->width > 0 || sscanf(next, "%lf%c", &asked->scale, &rest) != 1 || !(asked->scale > 0)) return 0;
+            ++i;
+        } else if (i + 1 != count || sscanf(words[i], "%8d%c", &asked->threads, &rest) != 1)
+            return 0;
+    }
+    return 1;
 }
 
-int main(int count, char **words) {
-    if (count != 4 && count != 5) {
-        fprintf(stderr, "usage: %s MODEL.lut IN.ppm OUT.ppm [THREADS]\n", words[0]);
+/* The image that takes the result; without pixels where it would be too large. */
+static image new_result(const lutra_model* model, const image* in, const request* asked) {
+    const int scale = lutra_scale(model);
+    if (asked->scale > 0)
+        return new_image(lutra_outputs(in->width, asked->scale), lutra_outputs(in->height, asked->scale), in->channels);
+    if (asked->width > 0) return new_image(asked->width, asked->height, in->channels);
+    return new_image(in->width * scale, in->height * scale, in->channels);
+}
+
+static lutra_status restore(const lutra_model* model, const image* in, image* out, const request* asked) {
+    const ptrdiff_t in_stride = (ptrdiff_t)in->width * in->channels, out_stride = (ptrdiff_t)out->width * in->channels;
+    if (asked->scale > 0 || asked->width > 0)
+        return lutra_restore_to(model, in->pixels, in_stride, in->width, in->height, in->channels, out->pixels,
+                                out_stride, out->width, out->height, asked->scale, asked->threads);
+    if (lutra_trained_planes(model) == LUTRA_LUMA && lutra_scale(model) == 1)
+        return restore_luma(model, in, out, asked->threads);
+    return lutra_restore(model, in->pixels, in_stride, in->width, in->height, in->channels, out->pixels, out_stride,
+                         asked->threads);
+}
+
+int main(int count, char** words) {
+    request asked = {0, 0, 0, 0};
+    if (count < 4 || !read_request(&asked, words + 4, count - 4)) {
+        fprintf(stderr, "usage: %s MODEL.lut IN.ppm OUT.ppm [--size WIDTHxHEIGHT | --scale FACTOR] [THREADS]\n",
+                words[0]);
         return 2;
     }
-    const int threads = count == 5 ? atoi(words[4]) : 0;
     if (lutra_abi() != LUTRA_ABI) {
         fprintf(stderr, "liblutra has ABI %d, expected %d\n", lutra_abi(), LUTRA_ABI);
         return 1;
     }
-    lutra_model *model = NULL;
+    lutra_model* model = NULL;
     if (lutra_load_file(words[1], &model) != LUTRA_OK) {
         fprintf(stderr, "%s\n", lutra_error());
         return 1;
     }
     int ended = 1;
-    const int scale = lutra_scale(model);
     image in = read_image(words[2]);
-    image out = new_image(in.width * scale, in.height * scale, in.channels);
+    image out = new_result(model, &in, &asked);
     if (!in.pixels)
         fprintf(stderr, "%s: no PPM or PGM image of 8 bits, or it is cut\n", words[2]);
     else if (!out.pixels)
         fprintf(stderr, "%s: too large\n", words[2]);
-    else if (restore(model, &in, &out, threads) != LUTRA_OK)
+    else if (restore(model, &in, &out, &asked) != LUTRA_OK)
         fprintf(stderr, "%s\n", lutra_error());
     else if (!write_image(words[3], &out))
         fprintf(stderr, "%s: cannot be written\n", words[3]);

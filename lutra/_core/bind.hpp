@@ -6,9 +6,7 @@
 #include <utility>
 #include <vector>
 
-#ifndef _WIN32
 #include <unistd.h>
-#endif
 
 namespace lutra {
 
@@ -28,9 +26,7 @@ class Unlocked {
         try {
             PyEval_RestoreThread(std::exchange(state_, nullptr));
         } catch (...) {
-#ifndef _WIN32
             for (;;) pause();
-#endif
         }
     }
 

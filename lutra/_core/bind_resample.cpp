@@ -52,8 +52,9 @@ ResampleInput input_of(const Planes& planes, const Output& output, int threads) 
 }
 
 Image image_of(const Output& output) {
+    const auto row = static_cast<std::ptrdiff_t>(output.shape(1) * output.shape(2));
     return {output.data(), static_cast<int>(output.shape(0)), static_cast<int>(output.shape(1)),
-            static_cast<int>(output.shape(2))};
+            static_cast<int>(output.shape(2)), row};
 }
 
 // Whether it is a distance from the first of two neighbours; the exponents of further ones would not fit.

@@ -101,6 +101,7 @@ void Plan::finish() {
         const bool last = number + 1 == static_cast<int>(steps.size());
         require(!step.units.empty() && step.units.size() <= 64, "a step of no units, or of too many");
         require(last || step.upscale == 1, "only the last step may upscale");
+        require(outputs.empty() || step.upscale == 1, "a step upscales, and the result is planes");
         require((colours == 1 || colours == 3) && (colours == 1 || outputs.empty()), "colours out of range");
         const bool writes_output = last && outputs.empty();
         require(writes_output == step.writes.empty(), "the last step alone writes no plane");

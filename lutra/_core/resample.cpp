@@ -12,8 +12,8 @@ constexpr int kPointsAtOnce = 1 << 12;
 
 // The columns of a grid, filled up to groups of kResampleLanes with the last one; counted as in the lines.
 struct Columns {
-    std::vector<std::int32_t> first;
-    std::vector<double> distance;
+    Vector<std::int32_t> first;
+    Vector<double> distance;
 
     explicit Columns(const GridAxis& axis) {
         const int padded = (axis.count + kResampleLanes - 1) / kResampleLanes * kResampleLanes;
@@ -85,9 +85,9 @@ class Band {
     bool replicate_;
     const Columns& columns_;
     int stride_;
-    std::vector<double> memory_;
-    std::vector<int> held_;  // the row in each slot
-    std::vector<std::uint8_t> out_;
+    Vector<double> memory_;
+    Vector<int> held_;  // the row in each slot
+    Vector<std::uint8_t> out_;
 };
 
 }  // namespace
@@ -100,8 +100,7 @@ void Resampler::grid(const ResampleInput& input, const GridAxis& rows, const Gri
         Band band(input, replicate_, grouped);
         const int end = std::min((number + 1) * kBandRows, rows.count);
         for (int row = number * kBandRows; row < end && !watch.over(); ++row)
-            band.row(numbers_, kernels_, rows.first[row], rows.distance[row], columns.count,
-                     output.data + static_cast<std::ptrdiff_t>(row) * columns.count * input.channels);
+            band.row(numbers_, kernels_, rows.first[row], rows.distance[row], columns.count, output.at(row, 0));
     };
     run_parallel(bands, std::min(useful_threads(threads), bands), work, &watch);
 }
@@ -115,8 +114,17 @@ void Resampler::points(const ResampleInput& input, const Points& points, const I
             const int count = std::min(kPointsAtOnce, points.width - first);
             const std::uint8_t* lines[4] = {};
             for (int channel = 0; channel < input.channels; ++channel) {
-                PointCall call{&numbers_, {}, input.height, input.width, replicate_, points.top + at, points.left + at,
-                               points.down + at, points.across + at, count, results[channel].data()};
+                PointCall call{&numbers_,
+                               {},
+                               input.height,
+                               input.width,
+                               replicate_,
+                               points.top + at,
+                               points.left + at,
+                               points.down + at,
+                               points.across + at,
+                               count,
+                               results[channel].data()};
                 for (int plane = 0; plane < 4; ++plane) call.planes[plane] = input.plane(channel, plane);
                 kernels_.resample.points(call);
                 lines[channel] = results[channel].data();

@@ -25,7 +25,7 @@ def main() -> int:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores SIGHUP
             signal.signal(number, _stop)
-    terminal.prepare()
+    terminal.prepare_streams()
     try:
         code = app(standalone_mode=False)
     except UsageError as error:

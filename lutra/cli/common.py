@@ -116,8 +116,8 @@ def chosen_model(model: str | None, task: str | None, scale: float | None) -> Pa
     from lutra.restore import sources
 
     if model is not None:
-        return sources.chosen(model, task)
-    path = sources.chosen(None, task, scale)
+        return sources.find_or_choose(model, task)
+    path = sources.find_or_choose(None, task, scale)
     print(f"model: {printable(path.stem)}", file=sys.stderr)
     return path
 
@@ -127,4 +127,4 @@ def load(model: str | Path) -> Artifact:
     from lutra.model import artifact
     from lutra.restore import sources
 
-    return artifact.load(sources.find(model))
+    return artifact.load(sources.find_model(model))

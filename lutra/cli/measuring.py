@@ -12,7 +12,7 @@ import typer
 
 from lutra.cli.common import MODEL, Model, app, with_task_options
 from lutra.model.tasks import TASKS
-from lutra.terminal import Table, printable, say
+from lutra.terminal import TextTable, printable, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +79,7 @@ def evaluate(
 def _show_scores(scores: Mapping[str, Scores]) -> None:
     from lutra.evaluation.protocols import LABELS
 
-    table = Table("image", *(LABELS[measure] for measure in scores["mean"]))
+    table = TextTable("image", *(LABELS[measure] for measure in scores["mean"]))
     for name, row in scores.items():
         table.add_row(
             name, *(f"{value:.4f}" if "psnr" in measure else f"{value:.5f}" for measure, value in row.items())
@@ -156,9 +156,9 @@ def bench_video(
         if clip is None:
             rates.write_clip(source, *parse_size(size), frames)
         plan = rates.Plan(source, frames, threads or [1], codec)
-        record = rates.measure(ready, plan)
+        record = rates.measure_rates(ready, plan)
         if memory:
-            record["memory"] = rates.memory(models[0], plan, (frames, 10 * frames))
+            record["memory"] = rates.measure_memory(models[0], plan, (frames, 10 * frames))
     rates.results_table(record).show()
     for row in record.get("memory", ()):
         say(f"{row['frames']} frames: at most {row['peak_mib']} MiB")
@@ -187,5 +187,5 @@ def compare(
 
     region = comparison.parse_crop(crop) if crop else None
     loaded = comparison.load_labelled(models)
-    sheet = comparison.draw(read_image(image), loaded, title=printable(image.name), crop=region)
+    sheet = comparison.draw_sheet(read_image(image), loaded, title=printable(image.name), crop=region)
     write_image(output, np.asarray(sheet))

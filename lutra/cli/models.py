@@ -11,7 +11,7 @@ import typer
 from lutra.cli.common import Model, app, load, with_task_options
 from lutra.model.taps import ColourTaps
 from lutra.model.tasks import TASKS
-from lutra.terminal import Table, say
+from lutra.terminal import TextTable, say
 
 if TYPE_CHECKING:
     from lutra.model.artifact import Artifact
@@ -27,7 +27,7 @@ def models() -> None:
     from lutra import zoo
     from lutra.evaluation.bench import ms_per_megapixel
 
-    table = Table("name", "task", "scale", "bytes", "score", "ms/MP", "licence")
+    table = TextTable("name", "task", "scale", "bytes", "score", "ms/MP", "licence")
     for name, path in zoo.models().items():
         model = load(path)
         *known, licence = zoo.facts(path, model)
@@ -154,11 +154,11 @@ def _layer_layout(function: object) -> str:
     return text + ranges + ("" if function.rounded else ", not rounded")
 
 
-def _units(loaded: Artifact) -> Table:
+def _units(loaded: Artifact) -> TextTable:
     """Return a table of the model's units or layers, with the sizes of their tables."""
     from lutra.model.description import NetworkSpec
 
-    table = Table("unit", "taps", "layout", "entries", "values", "bytes")
+    table = TextTable("unit", "taps", "layout", "entries", "values", "bytes")
     for _, unit in loaded.description.units():
         function = loaded.functions[unit.name]
         colours = f"{len(unit.taps.offsets)} of colours" if isinstance(unit.taps, ColourTaps) else "channel"

@@ -17,7 +17,7 @@ from lutra.cli.videos import also_videos
 from lutra.terminal import printable
 
 if TYPE_CHECKING:
-    from lutra.restore.batch import Job
+    from lutra.restore.batch import FileJob
     from lutra.restore.done import Done
 
 _SUFFIXES = {"jpeg": ".jpg", "tiff": ".tif"}
@@ -99,15 +99,15 @@ def restore(
         wanted = "'--output' / '-o'" if everything else "'--input' / '-i', or a file or folder as an argument"
         raise typer.BadParameter(f"missing option {wanted}")
     suffix = _SUFFIXES.get(format, f".{format}") if format else None
-    Image.MAX_IMAGE_PIXELS = sys.maxsize  # `batch.run` has its own limit, which --max-pixels raises
+    Image.MAX_IMAGE_PIXELS = sys.maxsize  # `batch.restore_file` has its own limit, which --max-pixels raises
     target = target_of(scale, size, width, height)
     file = chosen_model(model, task, scale)
     standard = streams.concern(everything, output)
     jobs = [] if standard else batch.plan(everything, output, suffix)
     restorer = load(file, device=device)
-    work = partial(batch.run, restorer, target=target, threads=threads, quality=quality, max_pixels=max_pixels)
+    work = partial(batch.restore_file, restorer, target=target, threads=threads, quality=quality, max_pixels=max_pixels)
     if standard:
-        streams.restore(work, everything, output, suffix)
+        streams.restore_piped(work, everything, output, suffix)
     elif len(jobs) == 1 and jobs[0].source in everything:
         _restore_one(jobs[0], work, overwrite)
     else:
@@ -115,20 +115,20 @@ def restore(
         _restore_several(jobs, work, Done(output, making), file, overwrite)
 
 
-def _restore_one(job: Job, work: Callable[[Job], None], overwrite: bool | None) -> None:
+def _restore_one(job: FileJob, work: Callable[[FileJob], None], overwrite: bool | None) -> None:
     if overwrite is False and os.path.lexists(job.target):
         raise ValueError(f"{job.target}: found a file, which --no-overwrite keeps")
     work(job)
 
 
 def _restore_several(
-    jobs: Sequence[Job], work: Callable[[Job], None], done: Done, model: Path, overwrite: bool | None
+    jobs: Sequence[FileJob], work: Callable[[FileJob], None], done: Done, model: Path, overwrite: bool | None
 ) -> None:
     """Restore what is not restored yet, and print how many files were restored, skipped and failed."""
     kept = [job for job in jobs if overwrite is False and os.path.lexists(job.target)]
     skipped = kept or [job for job in jobs if not overwrite and job.is_done(done, model)]
 
-    def recorded(job: Job) -> None:
+    def recorded(job: FileJob) -> None:
         with done.adding(job.source, job.target):
             work(job)
 
@@ -141,7 +141,7 @@ def _restore_several(
         raise typer.Exit(1)
 
 
-def _restore_all(jobs: Sequence[Job], work: Callable[[Job], None]) -> int:
+def _restore_all(jobs: Sequence[FileJob], work: Callable[[FileJob], None]) -> int:
     """Do the jobs behind a progress bar, print what fails, and return how many failed."""
     from lutra.restore import batch
 

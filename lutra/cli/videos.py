@@ -22,7 +22,7 @@ from lutra.terminal import printable, say
 from lutra.video import SUFFIXES
 
 if TYPE_CHECKING:
-    from lutra.restore.batch import Job
+    from lutra.restore.batch import FileJob
     from lutra.restore.restorer import Restorer
     from lutra.video.clip import Order
 
@@ -157,7 +157,7 @@ def restore_videos(inputs: Sequence[Path], given: Mapping[str, Any], wishes: Wis
         broken.append(text)
         terminal.error(text)
 
-    def work(job: Job) -> None:
+    def work(job: FileJob) -> None:
         _restore_one(restorer, job, order, report)
 
     if len(jobs) == 1:
@@ -169,7 +169,7 @@ def restore_videos(inputs: Sequence[Path], given: Mapping[str, Any], wishes: Wis
         raise typer.Exit(1)
 
 
-def _restore_one(restorer: Restorer, job: Job, order: Order, report: Callable[[str], None]) -> None:
+def _restore_one(restorer: Restorer, job: FileJob, order: Order, report: Callable[[str], None]) -> None:
     from lutra.video.clip import by_model, convert_clip
 
     begin = time.monotonic()

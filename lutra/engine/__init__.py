@@ -13,7 +13,7 @@ from lutra._core import available, core, reason
 from lutra.engine.layer_plan import build_layers
 from lutra.engine.plan import build
 from lutra.engine.residual_plan import build_residuals
-from lutra.model.anysize import CORRELATION, CURVE, POLYNOMIAL, POWERS, STEEPNESS, Grid, Layout
+from lutra.model.anysize import CORRELATION, CURVE, POLYNOMIAL, POWERS, STEEPNESS, Geometry, Grid
 from lutra.model.artifact import Artifact
 
 __all__ = ["AnySizeEngine", "Engine", "available", "compile", "levels"]
@@ -129,7 +129,7 @@ class AnySizeEngine(Engine):
     def restore_at(
         self,
         image: NDArray[np.uint8],
-        layout: Layout,
+        layout: Geometry,
         *,
         threads: int | None = None,
         out: NDArray[np.uint8] | None = None,

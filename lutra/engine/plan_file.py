@@ -10,10 +10,11 @@ from lutra.engine.plan import build
 from lutra.engine.records import LayerRecord, Record, ResidualRecord, UnitRecord
 from lutra.engine.residual_plan import build_residuals
 from lutra.files import write_whole
+from lutra.model.anysize import CORRELATION, CURVE, POLYNOMIAL, POWERS, STEEPNESS, Resample
 from lutra.model.artifact import Artifact
 from lutra.model.steps import Merge, Residual, Shift, Split, Step, Sum
 
-KNOWN = (Step, Split, Shift, Sum, Merge, Residual)
+KNOWN = (Step, Split, Shift, Sum, Merge, Residual, Resample)
 """The kinds of steps that a plan file can hold."""
 
 
@@ -46,4 +47,8 @@ def _record(artifact: Artifact) -> Record:
         return build_layers(artifact, LayerRecord)
     if not artifact.description.has_units:
         return build_residuals(artifact, ResidualRecord)
-    return build(artifact, UnitRecord)
+    units = build(artifact, UnitRecord)
+    if last := artifact.description.any_size:
+        numbers = STEEPNESS, CORRELATION, CURVE, POWERS, POLYNOMIAL
+        units.resampling(artifact.description.scale, last.border == "replicate", *numbers)
+    return units

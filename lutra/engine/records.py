@@ -15,6 +15,7 @@ from lutra.model.tasks import Planes
 MAGIC = b"\x89LUT\r\n\x1a\n"
 MOST_BYTES = 2**30
 LONGEST_TITLE = 1024
+_RESAMPLING, _TURNED = 7, 8
 
 
 class Record:
@@ -29,12 +30,18 @@ class Record:
         """Open a plan with the numbers of its first record; `colours` of a pixel are restored together."""
         self._colours = colours
         self._parts: list[bytes] = []
+        self._kinds: set[int] = set()
         self._add(1, *opening)
 
     def _add(self, kind: int, *content: int | Sequence[int] | NDArray[Any]) -> None:
         """Add a record of numbers and of arrays, each of which ends at a multiple of four bytes."""
         payload = b"".join(_array(part) if isinstance(part, np.ndarray) else _numbers(part) for part in content)
         self._parts += [struct.pack("<II", kind, len(payload)), payload]
+        self._kinds.add(kind)
+
+    def _version(self) -> int:
+        """Return the oldest version that can hold the plan."""
+        return 2 if self._colours > 1 else 1
 
     def to_bytes(self, title: str, planes: Planes) -> bytes:
         """Return the whole file.
@@ -47,14 +54,14 @@ class Record:
             ValueError: the file would be too large.
         """
         name = title.encode()[:LONGEST_TITLE].decode(errors="ignore").encode()
-        version, colours = (2, self._colours) if self._colours > 1 else (1, 0)  # the oldest that can hold it
+        colours = self._colours if self._colours > 1 else 0
         trained = get_args(Planes).index(planes)
         about = struct.pack("<IIII", self.kind, trained, colours, len(name)) + _padded(name)
         body = about + b"".join(self._parts)
         size = len(MAGIC) + 8 + len(body) + 4
         if size > MOST_BYTES:
             raise ValueError(f"the plan has {size} bytes, and a plan file holds at most {MOST_BYTES}")
-        content = MAGIC + struct.pack("<II", version, size) + body
+        content = MAGIC + struct.pack("<II", self._version(), size) + body
         return content + struct.pack("<I", zlib.crc32(content))
 
 
@@ -66,6 +73,10 @@ class UnitRecord(Record):
     def __init__(self, planes: int, scale: int, reflect: bool, rounding: int, tap_bits: int, colours: int = 1) -> None:
         """Open a plan; the arguments are those of the core."""
         super().__init__(planes, scale, reflect, rounding, tap_bits, colours=colours)
+        self._outputs: list[int] = []
+
+    def _version(self) -> int:
+        return 3 if self._kinds & {_RESAMPLING, _TURNED} else super()._version()
 
     def step(self, writes: list[int], divisor: int, offset: int, upscale: int, rotations: int) -> None:
         """Add a step."""
@@ -81,10 +92,12 @@ class UnitRecord(Record):
         table: NDArray[Any],
         turns: Sequence[int] = (),
     ) -> None:
-        """Add a unit that reads pixels at fixed offsets; a file holds no `turns` of its own."""
+        """Add a unit that reads pixels at fixed offsets, applied at the rotations `turns`, or at all of its step's."""
+        taps = plane, previous, shares, _flat(offsets)
         if turns:
-            raise ValueError("a plan file cannot hold a unit that is applied at some rotations only")
-        self._add(3, plane, previous, shares, _flat(offsets), layout, table.shape, table)
+            self._add(_TURNED, *taps, len(turns), turns, layout, table.shape, table)
+        else:
+            self._add(3, *taps, layout, table.shape, table)
 
     def sampled(
         self,
@@ -115,8 +128,18 @@ class UnitRecord(Record):
         self._add(5, planes, layout, table.shape, table)
 
     def outputs(self, planes: list[int]) -> None:
-        """Refuse planes as a result: a plan file holds models that make an image."""
-        raise ValueError("a plan file cannot hold a model of any size")
+        """Take the planes that `resampling` reads."""
+        self._outputs = planes
+
+    def resampling(self, scale: int, replicate: bool, *numbers: NDArray[np.float64]) -> None:
+        """Add the resampling of the planes `outputs`, the last record.
+
+        Args:
+            scale: the factor where no size is asked for.
+            replicate: whether pixels next to the border repeat it; else they are 0.
+            numbers: those of `lutra.model.anysize`: steepness, correlation, curve, powers, polynomial.
+        """
+        self._add(_RESAMPLING, scale, replicate, self._outputs, *numbers)
 
 
 class LayerRecord(Record):

@@ -26,7 +26,7 @@ from lutra.model.artifact import Artifact
 from lutra.restore.restorer import Restorer
 from lutra.restore.running import suits_engine
 from lutra.restore.sizes import parse_size
-from lutra.terminal import Table
+from lutra.terminal import TextTable
 
 BASELINE = "Pillow bicubic"
 MOST_SIDE = 1 << 14
@@ -155,7 +155,7 @@ def _references(models: Mapping[str, Artifact], frame: NDArray[np.uint8], thread
     }
 
 
-def results_table(record: Mapping[str, Any]) -> Table:
+def results_table(record: Mapping[str, Any]) -> TextTable:
     """Return the record's results as a table for the terminal."""
     frame, scale = record["frame"], record["scale"]
     width, height = frame["width"], frame["height"]
@@ -163,7 +163,7 @@ def results_table(record: Mapping[str, Any]) -> Table:
     caption = f"{size}; threads: {record['threads']} (Pillow: 1); {record['level']}; {record['machine']['processor']}"
     if record["absent"]:
         caption += f"; not installed: {', '.join(record['absent'])}"
-    shown = Table("", caption=caption)
+    shown = TextTable("", caption=caption)
     for heading in ("ms", "megapixels/s", f"x {BASELINE}", "runs"):
         shown.add_column(heading, justify="right")
     for row in record["results"]:

@@ -21,7 +21,7 @@ from lutra.restore.restorer import Restorer
 Image = NDArray[np.uint8]
 
 
-def draw(
+def draw_sheet(
     clean: Image, models: Mapping[str, Artifact], *, title: str = "", crop: Crop | None = None
 ) -> PillowImage.Image:
     """Degrade a clean image, restore it with every model, and draw input, baseline, results and clean image.
@@ -54,7 +54,7 @@ def load_labelled(models: Sequence[str]) -> dict[str, Artifact]:
         ValueError: a model is damaged or unknown.
         OSError: one cannot be read.
     """
-    paths = [Path(sources.find(model)) for model in models]
+    paths = [Path(sources.find_model(model)) for model in models]
     stems = [path.stem for path in paths]
     labels = [
         f"{path.resolve().parent.name}/{path.stem}" if stems.count(path.stem) > 1 else path.stem for path in paths

@@ -136,8 +136,8 @@ def _is_within(places: tuple[Array, Array], limit: tuple[int, int]) -> NDArray[n
 
 
 _BAND_POINTS = 1 << 18
-Layout = Grid | Warp
-"""Where outputs lie; `bands` are bands of rows, from the top: the places of a grid, or of each output."""
+Geometry = Grid | Warp
+"""The places of the outputs; `bands` are bands of rows, from the top: the places of a grid, or of each output."""
 
 
 def outputs_of(size: int, factor: float) -> int:

@@ -19,7 +19,7 @@ Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Places:
+class Interpolation:
     """The places of a layer's values among its stored samples: arrays of (inputs, outputs, levels).
 
     A value is (samples[first] * (step - share) + samples[second] * share) / step.
@@ -99,7 +99,7 @@ class VectorLayout:
         steps = self._steps(form)
         return form.levels // steps + (steps > 1)
 
-    def places(self, form: LayerForm) -> Places:
+    def places(self, form: LayerForm) -> Interpolation:
         """Return where the values of a layer of that size stand among its samples."""
         level = np.arange(form.levels)
         step = np.ascontiguousarray(np.broadcast_to(self._steps(form)[..., None], (*self._steps(form).shape, 1)))
@@ -108,10 +108,10 @@ class VectorLayout:
             row = (level + form.bounds[0]).clip(least, most) - least
             starts = form.outputs * _starts(most - least + 1)
             first = starts + row * form.outputs + np.arange(form.outputs)[None, :, None]
-            return Places(first, first, np.zeros_like(first), np.ones_like(first))
+            return Interpolation(first, first, np.zeros_like(first), np.ones_like(first))
         first = _starts(self.counts(form))[..., None] + level // step
         share = level % step
-        return Places(first, first + (share > 0), share, np.broadcast_to(step, first.shape))
+        return Interpolation(first, first + (share > 0), share, np.broadcast_to(step, first.shape))
 
     def expanded(self, samples: NDArray[np.int8], form: LayerForm) -> NDArray[np.int32]:
         """Return the values of a layer's vectors, as multiples of 1 / `denominator`: (inputs, outputs, levels)."""

@@ -24,7 +24,7 @@ from lutra.reference.residuals import DirectEntries
 from lutra.reference.units import LutUnit, PointwiseNet
 
 
-def build(description: Description, network: NetworkSpec) -> LutModel:
+def build_model(description: Description, network: NetworkSpec) -> LutModel:
     """Return a model with a `PointwiseNet` in every unit, its weights drawn from torch's generator.
 
     With `network.linear` every unit starts as the linear map of its taps that makes the whole model bilinear
@@ -54,10 +54,10 @@ def _zeros(description: Description) -> dict[str, LayerFunction | DirectEntries]
 
 
 def untrained(description: Description, network: NetworkSpec, seed: int = 0) -> LutModel:
-    """Return the model of `build`, with weights drawn from that seed; torch's generator does not change."""
+    """Return the model of `build_model`, with weights drawn from that seed; torch's generator does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build(description, network)
+        return build_model(description, network)
 
 
 _START = torch.tensor([127.0, 54, 54])

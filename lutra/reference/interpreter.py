@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lutra.model.anysize import Grid, Layout
+from lutra.model.anysize import Geometry, Grid
 from lutra.model.description import INPUT, MIX_BITS, OUTPUT, ColourTaps, Description, Step
 from lutra.reference import layers, lookup, resampling, residuals
 from lutra.reference.layers import LayerFunction, Scales, Vectors
@@ -89,7 +89,7 @@ class LutModel(nn.Module):
         return torch.stack([planes[name] for name in (step.reads, *step.kernel)], dim=1)
 
     @torch.no_grad()
-    def restore_at(self, image: Tensor, layout: Layout) -> Tensor:
+    def restore_at(self, image: Tensor, layout: Geometry) -> Tensor:
         """Restore planes (N, 1, H, W) uint8 by a model of any size: (N, 1, rows, columns) uint8."""
         assert self.description.any_size is not None
         planes, border = self._in_bands(image, self.resampling_planes), self.description.any_size.border
@@ -137,7 +137,7 @@ class LutModel(nn.Module):
                 return False
         return 8 + MIX_BITS + tap_bits <= 24
 
-    def restore_image(self, image: NDArray[np.uint8], layout: Layout | None = None) -> NDArray[np.uint8]:
+    def restore_image(self, image: NDArray[np.uint8], layout: Geometry | None = None) -> NDArray[np.uint8]:
         """Restore an image (H, W) or (H, W, C) uint8 on the device of the model.
 
         Each channel is restored on its own, or all three together where the description has three colours: then
@@ -233,7 +233,7 @@ class LutModel(nn.Module):
         step = self.description.unit_steps[number]
         units = [self.unit(spec.name) for spec in compiled.units_of(step, colour)]
         functions = [unit.function for unit in units if not isinstance(unit.function, PointwiseNet)]
-        read = [planes[name] for name in compiled.planes_of(step)]
+        read = [planes[name] for name in compiled.planes_read(step)]
         if colour is not None:
             read = [plane[own::3] for plane in read for own in range(3)]
         real = read[0].dtype

@@ -137,9 +137,8 @@ def _written(
     assert isinstance(step, Sum)
     total: Tensor | float = 0.0
     if step.layer:
-        bounds = description.planes[step.layer.reads].bounds
-        look = _looked_up(values[step.layer.name], bounds[0])
-        total = round_through(_summed(step.layer, planes[step.layer.reads], description, look) / step.divisor)
+        summed = _summed(step.layer, planes[step.layer.reads], description, values[step.layer.name])
+        total = round_through(summed / step.divisor)
     for name in step.adds:
         total = total + planes[name]
     assert isinstance(total, Tensor)
@@ -147,8 +146,16 @@ def _written(
     return {step.writes: total.clamp(*step.bounds).expand(n, step.channels, height, width)}
 
 
-def _summed(layer: Layer, plane: Tensor, description: Description, look: Callable[[int, Tensor], Tensor]) -> Tensor:
+def _summed(layer: Layer, plane: Tensor, description: Description, values: Tensor) -> Tensor:
     """Return the sum of a layer's vectors: (N, outputs, H, W)."""
+    least = description.planes[layer.reads].bounds[0]
+    if lookup.chosen(plane) == "gpu":
+        from lutra.reference.lookup import gpu_sums  # needs Triton
+
+        reach = furthest(layer.taps)
+        whole = padded(plane, reach, description.padding)
+        return gpu_sums.layer_sum(whole, values, layered.slopes(values), layer.taps, reach, least)
+    look = _looked_up(values, least)
     total: Tensor | float = 0.0
     at, channels = _around(plane, layer.taps, description), plane.shape[1]
     for number, tap in enumerate(layer.taps):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lutra.model.anysize import POLYNOMIAL, POWERS, SIXTEENTHS, Axis, Border, Grid, Layout
+from lutra.model.anysize import POLYNOMIAL, POWERS, SIXTEENTHS, Axis, Border, Geometry, Grid
 from lutra.reference import lookup
 from lutra.reference.lookup import grids
 
@@ -61,12 +61,12 @@ def on_grid(planes: Tensor, border: Border, grid: Grid) -> Tensor:
         (N, rows, columns) float64.
     """
     if lookup.chosen(planes) == "compiled":
-        return grids.resampled(planes, border, grid)
+        return grids.means_on_grid(planes, border, grid)
     places = Places.of(grid.rows, grid.columns, planes.device)
     return resampled(planes[:, 0], planes[:, 1:].unbind(1), border, places)
 
 
-def in_parts(planes: Tensor, border: Border, layout: Layout) -> Iterator[Tensor]:
+def in_parts(planes: Tensor, border: Border, layout: Geometry) -> Iterator[Tensor]:
     """Yield what `on_grid` returns, or the same at the places of a warp, in bands of rows from the top."""
     planes = planes.double()
     if isinstance(layout, Grid):

@@ -102,17 +102,17 @@ class TabledNet(nn.Module):
         return round_through(self.network(self.nodes))
 
 
-Function = PointwiseNet | TabledNet | Table
+UnitFunction = PointwiseNet | TabledNet | Table
 
 
 class LutUnit(nn.Module):
     """One unit of a description: gathers its taps under the rotation ensemble and applies its function."""
 
-    def __init__(self, spec: Unit, function: Function, tap_bits: int | None = None) -> None:
+    def __init__(self, spec: Unit, function: UnitFunction, tap_bits: int | None = None) -> None:
         """Keep the `function`; export puts a `Table` in place of a `PointwiseNet` later."""
         super().__init__()
         self.spec = spec
-        self.function: Function = function
+        self.function: UnitFunction = function
         self.sampler = AutoSample(spec.taps, tap_bits) if isinstance(spec.taps, SampledTaps) else None
         self.adarl = AdaRL(tap_bits) if spec.previous else None
 

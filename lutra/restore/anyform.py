@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lutra.imaging.folders import image_size
 from lutra.imaging.images import check_writable, read_picture, write_picture
 from lutra.restore import compressed
-from lutra.restore.axes import Axes, as_batch, axes_of, from_batch, from_bytes, to_bytes
+from lutra.restore.axes import Axes, as_batch, axes_of, from_batch, from_uint8, to_uint8
 from lutra.restore.running import Restores
 from lutra.restore.sizes import Size, Target
 
@@ -63,11 +63,11 @@ class AnyForm:
         """
         images = np.asarray(images)
         axes = axes_of(images.shape) if axes is None else axes
-        pixels = to_bytes(as_batch(images, axes))
+        pixels = to_uint8(as_batch(images, axes))
         flat = pixels[..., 0] if pixels.shape[3] == 1 else pixels
         restored = [self.restore(np.ascontiguousarray(image), size=size, threads=threads) for image in flat]
         whole: NDArray[np.uint8] = np.stack(restored)
-        return from_bytes(from_batch(whole.reshape(*whole.shape[:3], -1), axes), images.dtype)
+        return from_uint8(from_batch(whole.reshape(*whole.shape[:3], -1), axes), images.dtype)
 
     def restore_file(
         self: Restores,
@@ -99,8 +99,8 @@ class AnyForm:
         picture = read_picture(source, max_pixels=width * height)
         check_writable(target, picture.pixels, side=max(sizes[-1]))
         try:
-            own = wanted is None and compressed.suits(self)
-            restored = compressed.restore(self, source, picture.pixels, threads) if own else None
+            own = wanted is None and compressed.keeps_luma(self)
+            restored = compressed.restore_jpeg(self, source, picture.pixels, threads) if own else None
             if restored is None:
                 restored = self.restore(picture.pixels, size=wanted, threads=threads)
         except MemoryError:

@@ -65,7 +65,7 @@ def from_batch(images: NDArray[Any], axes: Axes) -> NDArray[Any]:
     return np.ascontiguousarray(images.transpose([here.index(axis) for axis in axes]))
 
 
-def to_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
+def to_uint8(images: NDArray[Any]) -> NDArray[np.uint8]:
     """Return images as bytes: uint8 unchanged, floats 0..1 times 255, rounded half to even.
 
     Raises:
@@ -82,7 +82,7 @@ def to_bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
     return levels.astype(np.uint8)
 
 
-def from_bytes(images: NDArray[np.uint8], like: np.dtype[Any]) -> NDArray[Any]:
+def from_uint8(images: NDArray[np.uint8], like: np.dtype[Any]) -> NDArray[Any]:
     """Return bytes as they are, or divided by 255 where `like` is a type of floats."""
     return images if like == np.uint8 else (images / np.promote_types(like, np.float32).type(255)).astype(like)
 

@@ -17,7 +17,7 @@ from lutra.restore.sizes import Target
 
 
 @dataclass(frozen=True)
-class Job:
+class FileJob:
     """A file to restore and where the result goes."""
 
     source: Path
@@ -31,7 +31,7 @@ class Job:
         return all(path.stat().st_mtime_ns <= written for path in (self.source, model))
 
 
-def plan(inputs: Sequence[Path], output: Path, suffix: str | None = None) -> list[Job]:
+def plan(inputs: Sequence[Path], output: Path, suffix: str | None = None) -> list[FileJob]:
     """Return what to restore and where to write it; warn of what is left out in folders.
 
     Args:
@@ -51,19 +51,19 @@ def plan(inputs: Sequence[Path], output: Path, suffix: str | None = None) -> lis
     if single and not output.is_dir() and output.suffix:
         if suffix and _kind(output.suffix) != _kind(suffix):
             raise ValueError(f"{output}: found suffix {output.suffix!r}, expected {suffix!r}, the format asked for")
-        return _checked([Job(inputs[0], output)])
+        return _checked([FileJob(inputs[0], output)])
     if output.exists() and not output.is_dir():
         raise ValueError(f"{output}: found a file, expected a folder for several results")
     jobs = []
     for path in inputs:
         for source, name in _files(path, output):
-            jobs.append(Job(source, output / (name.with_suffix(suffix) if suffix else name)))
+            jobs.append(FileJob(source, output / (name.with_suffix(suffix) if suffix else name)))
     return _checked(jobs)
 
 
-def run(
+def restore_file(
     restorer: Restorer,
-    job: Job,
+    job: FileJob,
     *,
     target: Target | None = None,
     threads: int | None = None,
@@ -87,7 +87,9 @@ def run(
     restorer.restore_file(job.source, job.target, size=target, threads=threads, quality=quality, max_pixels=most)
 
 
-def run_all(jobs: Sequence[Job], work: Callable[[Job], None], failed: Callable[[str], None]) -> Iterator[Job]:
+def run_all(
+    jobs: Sequence[FileJob], work: Callable[[FileJob], None], failed: Callable[[str], None]
+) -> Iterator[FileJob]:
     """Do every job and yield it afterwards; call `failed` with the error of a job that could not be done."""
     for job in jobs:
         try:
@@ -120,11 +122,11 @@ def _files(path: Path, output: Path) -> Iterator[tuple[Path, Path]]:
     yield from ((file, file.relative_to(path)) for file in found.images)
 
 
-def _checked(jobs: list[Job]) -> list[Job]:
+def _checked(jobs: list[FileJob]) -> list[FileJob]:
     """Refuse results that would replace an input or each other, also under another name of the same file."""
     inputs = {identity(job.source) for job in jobs} - {None}
-    same: dict[Path, Job] = {}
-    alike: dict[str, Job] = {}
+    same: dict[Path, FileJob] = {}
+    alike: dict[str, FileJob] = {}
     for job in jobs:
         if identity(job.target) in inputs:
             raise ValueError(f"{job.target}: the result would replace an input, expected another folder or name")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from lutra.imaging.colour import SWING, luma
-from lutra.imaging.formats.jpeg import Planes, stored_planes
+from lutra.imaging.formats.jpeg import StoredPlanes, stored_planes
 from lutra.restore.running import Restores
 
 Pixels = NDArray[np.uint8]
@@ -18,18 +18,18 @@ _ORIENTATION = 0x0112
 _TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)
 
 
-def suits(restorer: Restores) -> bool:
+def keeps_luma(restorer: Restores) -> bool:
     """Return whether a model restores luma and keeps its size, as models for deblocking do."""
     return restorer.artifact.trained_planes == "luma" and restorer.scale == 1
 
 
-def restore(restorer: Restores, path: Path, pixels: Pixels, threads: int | None = None) -> Pixels | None:
+def restore_jpeg(restorer: Restores, path: Path, pixels: Pixels, threads: int | None = None) -> Pixels | None:
     """Restore a JPEG file: its luma in 16..235, and its chroma at the size that it has in the file.
 
     A plane that the model does not change leaves the picture as it was decoded.
 
     Args:
-        restorer: a model that `suits`.
+        restorer: a model that `keeps_luma`.
         path: the file.
         pixels: the picture, (H, W, 3) uint8, upright.
         threads: the number of threads, as for `Restorer.restore`.
@@ -46,7 +46,7 @@ def restore(restorer: Restores, path: Path, pixels: Pixels, threads: int | None 
     return restored
 
 
-def _changes(restorer: Restores, planes: Planes, threads: int | None) -> list[NDArray[np.float32]]:
+def _changes(restorer: Restores, planes: StoredPlanes, threads: int | None) -> list[NDArray[np.float32]]:
     """Return the model's changes to Y, Cb and Cr, each (H, W), in levels of the file."""
     stored = np.rint(luma(planes.luma)).astype(np.uint8)  # in 16..235, on which models are trained
     changes = [_change(restorer, stored, threads) / np.float32(SWING)]

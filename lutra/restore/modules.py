@@ -41,4 +41,4 @@ def as_module(model: str | PathLike[str] | Artifact | Restorer) -> Restoration:
         raise ValueError(f"modules need torch; `{distribution.pip_install('train')}` installs it") from None
     if isinstance(model, Restorer):
         return Restoration(model.artifact)
-    return Restoration(model if isinstance(model, Artifact) else artifact.load(sources.find(model)))
+    return Restoration(model if isinstance(model, Artifact) else artifact.load(sources.find_model(model)))

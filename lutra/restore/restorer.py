@@ -17,7 +17,7 @@ from lutra.imaging.colour import luma, with_luma
 from lutra.imaging.degrade import Unclipped
 from lutra.imaging.images import is_opaque
 from lutra.model import artifact
-from lutra.model.anysize import Layout, Warp
+from lutra.model.anysize import Geometry, Warp
 from lutra.model.artifact import Artifact
 from lutra.restore import sources
 from lutra.restore.anyform import AnyForm
@@ -36,7 +36,7 @@ def load(
     """Load a model, ready to restore.
 
     Args:
-        model: a model file, a name that `lutra models` lists, or an address (`lutra.restore.sources.find`).
+        model: a model file, a name that `lutra models` lists, or an address (`lutra.restore.sources.find_model`).
         task, scale: choose a model that comes with the library where no model is named (`lutra.zoo.choose`).
         device: "cpu", or a device of torch such as "cuda".
 
@@ -44,7 +44,7 @@ def load(
         ValueError: the model is damaged or unknown, or nothing is installed that could run it there.
         OSError: it cannot be read.
     """
-    path = sources.chosen(model, task, scale)
+    path = sources.find_or_choose(model, task, scale)
     loaded = artifact.load(path)
     try:
         return Restorer(loaded, device=device, name=sources.name_of(model or path))
@@ -62,7 +62,7 @@ class _Way:
     """
 
     sides: tuple[int, int]
-    layout: Layout | None
+    layout: Geometry | None
     plain: Callable[[Pixels], Pixels]
 
 
@@ -212,7 +212,7 @@ class Restorer(AnyForm):
         return whole
 
     def _restore_planes(
-        self, image: Pixels, threads: int | None, out: Pixels | None, layout: Layout | None = None
+        self, image: Pixels, threads: int | None, out: Pixels | None, layout: Geometry | None = None
     ) -> Pixels:
         """Restore (H, W) or (H, W, 3); a gray image as three equal colours, where the model needs three."""
         if image.ndim == 3 or self.artifact.description.colours == 1:

@@ -12,17 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutra import _core, distribution, engine, limits
-from lutra.model.anysize import Layout
+from lutra.model.anysize import Geometry
 from lutra.model.artifact import Artifact
 from lutra.restore.sizes import Size, Target
 
 Pixels = NDArray[np.uint8]
 
 
-class Run(Protocol):
+class RunsPlanes(Protocol):
     """Protocol of a function that runs a model."""
 
-    def __call__(self, pixels: Pixels, threads: int | None, out: Pixels | None, layout: Layout | None = None) -> Pixels:
+    def __call__(
+        self, pixels: Pixels, threads: int | None, out: Pixels | None, layout: Geometry | None = None
+    ) -> Pixels:
         """Restore planes (H, W) or (H, W, 3), into `out` where there is one; `layout` None: at the model's scale."""
         ...
 
@@ -75,11 +77,11 @@ def suits_engine(model: Artifact) -> bool:
     return model.is_tables and not real
 
 
-def engine_run(model: Artifact) -> Run:
+def engine_run(model: Artifact) -> RunsPlanes:
     """Return what runs a model on the compiled engine."""
     compiled = engine.compile(model)
 
-    def run(pixels: Pixels, threads: int | None, out: Pixels | None, layout: Layout | None = None) -> Pixels:
+    def run(pixels: Pixels, threads: int | None, out: Pixels | None, layout: Geometry | None = None) -> Pixels:
         if layout is None:
             return compiled.restore(pixels, threads=threads, out=out)
         assert isinstance(compiled, engine.AnySizeEngine)
@@ -88,7 +90,7 @@ def engine_run(model: Artifact) -> Run:
     return run
 
 
-def torch_run(model: Artifact, device: str) -> Run:
+def torch_run(model: Artifact, device: str) -> RunsPlanes:
     """Return what runs a model through torch; raises ValueError if nothing that is installed runs it on that device."""
     limits.wait_passively()
     try:
@@ -111,7 +113,7 @@ def torch_run(model: Artifact, device: str) -> Run:
         warnings.warn(f"{slow}; {way}", RuntimeWarning, stacklevel=4)
     ready = from_artifact(model).to(place)
 
-    def run(pixels: Pixels, threads: int | None, out: Pixels | None, layout: Layout | None = None) -> Pixels:
+    def run(pixels: Pixels, threads: int | None, out: Pixels | None, layout: Geometry | None = None) -> Pixels:
         with torch_lock:
             before = torch.get_num_threads()
             wanted = threads or min(before, limits.processors())

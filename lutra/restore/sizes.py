@@ -114,6 +114,8 @@ def parse_size(text: str, most: int = MOST_SIDE) -> Size:
 def resized(pixels: Pixels, size: Size) -> Pixels:
     """Return pixels at another size, by bicubic interpolation with antialiasing, channel by channel.
 
+    Rows become wider or narrower first, and are rounded. Pillow alone would choose the order, each version its own way.
+
     Args:
         pixels: (H, W) or (H, W, C).
         size: width and height; that of `pixels` returns `pixels` itself.
@@ -122,7 +124,8 @@ def resized(pixels: Pixels, size: Size) -> Pixels:
         return pixels
     if pixels.ndim == 3 and pixels.shape[2] != 3:
         return np.stack([resized(plane, size) for plane in np.moveaxis(pixels, 2, 0)], axis=2)
-    return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize(size, Image.Resampling.BICUBIC))
+    wide = Image.fromarray(np.ascontiguousarray(pixels)).resize((size[0], pixels.shape[0]), Image.Resampling.BICUBIC)
+    return np.asarray(wide.resize(size, Image.Resampling.BICUBIC))
 
 
 def warped(pixels: Pixels, warp: Warp) -> Pixels:

@@ -26,7 +26,7 @@ TOTAL_TIME = 600.0
 _BLOCK = 1 << 16
 
 
-def find(model: str | PathLike[str]) -> Path:
+def find_model(model: str | PathLike[str]) -> Path:
     """Return the file of a model.
 
     Args:
@@ -51,17 +51,17 @@ def find(model: str | PathLike[str]) -> Path:
     return Path(text)
 
 
-def chosen(model: str | PathLike[str] | None, task: str | None = None, scale: float | None = None) -> Path:
+def find_or_choose(model: str | PathLike[str] | None, task: str | None = None, scale: float | None = None) -> Path:
     """Return the file of a model, or of the one that `lutra.zoo.choose` chooses by task and scale.
 
     Raises:
-        ValueError, OSError: as `find` and `choose` do; also where a model and a task or a scale are given.
+        ValueError, OSError: as `find_model` and `choose` do; also where a model and a task or a scale are given.
     """
     if model is None:
         return zoo.choose(task, scale).path
     if task is not None or scale is not None:
         raise ValueError(f"found model {os.fspath(model)} and a task or scale, which choose one: expected either")
-    return find(model)
+    return find_model(model)
 
 
 def name_of(model: str | PathLike[str]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lutra.imaging.decoding import SUFFIXES
-from lutra.restore.batch import Job
+from lutra.restore.batch import FileJob
 
 _STANDARD_INPUT = ("-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 _STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
@@ -20,7 +20,7 @@ def concern(inputs: Sequence[Path], output: Path) -> bool:
     return str(output) in _STANDARD_OUTPUT or any(str(path) in _STANDARD_INPUT for path in inputs)
 
 
-def restore(work: Callable[[Job], None], inputs: Sequence[Path], output: Path, suffix: str | None) -> None:
+def restore_piped(work: Callable[[FileJob], None], inputs: Sequence[Path], output: Path, suffix: str | None) -> None:
     """Restore one picture, from or to a standard stream.
 
     Args:
@@ -48,7 +48,7 @@ def restore(work: Callable[[Job], None], inputs: Sequence[Path], output: Path, s
             own = source.suffix if source.suffix.lower() in SUFFIXES else ".png"
             target = folder / f"standard output{suffix or own}"
         try:
-            work(Job(source, target))
+            work(FileJob(source, target))
         except (ValueError, OSError) as error:
             raise ValueError(str(error).replace(f"{folder}/", "")) from None
         if target.parent == folder:

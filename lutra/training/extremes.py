@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -41,19 +42,15 @@ def keep_extremes(model: LutModel, task: str) -> LutModel:
         task: decides which planes the model restores, and so the levels of black and white.
     """
     result = copy.deepcopy(model).cpu()
-    if not result.description.has_units:
-        for level in ENDS[TASKS[task].planes]:
-            for _ in range(_ROUNDS):
-                if not _move_samples(result, level):
-                    break
-        return result
-    last = [result.unit(unit.name) for unit in result.description.unit_steps[_deciding(result)].units]
-    if not all(isinstance(unit.function, Table) for unit in last):
-        raise ValueError("model: found networks in its last step, expected tables")
-    for level in ENDS[TASKS[task].planes]:
-        for _ in range(_ROUNDS):
-            if not _move(result, last, level):
-                break
+    move: Callable[[LutModel, int], bool] = _move_samples
+    if result.description.has_units:
+        last = [result.unit(unit.name) for unit in result.description.unit_steps[_deciding(result)].units]
+        if not all(isinstance(unit.function, Table) for unit in last):
+            raise ValueError("model: found networks in its last step, expected tables")
+        move = partial(_move, units=last)
+    for _ in range(_ROUNDS):  # both ends may read the same entries
+        if not any([move(result, level) for level in ENDS[TASKS[task].planes]]):
+            break
     return result
 
 
@@ -71,7 +68,7 @@ def _made(model: LutModel, flat: Tensor) -> Tensor:
     return model.restore(flat.to(torch.uint8))[0, :, :scale, :scale]
 
 
-def _move(model: LutModel, units: list[LutUnit], level: int) -> bool:
+def _move(model: LutModel, level: int, units: list[LutUnit]) -> bool:
     """Move entries towards restoring a flat area of one level exactly; return whether anything changed."""
     flat = torch.full((1, model.description.colours, _SIDE, _SIDE), float(level))
     wrong = _made(model, flat) != level

@@ -23,7 +23,7 @@ from lutra.training.multigrid import MultigridVectors
 from lutra.training.pairs import Image, Images, interleaved
 from lutra.training.sampler import PatchSampler
 
-Row = dict[str, float]
+CurveRow = dict[str, float]
 """A row of the curve: `step`, `val_psnr` and, after step 0, `loss`."""
 
 Score = Callable[[Image, Image], float]
@@ -102,7 +102,7 @@ def fit(
     score: Score = psnr,
     watcher: Watcher | None = None,
     kept: Kept | None = None,
-) -> list[Row]:
+) -> list[CurveRow]:
     """Train a model's parameters and leave in it the state that scored best on the held-out images.
 
     With `settings.average`, the states are those of the parameters' running average. The state that training starts
@@ -184,7 +184,7 @@ class _Run:
         state = checkpoint.copy_state(self.model)
         watcher.validating()
         value = measured()
-        history: list[Row] = [{"step": 0, "val_psnr": value}]
+        history: list[CurveRow] = [{"step": 0, "val_psnr": value}]
         point = Checkpoint(fingerprint, 0, state, state, self.optimizer.state_dict(), value, history)
         point.average = checkpoint.copy_trained(self.model) if self.settings.average else {}
         watcher.validated(point)

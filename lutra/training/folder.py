@@ -12,7 +12,7 @@ from lutra.imaging.images import read_image
 from lutra.training.pairs import Image, Images
 
 
-class Task(Protocol):
+class MakesPairs(Protocol):
     """A way to make pairs from clean images: a protocol of `lutra.evaluation.protocols`, or an object like it."""
 
     @property
@@ -30,7 +30,7 @@ class Task(Protocol):
         """Return the degraded input of a target that has that number in its set."""
 
 
-def read_images(folder: str | Path, task: Task, seed: int = 1) -> Images:
+def read_images(folder: str | Path, task: MakesPairs, seed: int = 1) -> Images:
     """Read a folder of clean images and degrade them.
 
     Args:

@@ -60,7 +60,7 @@ class Images:
         """
         if not pairs:
             raise ValueError("images: found none, expected at least one")
-        planes = [(name, planes_of(degraded), planes_of(target)) for name, degraded, target in pairs]
+        planes = [(name, channels_first(degraded), channels_first(target)) for name, degraded, target in pairs]
         scale = planes[0][2].shape[1] // planes[0][1].shape[1]
         for name, degraded, target in planes:
             channels, height, width = degraded.shape
@@ -165,6 +165,6 @@ class Stacked(Sequence[tuple[Image, Image]]):
         )
 
 
-def planes_of(image: Image) -> Image:
+def channels_first(image: Image) -> Image:
     """Return an image (H, W) or (H, W, C) as planes: (C, H, W)."""
     return np.atleast_3d(image).transpose(2, 0, 1)

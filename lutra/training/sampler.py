@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lutra.imaging.degrade import generator_of
 from lutra.training import patches
-from lutra.training.pairs import Image, Images, interleaved, planes_of
+from lutra.training.pairs import Image, Images, channels_first, interleaved
 
 Integers = NDArray[np.int64]
 
@@ -91,7 +91,7 @@ class PatchSampler:
         else:  # streams from 1: the places are drawn from stream 0
             numbered = enumerate(target, 1 + first)
             drawn = (per_patch.apply(interleaved(patch), step, self.seed, stream) for stream, patch in numbered)
-            degraded = np.stack([planes_of(patch) for patch in drawn])
+            degraded = np.stack([channels_first(patch) for patch in drawn])
         return degraded, target
 
     def _places(self, generator: np.random.Generator) -> Integers:

@@ -18,8 +18,8 @@ from lutra.restore.restorer import Restorer
 from lutra.video import FORMATS
 from lutra.video.demux import Clip, Part, Piece
 from lutra.video.mux import Encoding, Writer
-from lutra.video.overlap import overlap
-from lutra.video.planes import RGB, Plane, check_model, restore_planes
+from lutra.video.overlap import overlapped
+from lutra.video.planes import RGB, BytePlane, check_model, restore_planes
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _converted(clip: Clip, enlarging: Enlarging, writer: Writer) -> Iterator[int
         return replace(piece, frame=enlarging.work(piece.frame, clip.form, writer.pixel_format))
 
     count = 0
-    for piece in overlap(clip.pieces(), work, writer.write):
+    for piece in overlapped(clip.pieces(), work, writer.write):
         count += piece.frame is not None
         yield count
     writer.finish()
@@ -146,7 +146,7 @@ def restore_frame(
     return made
 
 
-def planes_of(frame: av.VideoFrame) -> list[Plane]:
+def planes_of(frame: av.VideoFrame) -> list[BytePlane]:
     """Return views of the planes of a frame: (H, W) each, or (H, W, 3) for RGB."""
     wide = 3 if frame.format.name == RGB else 1
     found = []

@@ -51,7 +51,7 @@ class _Hand:
                     future.set_exception(error)
 
 
-def overlap(
+def overlapped(
     items: Iterable[T], work: Callable[[T], U], write: Callable[[U], object], *, wait: bool = True
 ) -> Iterator[T]:
     """Read items in one thread, work on them in this one, and write the results in another; all keep their order.

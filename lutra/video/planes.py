@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lutra.imaging.resize import imresize
 from lutra.restore.restorer import Restorer
 
-Plane = NDArray[np.uint8]
+BytePlane = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ def check_model(restorer: Restorer) -> None:
         raise ValueError("the model reads red, green and blue together, expected one that restores single planes")
 
 
-def restore_planes(restorer: Restorer, planes: Sequence[Plane], out: Sequence[Plane], threads: int | None) -> None:
+def restore_planes(
+    restorer: Restorer, planes: Sequence[BytePlane], out: Sequence[BytePlane], threads: int | None
+) -> None:
     """Restore the planes of a frame.
 
     Models that were trained on luma restore Y; they keep U and V, or enlarge them by bicubic interpolation.

@@ -23,7 +23,7 @@ from lutra.evaluation.bench import machine
 from lutra.evaluation.synthetic import synthetic_photograph
 from lutra.evaluation.timing import least_seconds
 from lutra.restore.restorer import Restorer
-from lutra.terminal import Table
+from lutra.terminal import TextTable
 from lutra.video.clip import Enlarging, Order, by_model, convert_clip
 from lutra.video.demux import Clip, Part
 
@@ -60,7 +60,7 @@ def write_clip(path: Path, width: int, height: int, frames: int) -> None:
         container.mux(stream.encode(None))
 
 
-def measure(models: Mapping[str, Restorer], plan: Plan) -> dict[str, Any]:
+def measure_rates(models: Mapping[str, Restorer], plan: Plan) -> dict[str, Any]:
     """Return the record that `lutra bench-video --json` writes: frames a second, by method and number of threads.
 
     The processor's milliseconds a frame, of all threads together, are those of the work alone. Other programs on the
@@ -108,7 +108,7 @@ def measure(models: Mapping[str, Restorer], plan: Plan) -> dict[str, Any]:
     }
 
 
-def memory(model: str, plan: Plan, lengths: Sequence[int]) -> list[dict[str, Any]]:
+def measure_memory(model: str, plan: Plan, lengths: Sequence[int]) -> list[dict[str, Any]]:
     """Return the most memory that `lutra restore` takes for a clip, repeated to several numbers of frames, in MiB."""
     found = []
     with tempfile.TemporaryDirectory(prefix="lutra-") as folder:
@@ -127,12 +127,12 @@ def memory(model: str, plan: Plan, lengths: Sequence[int]) -> list[dict[str, Any
     return found
 
 
-def results_table(record: Mapping[str, Any]) -> Table:
+def results_table(record: Mapping[str, Any]) -> TextTable:
     """Return the record's results as a table for the terminal."""
     clip, scale = record["clip"], record["scale"]
     size = f"{clip['width']}x{clip['height']} to {clip['width'] * scale}x{clip['height'] * scale}, {clip['format']}"
     caption = f"frames a second; {size}, {clip['frames']} frames, {record['codec']}; {record['machine']['processor']}"
-    table = Table("", "threads", "alone", "with decoding and encoding", "ms of processor", caption=caption)
+    table = TextTable("", "threads", "alone", "with decoding and encoding", "ms of processor", caption=caption)
     for row in record["results"]:
         table.add_row(row["name"], row["threads"], row["alone"], row["whole"], row["processor_milliseconds"])
     return table

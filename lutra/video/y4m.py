@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lutra.restore.restorer import Restorer
-from lutra.video.overlap import overlap
-from lutra.video.planes import SAMPLINGS, Plane, Sampling, check_model, restore_planes
+from lutra.video.overlap import overlapped
+from lutra.video.planes import SAMPLINGS, BytePlane, Sampling, check_model, restore_planes
 
 _MAGIC = b"YUV4MPEG2"
 _LONGEST = 1024
@@ -62,7 +62,7 @@ class Frame:
     line: bytes
     data: NDArray[np.uint8]
 
-    def planes(self, header: Header) -> list[Plane]:
+    def planes(self, header: Header) -> list[BytePlane]:
         """Return the planes, as views of the data."""
         ends = np.cumsum([height * width for height, width in header.shapes])
         parts = np.split(self.data, ends[:-1])
@@ -103,7 +103,7 @@ def restore_stream(
         _write(target, frame.line)
         _write(target, frame.data.data)
 
-    return sum(1 for _ in overlap(_frames(source, header), work, write, wait=False))
+    return sum(1 for _ in overlapped(_frames(source, header), work, write, wait=False))
 
 
 def _read_header(source: RawIOBase) -> Header:

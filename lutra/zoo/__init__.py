@@ -84,7 +84,7 @@ def choose(task: str | None = None, scale: float | None = None) -> Facts:
     first measure of the task on the first image set that all models to choose from were scored on.
 
     Args:
-        task: what it was trained for; None for the first of `PREFERRED` that there are models of.
+        task: what it was trained for; None for the first of `PREFERRED` with models of the scale or a larger one.
         scale: the factor by which sides are to grow: models of the smallest scale that is not smaller are chosen
             from, or else of the largest scale; None for the largest scale.
 
@@ -97,7 +97,10 @@ def choose(task: str | None = None, scale: float | None = None) -> Facts:
         raise ValueError("this installation has no models, expected the name of a model file")
     found = {model.task for model in every}
     if task is None:
-        task = next((known for known in PREFERRED if known in found), None)
+        enlarging = [model for model in every if model.task in PREFERRED]
+        wanted = min(scale or 0, max((model.scale for model in enlarging), default=0))
+        fit = {model.task for model in enlarging if model.scale >= wanted}
+        task = next((known for known in PREFERRED if known in fit), None)
     fitting = [model for model in every if model.task == task]
     if not fitting:
         raise ValueError(f"task is {task!r}, expected one that the library has models of: {', '.join(sorted(found))}")

@@ -16,7 +16,7 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        terminal.prepare()
+        terminal.prepare_streams()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -29,7 +29,7 @@ class Commands(TyperGroup):
             raise SystemExit(2) from None
 
 
-Experiment = Annotated[str, typer.Option(help="The experiment: the name of a block under `experiments:`.")]
+ExperimentName = Annotated[str, typer.Option(help="The experiment: the name of a block under `experiments:`.")]
 
 
 def _root(text: str | Path) -> Path:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import DEFAULT_PARAMS, DEFAULT_ROOT, Experiment, ParamsFile, Root
+from pipeline.commands.options import DEFAULT_PARAMS, DEFAULT_ROOT, ExperimentName, ParamsFile, Root
 
 app = typer.Typer()
 
@@ -18,7 +18,7 @@ JsonFile = Annotated[
 
 @app.command()
 def record(
-    experiment: Experiment,
+    experiment: ExperimentName,
     command: Annotated[
         str | None, typer.Option(help="The command that made the result [default: that of each stage].")
     ] = None,

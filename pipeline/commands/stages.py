@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lutra.limits import limit_threads
-from pipeline.commands.options import DEFAULT_PARAMS, DEFAULT_ROOT, Experiment, ParamsFile, Root
+from pipeline.commands.options import DEFAULT_PARAMS, DEFAULT_ROOT, ExperimentName, ParamsFile, Root
 
 if TYPE_CHECKING:
     from pipeline.running.job import Job
@@ -34,25 +34,25 @@ def prepare(
 
 
 @app.command()
-def train(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
+def train(experiment: ExperimentName, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Train an experiment's networks, or its tables; resume a training that was interrupted."""
     _run("train", params, root, experiment=experiment)
 
 
 @app.command()
-def export(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
+def export(experiment: ExperimentName, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Export an experiment's trained networks to tables."""
     _run("export", params, root, experiment=experiment)
 
 
 @app.command()
-def finetune(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
+def finetune(experiment: ExperimentName, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Train an experiment's exported tables; resume a training that was interrupted."""
     _run("finetune", params, root, experiment=experiment)
 
 
 @app.command()
-def evaluate(experiment: Experiment, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
+def evaluate(experiment: ExperimentName, root: Root = DEFAULT_ROOT, params: ParamsFile = DEFAULT_PARAMS) -> None:
     """Score an experiment and draw its comparison sheets."""
     _run("evaluate", params, root, experiment=experiment)
 
@@ -108,7 +108,7 @@ def _guarded(job: "Job") -> Iterator[None]:
     code.check_core(PROJECT)
     stage, settings = job.stage.name, job.settings
     several = settings is not None and settings.ranks > 1
-    with guard.alone(stage, job.root, task=job.task, experiment=job.experiment, several=several):
+    with guard.exclusive(stage, job.root, task=job.task, experiment=job.experiment, several=several):
         if "RANK" not in os.environ:  # one of several processes: its launcher has checked
             needed = needs.of_stage(stage, job.params, job.root, job.task, job.experiment)
             if needed is not None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from lutra.imaging.colour import rgb_to_y
-from pipeline.data.sets import Source
+from pipeline.data.sets import ImageSource
 
 SIDE = 32
 """Sides of a thumbnail, pixels."""
@@ -29,7 +29,7 @@ class Shared:
     alike: float
 
 
-def shared(ones: Iterable[Source], others: Iterable[Source]) -> list[Shared]:
+def shared(ones: Iterable[ImageSource], others: Iterable[ImageSource]) -> list[Shared]:
     """Return the pairs of images, one of each set, that show the same, also where one is turned or mirrored.
 
     An image that is a small part of another one is not found.
@@ -45,7 +45,7 @@ def shared(ones: Iterable[Source], others: Iterable[Source]) -> list[Shared]:
     return [Shared(names[one], other_names[other], alike) for (one, other), alike in sorted(found.items())]
 
 
-def _details(sources: Iterable[Source]) -> tuple[list[str], NDArray[np.float64]]:
+def _details(sources: Iterable[ImageSource]) -> tuple[list[str], NDArray[np.float64]]:
     """Return the names of images and the details of their thumbnails, (N, SIDE, SIDE), each of norm 1 or 0.
 
     Details are what a thumbnail shows beyond its blurred self: otherwise all skies above land would be alike.

@@ -16,8 +16,8 @@ from pipeline.data.archives import extract, is_archive
 from pipeline.data.catalogue import DATA, Download, Downloaded, Packaged, catalogue
 from pipeline.data.download import Patience, download
 from pipeline.data.inventory import count
-from pipeline.data.locking import alone
-from pipeline.data.selection import choose, is_image, is_of, place
+from pipeline.data.locking import locked
+from pipeline.data.selection import is_image, is_of, lay_out, select
 from pipeline.params import reading
 
 MARK = ".fetched.json"
@@ -110,10 +110,10 @@ def _bring_downloads(
             with _alone(archive.with_name(f"{archive.name}.lock"), say):
                 _download(source, archive, folder, say, patience)
                 extract(archive, unpacked / str(number), wanted=lambda path: is_image(path) and is_of(path, entry))
-        entries = choose(entry, unpacked, where)
+        entries = select(entry, unpacked, where)
         if len(entries) != entry.count:
             raise ValueError(f"{where}: found {len(entries)} images of {name}, expected {entry.count}")
-        place(entries, images, entry.pairs, os.replace)
+        lay_out(entries, images, entry.pairs, os.replace)
     except ValueError:
         for source in entry.downloads:  # without a checksum, the download may be at fault
             if source.checksum is None:
@@ -142,15 +142,15 @@ def _bring_copy(name: str, entry: Downloaded, images: Path, origin: Path, say: S
     if not origin.exists():
         raise FileNotFoundError(f"{origin}: no such file or folder, expected a folder or an archive of {name}")
     if origin.is_dir():
-        entries = choose(entry, origin, str(origin))
+        entries = select(entry, origin, str(origin))
         files = [path for item in entries for path in (item.target, item.input) if path]
         _check_room(images.parent, sum(path.stat().st_size for path in files))
-        place(entries, images, entry.pairs, shutil.copyfile)
+        lay_out(entries, images, entry.pairs, shutil.copyfile)
     elif is_archive(origin):
         _check_room(images.parent, origin.stat().st_size)
         extract(origin, images / _UNPACKED, wanted=is_image)
-        entries = choose(entry, images / _UNPACKED, str(origin))
-        place(entries, images, entry.pairs, os.replace)
+        entries = select(entry, images / _UNPACKED, str(origin))
+        lay_out(entries, images, entry.pairs, os.replace)
     else:
         found = "found neither a folder nor a zip or tar archive nor a Debian package"
         raise ValueError(f"{origin}: {found}, expected one that holds {name}")
@@ -200,4 +200,4 @@ def _size(count: int) -> str:
 
 
 def _alone(lock: Path, say: Say) -> AbstractContextManager[None]:
-    return alone(lock, lambda: say(f"waiting for another fetch, which holds {lock}"))
+    return locked(lock, lambda: say(f"waiting for another fetch, which holds {lock}"))

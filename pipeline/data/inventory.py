@@ -10,7 +10,7 @@ from PIL import ImageFile
 from lutra.imaging.decoding import open_image
 from lutra.imaging.folders import Entry, find_images
 from lutra.imaging.images import read_image
-from lutra.terminal import Table
+from lutra.terminal import TextTable
 from pipeline.data.catalogue import DATA, Downloaded, Packaged, catalogue
 
 
@@ -65,9 +65,9 @@ def listing(folder: Path = DATA, *, decode: bool = True) -> list[Listed]:
     return rows + [_in_folder(path, None, decode) for path in others]
 
 
-def listing_table(rows: list[Listed]) -> Table:
+def listing_table(rows: list[Listed]) -> TextTable:
     """Return the listing as a table for a terminal; the problems are shown separately."""
-    shown = Table(box=None, pad_edge=False)
+    shown = TextTable(box=None, pad_edge=False)
     for column in ("set", "kind"):
         shown.add_column(column)
     for column in ("images", "MB"):

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 
 @contextmanager
-def alone(lock: Path, on_wait: Callable[[], object]) -> Iterator[None]:
+def locked(lock: Path, on_wait: Callable[[], object]) -> Iterator[None]:
     """Run the block while no other process holds the lock, which is the kernel's and ends with its process.
 
     Args:

@@ -90,7 +90,7 @@ def read_index(folder: Path) -> Index:
     return index
 
 
-def check(data: Path, *parts: str) -> None:
+def verify(data: Path, *parts: str) -> None:
     """Compare prepared images with the SHA-256 that prepare wrote, which takes about a second for every gigabyte.
 
     Args:
@@ -104,7 +104,7 @@ def check(data: Path, *parts: str) -> None:
         images = PackedImages(data / part)
         expected = read_index(data / part).sha256
         for name, array in ((INPUT, images.input_map), (TARGET, images.target_map)):
-            with (images.folder / name).open("rb") as file:  # read, for touched pages of a map count as memory
+            with (images.folder / name).open("rb") as file:  # not the map, whose touched pages count as memory
                 file.seek(array.offset)
                 found = hashlib.file_digest(file, "sha256").hexdigest()
             if found != expected.get(name):

@@ -12,7 +12,7 @@ from lutra.imaging.folders import Entry, find_images, image_size
 from pipeline.data.catalogue import Downloaded
 
 
-def choose(entry: Downloaded, root: Path, shown: str) -> list[Entry]:
+def select(entry: Downloaded, root: Path, shown: str) -> list[Entry]:
     """Return the images below a folder that make up the set: those that its patterns name, or all in a known layout.
 
     Args:
@@ -54,7 +54,7 @@ def is_of(path: PurePath | str, entry: Downloaded) -> bool:
     return not entry.images or any(PurePosixPath(path).match(pattern) for pattern in entry.images)
 
 
-def place(entries: Sequence[Entry], folder: Path, pairs: bool, put: Callable[[Path, Path], object]) -> None:
+def lay_out(entries: Sequence[Entry], folder: Path, pairs: bool, put: Callable[[Path, Path], object]) -> None:
     """Lay out images flat in a folder, or pairs in its `input/` and `target/`.
 
     Args:

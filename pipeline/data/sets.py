@@ -26,7 +26,7 @@ Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Source:
+class ImageSource:
     """An image that can be read, (H, W) or (H, W, 3) uint8, and its degraded version where the set has one."""
 
     name: str
@@ -48,7 +48,7 @@ def resolve(
     leaves: DeadLeavesParams | None = None,
     cache: Path | None = None,
     project: Path = PROJECT,
-) -> list[Source]:
+) -> list[ImageSource]:
     """Return the images of a set of the catalogue, or of a folder (absolute, or relative to the project).
 
     Args:
@@ -82,7 +82,7 @@ def resolve(
     raise ValueError(f"image set {name!r}: no such folder, nor a set of data/catalogue.yaml: expected {known}")
 
 
-def image_sources(params: Params, task: str, cache: Path | None = None) -> dict[str, list[Source]]:
+def image_sources(params: Params, task: str, cache: Path | None = None) -> dict[str, list[ImageSource]]:
     """Return the images of a task by the folder they are prepared into.
 
     Training and validation share one set; every evaluation set has a folder of its own. `cache` is the folder that
@@ -92,10 +92,10 @@ def image_sources(params: Params, task: str, cache: Path | None = None) -> dict[
     """
     protocol = params.task(task).protocol()
 
-    def sources(name: str) -> list[Source]:
+    def sources(name: str) -> list[ImageSource]:
         return resolve(name, protocol.whole_scale, pairs=protocol.pairs, leaves=params.data.deadleaves, cache=cache)
 
-    def sized(name: str, images: list[Source]) -> list[Source]:
+    def sized(name: str, images: list[ImageSource]) -> list[ImageSource]:
         drawn_now = isinstance(catalogue().get(name), Synthetic)  # at the size that was asked for
         sizes = (1.0,) if drawn_now else params.factors(task)
         return [replace(_shrunk(image, size, named=len(sizes) > 1), group=name) for size in sizes for image in images]
@@ -121,7 +121,7 @@ def image_sources(params: Params, task: str, cache: Path | None = None) -> dict[
     return sets | {f"evaluate/{one.name}": sources(one.data) for one in evaluations}
 
 
-def _shrunk(source: Source, factor: float, *, named: bool = False) -> Source:
+def _shrunk(source: ImageSource, factor: float, *, named: bool = False) -> ImageSource:
     """Return a source that is read at a smaller size, by MATLAB's bicubic; `named` adds the size to its name."""
     if factor == 1:
         return source
@@ -134,12 +134,12 @@ def _shrunk(source: Source, factor: float, *, named: bool = False) -> Source:
         return f"{source.identity()} shrink={factor:g}"
 
     name = f"{source.name} at {factor:g}" if named else source.name
-    return Source(name, lambda: imresize(source.read(), factor), shape, identity)
+    return ImageSource(name, lambda: imresize(source.read(), factor), shape, identity)
 
 
-def _of_entry(entry: Entry) -> Source:
+def _of_entry(entry: Entry) -> ImageSource:
     degraded = entry.input
-    return Source(
+    return ImageSource(
         entry.name,
         lambda: read_image(entry.target),
         lambda: _shape(entry.target),
@@ -148,7 +148,7 @@ def _of_entry(entry: Entry) -> Source:
     )
 
 
-def _synthetic(name: str, settings: DeadLeavesParams, cache: Path | None) -> list[Source]:
+def _synthetic(name: str, settings: DeadLeavesParams, cache: Path | None) -> list[ImageSource]:
     photographs = [drawn.Photograph(source.identity, source.read) for source in resolve(settings.colours)]
     kept = None if cache is None else drawn.images(settings, photographs, cache)
 
@@ -157,18 +157,18 @@ def _synthetic(name: str, settings: DeadLeavesParams, cache: Path | None) -> lis
 
     shape = (settings.size, settings.size, 3)
     return [
-        Source(f"{name}-{number:05}", lambda number=number: image(number), lambda: shape, lambda: name)  # type: ignore[misc]
+        ImageSource(f"{name}-{number:05}", lambda number=number: image(number), lambda: shape, lambda: name)  # type: ignore[misc]
         for number in range(settings.images)
     ]
 
 
-def _packaged(images: Packaged) -> list[Source]:
+def _packaged(images: Packaged) -> list[ImageSource]:
     package = images.distribution()
     if images.version and package.version != images.version:
         raise ValueError(f"package {images.package} is version {package.version}, expected {images.version}")
     folder = Path(str(package.locate_file(images.folder)))
     return [
-        Source(
+        ImageSource(
             file.name,
             lambda file=file: _pinned(folder, file),  # type: ignore[misc]
             lambda file=file: _pinned_shape(folder, file),  # type: ignore[misc]

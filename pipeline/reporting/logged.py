@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.reporting.results import Result
 
 
-def settings(params: Params, experiment: str, processes: int | None = None) -> dict[str, Any]:
+def run_settings(params: Params, experiment: str, processes: int | None = None) -> dict[str, Any]:
     """Return the parameters of an experiment that a stage logs: those that decide, and all.
 
     `processes`: how many train together, for the stages that train.

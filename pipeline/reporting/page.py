@@ -105,7 +105,7 @@ def _drawn(section: TaskSection) -> dict[str, Any]:
         "published": section.published,
         "published_rows": table.published(section.published),
         "scatters": pairs if any(len(pair[0].tips) > 1 for pair in pairs.values()) else {},
-        "curves": [chart for stage in ("finetune", "train") if (chart := curves(stage, experiments, marks))],
+        "curves": [chart for stage in ("finetune", "train") if (chart := curve_chart(stage, experiments, marks))],
         "speed": speed,
         "pictures": pictures,
         "gallery": [_plain(picture) for picture in pictures],
@@ -136,7 +136,7 @@ def scatters(data: str, section: TaskSection, marks: Mapping[str, Mark]) -> list
     return drawn
 
 
-def curves(stage: str, experiments: Sequence[Shown], marks: Mapping[str, Mark]) -> Chart | None:
+def curve_chart(stage: str, experiments: Sequence[Shown], marks: Mapping[str, Mark]) -> Chart | None:
     """Return the curves of a stage, overlaid; None if no experiment took a step in it."""
     lines = [Line(shown.name, marks[shown.name], shown.curves[stage]) for shown in experiments]
     lines = [line for line in lines if len(line.points) > 1]

@@ -18,6 +18,7 @@ from lutra.model.artifact import Artifact
 from lutra.model.tasks import TASKS
 from pipeline import PROJECT
 from pipeline.data.catalogue import catalogue
+from pipeline.declaration import find
 from pipeline.params import set_name
 from pipeline.reporting.papers import order, title
 from pipeline.reporting.results import Result
@@ -140,7 +141,7 @@ def minutes_of(job: Job) -> float:
     """
     seconds = 0.0
     for stage in ("train", "finetune"):
-        path = job.root / "benchmarks" / stage / f"{job.name}.tsv"
+        path = job.root / find(stage).benchmark.format(**job.target)
         if not path.is_file():
             raise FileNotFoundError(f"{path}: not found, expected Snakemake's benchmark, or --minutes")
         seconds += float(path.read_text().splitlines()[1].split("\t")[0])

@@ -10,7 +10,7 @@ from typing import Any
 
 from lutra.imaging.metrics import CEILING
 
-Scores = Mapping[str, Mapping[str, float]]
+SetScores = Mapping[str, Mapping[str, float]]
 """Means over the images of each set: {set: {measure: value}}."""
 
 KINDS = ("finetuned", "exported", "network")
@@ -26,7 +26,7 @@ class Result:
     table_bytes: of the finetuned tables. protocol: in words.
     """
 
-    scores: Mapping[str, Scores]
+    scores: Mapping[str, SetScores]
     family: str
     task: str
     options: Mapping[str, Any]
@@ -35,16 +35,16 @@ class Result:
     protocol: str
 
     @property
-    def baseline(self) -> Scores:
+    def baseline(self) -> SetScores:
         """The scores of the baseline, which a restoration has to beat."""
         return next(iter(self.scores.values()))
 
     @property
-    def final(self) -> Scores:
+    def final(self) -> SetScores:
         """The scores of the finetuned tables."""
         return self.scores[KINDS[0]]
 
-    def final_first(self) -> list[tuple[str, Scores]]:
+    def final_first(self) -> list[tuple[str, SetScores]]:
         """Return the scores by kind, those of the finetuned tables first."""
         return sorted(self.scores.items(), key=lambda one: one[0] != KINDS[0])
 

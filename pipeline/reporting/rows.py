@@ -9,7 +9,7 @@ from typing import Any
 from lutra.evaluation.protocols import LABELS, Protocol
 from pipeline.reporting.charts import Mark
 from pipeline.reporting.papers import Published, title
-from pipeline.reporting.results import KINDS, Result, Scores
+from pipeline.reporting.results import KINDS, Result, SetScores
 from pipeline.reporting.speed import Speed
 
 Curve = Sequence[tuple[float, float]]
@@ -112,7 +112,7 @@ class TaskTable:
         kib = _cell(None if size is None else size / 1024, 0)
         return [kib] if self.speed is None else [kib, _cell(milliseconds, 1)]
 
-    def _cells(self, scores: Scores, best: Collection[tuple[str, str]] = ()) -> list[Cell]:
+    def _cells(self, scores: SetScores, best: Collection[tuple[str, str]] = ()) -> list[Cell]:
         return [
             _cell(scores.get(data, {}).get(measure), 2 if measure.startswith("psnr") else 4, (data, measure) in best)
             for data in self.sets

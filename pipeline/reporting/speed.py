@@ -26,7 +26,7 @@ class Speed:
     text: str
 
 
-def measure(
+def measure_speed(
     models: Mapping[str, Restorer], scale: int, width: int = WIDTH, height: int = HEIGHT, rounds: int = ROUNDS
 ) -> Speed:
     """Return the least time of each model for a synthetic colour frame that becomes `width` x `height`.

@@ -31,7 +31,9 @@ _FULL = {
 
 
 @contextmanager
-def alone(name: str, root: Path, *, task: str, experiment: str | None = None, several: bool = False) -> Iterator[None]:
+def exclusive(
+    name: str, root: Path, *, task: str, experiment: str | None = None, several: bool = False
+) -> Iterator[None]:
     """Run the block while no other process runs this stage for this target and root.
 
     The lock is the kernel's (flock): it ends with the process, however that ends. Of several processes that train

@@ -110,8 +110,8 @@ def of_prepare(params: Params, task: str) -> Needs:
     if "deadleaves" in (*params.train_sets(task), *params.evaluate_sets(task)):
         leaves = params.data.deadleaves
         disk += drawn.disk(leaves)
-        if drawn.memory(leaves) > memory:
-            memory = drawn.memory(leaves)
+        if drawn.memory_needed(leaves) > memory:
+            memory = drawn.memory_needed(leaves)
             smaller = f"set OMP_NUM_THREADS to less than {drawn.processes(leaves)}, or lower data.deadleaves.size"
     return Needs(f"{len(shapes)} images of {sum(pixels) / 1e6:.1f} megapixels", PYTHON + memory, disk, smaller)
 

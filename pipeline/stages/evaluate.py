@@ -23,7 +23,7 @@ from pipeline.reporting import logged, speed
 from pipeline.reporting.results import Result
 from pipeline.running.job import Job
 
-Scores = dict[str, dict[str, float]]
+KindScores = dict[str, dict[str, float]]
 """Scores of one image: {kind: {measure: value}}; a kind is the baseline, network, exported or finetuned."""
 
 
@@ -43,11 +43,11 @@ def run(job: Job) -> None:
         stage="evaluate",
         experiment=job.name,
         root=job.root,
-        **logged.settings(job.params, job.name),
+        **logged.run_settings(job.params, job.name),
         live=False,
     ) as log:
         log.note(f"Protocol: {protocol.text}.")
-        packed.check(data, *(folder.name for folder in _folders(data)))
+        packed.verify(data, *(folder.name for folder in _folders(data)))
         with all_at_once():
             with whole_folder(out["sheets"]) as sheets:
                 sets = {folder.name: PackedImages(folder) for folder in _folders(data)}
@@ -84,7 +84,7 @@ def _json(content: object) -> str:
 
 def _speed(restorer: Restorer) -> dict[str, float]:
     """Return the milliseconds for a frame as a metric; logged to MLflow only, because they vary from run to run."""
-    measured = speed.measure({"it": restorer}, restorer.scale, rounds=2)
+    measured = speed.measure_speed({"it": restorer}, restorer.scale, rounds=2)
     return {"ms_per_1280x720_frame": round(measured.milliseconds["it"], 2)}
 
 
@@ -139,7 +139,9 @@ class _Sheets:
         return buffer.getvalue()
 
 
-def _score_set(name: str, images: PackedImages, models: Mapping[str, Restorer], sheets: _Sheets) -> dict[str, Scores]:
+def _score_set(
+    name: str, images: PackedImages, models: Mapping[str, Restorer], sheets: _Sheets
+) -> dict[str, KindScores]:
     """Return the scores of a set's images by name, and draw their sheets."""
     rows = {}
     for number, scored in enumerate(_score(images, models, sheets.protocol)):
@@ -158,11 +160,11 @@ def _score(images: PackedImages, models: Mapping[str, Restorer], protocol: Proto
             raise ValueError(f"{name}: {error}") from None
 
 
-def _kinds(rows: dict[str, dict[str, Scores]]) -> list[str]:
+def _kinds(rows: dict[str, dict[str, KindScores]]) -> list[str]:
     return list(next(iter(next(iter(rows.values())).values())))
 
 
-def _summary(rows: dict[str, dict[str, Scores]]) -> dict[str, dict[str, dict[str, float]]]:
+def _summary(rows: dict[str, dict[str, KindScores]]) -> dict[str, dict[str, dict[str, float]]]:
     """Return the means over the images of each set: {kind: {set: {measure: mean}}}."""
     return {
         kind: {
@@ -176,7 +178,7 @@ def _summary(rows: dict[str, dict[str, Scores]]) -> dict[str, dict[str, dict[str
     }
 
 
-def _csv(rows: dict[str, dict[str, Scores]]) -> str:
+def _csv(rows: dict[str, dict[str, KindScores]]) -> str:
     text = io.StringIO()
     first = next(iter(next(iter(rows.values())).values()))
     columns = [(kind, measure) for kind, values in first.items() for measure in values]

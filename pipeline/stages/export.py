@@ -26,7 +26,7 @@ def run(job: Job) -> None:
         stage="export",
         experiment=job.name,
         root=job.root,
-        **logged.settings(job.params, job.name),
+        **logged.run_settings(job.params, job.name),
         live=False,
     ) as log:
         trained = artifact.load(job.inputs["network"])
@@ -55,7 +55,7 @@ def _steps_within(most: int, model: LutModel, least: dict[str, int], job: Job) -
     """Return the steps that lose least on the held-out images."""
     from lutra.training import fitting, tabulate
 
-    packed.check(job.inputs["data"], "validate")
+    packed.verify(job.inputs["data"], "validate")
     held_out, rank = PackedImages(job.inputs["data"] / "validate"), job.task_params.protocol().rank
     try:
         steps = tabulate.steps_within(model, most, lambda one: fitting.validate(one, held_out, rank), least)

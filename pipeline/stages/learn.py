@@ -18,7 +18,7 @@ from lutra.reference.convert import to_artifact
 from lutra.reference.interpreter import LutModel
 from lutra.training import checkpoint, fitting, sampler
 from lutra.training.checkpoint import Checkpoint, Kept
-from lutra.training.fitting import Row, Settings, Watcher
+from lutra.training.fitting import CurveRow, Settings, Watcher
 from pipeline import tracking
 from pipeline.data import packed
 from pipeline.data.packed import PackedImages
@@ -52,11 +52,11 @@ def run(
         stage=job.stage.name,
         experiment=job.name,
         root=job.root,
-        **logged.settings(job.params, job.name, processes.num_processes),
+        **logged.run_settings(job.params, job.name, processes.num_processes),
         live=takes_long(settings),
     ) as log:
         if processes.is_main_process:
-            packed.check(job.inputs["data"], "train", "validate")
+            packed.verify(job.inputs["data"], "train", "validate")
         model = start(kept, log)
         curve = _fit(job, settings, model, kept, log.metrics, processes)
         if not processes.is_main_process:
@@ -91,7 +91,9 @@ def joined(settings: FitParams, key: str) -> Accelerator:
     return accelerator
 
 
-def _fit(job: Job, settings: FitParams, model: LutModel, kept: Kept, log: Log, processes: Accelerator) -> list[Row]:
+def _fit(
+    job: Job, settings: FitParams, model: LutModel, kept: Kept, log: Log, processes: Accelerator
+) -> list[CurveRow]:
     """Train a model on the job's prepared images and return the curve.
 
     A run that was stopped (Ctrl-C, SIGTERM, or a crash) resumes from its last checkpoint.
@@ -107,7 +109,7 @@ def _fit(job: Job, settings: FitParams, model: LutModel, kept: Kept, log: Log, p
         return fitting.fit(model, train, held_out, chosen, score=score, watcher=watcher, kept=kept)
 
 
-def write_curve(path: Path, rows: list[Row]) -> None:
+def write_curve(path: Path, rows: list[CurveRow]) -> None:
     """Write the curve as CSV, whole or not at all."""
     text = io.StringIO()
     writer = csv.DictWriter(text, ["step", "loss", "val_psnr"], lineterminator="\n")

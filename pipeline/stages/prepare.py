@@ -23,9 +23,9 @@ from lutra.evaluation.protocols import Protocol
 from lutra.files import whole_folder
 from lutra.imaging.degrade import SEED
 from lutra.terminal import printable
-from lutra.training.pairs import planes_of
+from lutra.training.pairs import channels_first
 from pipeline import tracking
-from pipeline.data.sets import Source, image_sources
+from pipeline.data.sets import ImageSource, image_sources
 from pipeline.params import TaskParams
 from pipeline.running.job import Job
 
@@ -77,7 +77,7 @@ def run(job: Job) -> Path:
     return out
 
 
-def _pack(sources: list[Source], protocol: Protocol, folder: Path, trained: TaskParams | None) -> dict[str, Any]:
+def _pack(sources: list[ImageSource], protocol: Protocol, folder: Path, trained: TaskParams | None) -> dict[str, Any]:
     """Write target.npy, input.npy and index.json of one set, an image at a time; return a summary.
 
     `trained`: the task, if its models train on the images.
@@ -92,9 +92,9 @@ def _pack(sources: list[Source], protocol: Protocol, folder: Path, trained: Task
             console=Console(stderr=True),
             disable=not sys.stderr.isatty(),
         ):
-            target_file.write(planes_of(target))
-            input_file.write(planes_of(degraded))
-            images.append({"name": source.name, "input_shape": list(planes_of(degraded).shape)})
+            target_file.write(channels_first(target))
+            input_file.write(channels_first(degraded))
+            images.append({"name": source.name, "input_shape": list(channels_first(degraded).shape)})
     digests = {"target.npy": target_file.sha256, "input.npy": input_file.sha256}
     index: dict[str, Any] = {"scale": protocol.scale, "images": images, "sha256": digests}
     if trained and protocol.degradation.per_patch and not protocol.pairs:  # for every patch, by the sampler
@@ -104,7 +104,7 @@ def _pack(sources: list[Source], protocol: Protocol, folder: Path, trained: Task
     return {"images": len(images), "target_pixels": pixels, "sha256": digests}
 
 
-def _add_shares(path: Path, sources: list[Source], given: Mapping[str, float]) -> list[tuple[int, float]]:
+def _add_shares(path: Path, sources: list[ImageSource], given: Mapping[str, float]) -> list[tuple[int, float]]:
     """Add to an index, and return, how many images each set has, and the share of the patches that come from it.
 
     Sets without a share divide the rest in proportion to their pixels.
@@ -124,7 +124,7 @@ def _add_shares(path: Path, sources: list[Source], given: Mapping[str, float]) -
     return shares
 
 
-def _made(sources: list[Source], protocol: Protocol, trained: bool) -> Iterator[tuple[Source, Image, Image]]:
+def _made(sources: list[ImageSource], protocol: Protocol, trained: bool) -> Iterator[tuple[ImageSource, Image, Image]]:
     """Yield the clean image and the input of each source in order. Two threads make them: decoding drops Python's lock.
 
     `trained`: whether models train on the images, which are not scored then.
@@ -132,7 +132,7 @@ def _made(sources: list[Source], protocol: Protocol, trained: bool) -> Iterator[
     seed = TRAIN_SEED if trained else SEED
     least = LEAST * protocol.scale if trained else max(LEAST * protocol.scale, protocol.least)
 
-    def make(place: tuple[int, Source]) -> tuple[Source, Image, Image]:
+    def make(place: tuple[int, ImageSource]) -> tuple[ImageSource, Image, Image]:
         number, source = place
         image = source.read()
         if min(image.shape[:2]) < least:

@@ -11,7 +11,7 @@ from lutra.model import artifact
 from lutra.model.artifact import Artifact
 from lutra.restore.restorer import Restorer
 from pipeline import tracking
-from pipeline.declaration import find
+from pipeline.declaration import REPORT
 from pipeline.params import Experiment, Params
 from pipeline.reporting import charts, page, papers, speed
 from pipeline.reporting.page import Made
@@ -67,7 +67,7 @@ def together(params: Params, root: Path, experiments: list[str] | None = None) -
         )
     budget = BUDGET // len(results)
     sections = [_section(params, root, task, found, budget, timed=True) for task, found in results.items()]
-    path = root / "report" / "report.html"
+    path = root / REPORT
     write_whole(path, page.html(sections, Made.now()))
     return path
 
@@ -110,23 +110,23 @@ def _section(
             name,
             result,
             page.read_curves(_found(evaluated[name]["curves"])),
-            settings(params.experiment(name), artifacts[name]),
+            settings_in_words(params.experiment(name), artifacts[name]),
             artifacts[name].provenance.get("versions", {}),
         )
         for name, result in results.items()
     ]
-    data = find("report").paths(root, task=task).inputs["data"]
+    data = Job.of("report", params, root, task=task).inputs["data"]
     return page.TaskSection(
         task,
         protocol,
         shown,
         papers.comparable(protocol, _sets(results)),
-        speed.measure(models, protocol.whole_scale) if timed else None,
+        speed.measure_speed(models, protocol.whole_scale) if timed else None,
         pictures(data / "evaluate", models, protocol, budget),
     )
 
 
-def settings(block: Experiment, model: Artifact) -> dict[str, str]:
+def settings_in_words(block: Experiment, model: Artifact) -> dict[str, str]:
     """Return how an experiment was trained, in words."""
     options = block.model.model_dump(exclude_none=True)
     dfc, train, finetune = block.table.dfc, block.train, block.finetune

@@ -16,7 +16,7 @@ from lutra.evaluation.protocols import super_resolution
 from lutra.model import families
 from lutra.model.description import NetworkSpec
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
-from lutra.reference.build import build
+from lutra.reference.build import build_model
 from lutra.reference.interpreter import LutModel
 from lutra.reference.units import LEVELS, Table
 from lutra.training import least_squares, multigrid
@@ -85,7 +85,7 @@ def run(data: Path, seconds: float, report: Callable[[str], None] = print) -> di
             curves[system][name] = rows
         start = time.perf_counter()
         torch.manual_seed(0)
-        model = to_tables(build(families.describe(family, images.scale, {}), spec), layout)
+        model = to_tables(build_model(families.describe(family, images.scale, {}), spec), layout)
         solved = least_squares.solve(model, Stacked(images), Stacked(held_out))
         solution = [time.perf_counter() - start, 0.0, validate(solved, held_out, protocol.rank)]
         report(f"{system}, least squares: {solution[0]:.0f} s, {solution[2]:.3f} dB")
@@ -121,7 +121,7 @@ def _curve(
 ) -> Iterator[tuple[float, int, float]]:
     protocol = super_resolution(images.scale)
     torch.manual_seed(0)
-    model = method.prepare(build(families.describe(family, images.scale, {}), spec), layout)
+    model = method.prepare(build_model(families.describe(family, images.scale, {}), spec), layout)
     tables = any(isinstance(unit.function, Table) for unit in model.lut_units())
     rate = method.rate * (LEVELS if tables else 1)
     optimizer = torch.optim.Adam(model.parameters(), rate, fused=True)

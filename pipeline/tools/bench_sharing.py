@@ -13,7 +13,7 @@ from typing import Any
 
 from lutra.evaluation import bench
 from lutra.limits import threads
-from lutra.terminal import Table
+from lutra.terminal import TextTable
 
 SECONDS = 1.5
 """Seconds of a turn; the mean step of the best turn counts."""
@@ -39,10 +39,10 @@ def run(names: list[str], busy: int, report: Callable[[str], None] = print) -> d
     return {"busy": busy, "threads": threads(), "families": found, "machine": bench.machine()}
 
 
-def sharing_table(record: dict[str, Any]) -> Table:
+def sharing_table(record: dict[str, Any]) -> TextTable:
     """Return the record as a table for people."""
     caption = f"milliseconds a finetuning step; threads: {record['threads']}; {record['machine']['processor']}"
-    shown = Table("", caption=caption)
+    shown = TextTable("", caption=caption)
     for heading in ("alone", f"{record['busy']} busy", "ratio", "one thread", "two such", "ratio "):
         shown.add_column(heading, justify="right")
     for name, row in record["families"].items():

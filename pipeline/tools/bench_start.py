@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from lutra.evaluation import bench
-from lutra.terminal import Table
+from lutra.terminal import TextTable
 from pipeline import PROJECT
 from pipeline.declaration import STAGES
 
 PARTS = ("interpreter", "command line", "parameters", "checks", "torch", "stage", "MLflow")
-"""In their order. A thread of the stage imports MLflow later, or another process."""
+"""The parts in their order. A thread of the stage imports MLflow later, or another process."""
 TRAINS = ("train", "finetune")
 
 _PROGRAM = """
@@ -71,11 +71,11 @@ def run(params: Path, rounds: int = 3, report: Callable[[str], None] = print) ->
     return {"stages": found, "machine": bench.machine()}
 
 
-def start_table(record: dict[str, Any]) -> Table:
+def start_table(record: dict[str, Any]) -> TextTable:
     """Return the record as a table for people."""
     machine = record["machine"]["processor"]
     caption = f"seconds; the total leaves out MLflow, which a thread or another process imports; {machine}"
-    shown = Table("", caption=caption)
+    shown = TextTable("", caption=caption)
     for heading in (*PARTS[:-1], "total", PARTS[-1]):
         shown.add_column(heading, justify="right")
     for stage, seconds in record["stages"].items():

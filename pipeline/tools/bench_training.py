@@ -20,9 +20,9 @@ from lutra.model.description import NetworkSpec
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.model.steps import Shift
 from lutra.reference import lookup
-from lutra.reference.build import build
+from lutra.reference.build import build_model
 from lutra.reference.interpreter import LutModel
-from lutra.terminal import Table
+from lutra.terminal import TextTable
 from lutra.training import multigrid
 from lutra.training.tabulate import started, through_tables, to_tables
 from pipeline.data.sets import resolve
@@ -36,7 +36,7 @@ PARTS = 4
 ROUNDS, BUDGET = 20, 8.0
 """The number of times that a step is timed, and the seconds after which timing stops."""
 
-Step = Callable[[], None]
+TimedStep = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,11 @@ def run(names: list[str] | None = None, report: Callable[[str], None] = print) -
     }
 
 
-def steps_table(record: Mapping[str, Any]) -> Table:
+def steps_table(record: Mapping[str, Any]) -> TextTable:
     """Return the record as a table for people."""
     caption = f"seconds a step of batch {record['batch']} of {record['patch']}x{record['patch']}, optimiser included"
     caption += f"; threads: {record['threads']}; {record['machine']['processor']}"
-    shown = Table("", caption=caption)
+    shown = TextTable("", caption=caption)
     for heading in ("finetune: reference", "compiled", "ratio", "train: network", "bf16", "table", "ratio "):
         shown.add_column(heading, justify="right")
     for name, row in record["families"].items():
@@ -133,9 +133,9 @@ def _measured(family: Family, lr: Tensor, hr: Tensor) -> dict[str, float]:
     return {key: round(value, 5) for key, value in (result | _named(seconds)).items()}
 
 
-def layers_table(record: Mapping[str, Any]) -> Table:
+def layers_table(record: Mapping[str, Any]) -> TextTable:
     """Return the record's models of layers as a table for people."""
-    shown = Table("", caption=f"seconds a step of batch {record['batch']} of {record['patch']}x{record['patch']}")
+    shown = TextTable("", caption=f"seconds a step of batch {record['batch']} of {record['patch']}x{record['patch']}")
     for heading in ("networks of the paper", "vectors", "ratio"):
         shown.add_column(heading, justify="right")
     for name, row in record["layers"].items():
@@ -148,7 +148,7 @@ def _layers_measured(blocks: int, lr: Tensor, hr: Tensor) -> dict[str, float]:
     torch.manual_seed(0)
     description = families.describe("shiftlut", SCALE, {"blocks": blocks})
     offsets = [step.offsets for step in description.steps if isinstance(step, Shift)]
-    vectors = multigrid.with_grids(started(build(description, NetworkSpec())), (4, 5, 6, 7))
+    vectors = multigrid.with_grids(started(build_model(description, NetworkSpec())), (4, 5, 6, 7))
     steps = {
         "network": _step(ShiftNetwork(offsets, SCALE), lr, hr, "compiled", parts=LAYERED_PARTS),
         "vectors": _step(vectors, lr, hr, "compiled"),
@@ -162,7 +162,7 @@ def _named(seconds: Mapping[str, float]) -> dict[str, float]:
     return {f"{key}_seconds": value for key, value in seconds.items()}
 
 
-def finetuning_step(name: str) -> Step:
+def finetuning_step(name: str) -> TimedStep:
     """Return a whole finetuning step of a family of `FAMILIES` by the compiled lookups."""
     torch.manual_seed(0)
     family = FAMILIES[name]
@@ -172,7 +172,7 @@ def finetuning_step(name: str) -> Step:
 
 def _network(family: Family) -> LutModel:
     description = families.describe(family.family, SCALE, dict(family.options))
-    return build(description, families.network_spec(family.family))
+    return build_model(description, families.network_spec(family.family))
 
 
 def _step(
@@ -183,7 +183,7 @@ def _step(
     *,
     parts: int = 1,
     half: bool = False,
-) -> Step:
+) -> TimedStep:
     """Return a whole step, in `parts` parts of the batch; `half`: a network's arithmetic is in bfloat16."""
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-9, fused=True)  # so slow that nothing changes
 

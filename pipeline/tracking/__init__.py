@@ -81,7 +81,7 @@ def sync(tracking: "TrackingParams") -> tuple[int, int]:
     except journal.Stuck:
         raise
     except Exception as error:
-        raise OSError(f"MLflow at {store.shown(uri)} failed ({store.first_line(error)})") from None
+        raise OSError(f"MLflow at {store.without_password(uri)} failed ({store.first_line(error)})") from None
     return sent, journal.unsent(store.pending(uri))
 
 

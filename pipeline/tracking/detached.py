@@ -45,7 +45,7 @@ def start(uri: str, project: str) -> bool:
     """
     from filelock import Timeout
 
-    if "SLURM_JOB_ID" in os.environ or store.PROJECT != pipeline.PROJECT:
+    if "SLURM_JOB_ID" in os.environ or store.MAIN_PROJECT != pipeline.PROJECT:
         return False
     try:
         with _lock(uri, 0.0):
@@ -105,7 +105,7 @@ def send(uri: str, project: str) -> None:
         lock.release()
         _sent(sender, uri, BUSY_SECONDS)  # from a stage that found the lock taken at the last moment
     except Exception as error:
-        store.say(store.failed(uri, store.first_line(error)))
+        store.report(store.failed(uri, store.first_line(error)))
     finally:
         signal.alarm(0)
         lock.release()
@@ -116,14 +116,14 @@ def _sent(sender: "Sender", uri: str, seconds: float) -> int:
     try:
         return sender.send_waiting([store.pending(uri)], seconds)
     except Stuck as error:
-        store.say(str(error))
+        store.report(str(error))
         return 0
 
 
 def _lock(uri: str, timeout: float) -> "BaseFileLock":
     from filelock import FileLock
 
-    server = hashlib.sha256(store.shown(uri).encode()).hexdigest()[:8]
+    server = hashlib.sha256(store.without_password(uri).encode()).hexdigest()[:8]
     return FileLock(store.home(uri) / f"mlflow-sender-{server}.lock", timeout=timeout)
 
 

@@ -33,7 +33,7 @@ class Stuck(ValueError):
     """A record that cannot be read or sent; the message names the file."""
 
 
-class Record:
+class RunRecord:
     """The events of a run.
 
     todo: the events that MLflow has not taken yet.
@@ -111,9 +111,9 @@ class Record:
         return self.path.parent.with_name("mlflow-logged") / name
 
 
-def new(folder: Path, name: str) -> Record:
+def new_record(folder: Path, name: str) -> RunRecord:
     """Return an empty record; its file appears with the first event."""
-    return Record(folder / f"{now()}-{name}-{uuid.uuid4().hex[:6]}.jsonl")
+    return RunRecord(folder / f"{now()}-{name}-{uuid.uuid4().hex[:6]}.jsonl")
 
 
 def files(folder: Path) -> list[Path]:
@@ -131,7 +131,7 @@ def unsent(folder: Path) -> int:
 
 
 @contextlib.contextmanager
-def opened(path: Path, seconds: float = 0.0) -> Iterator[Record | None]:
+def opened(path: Path, seconds: float = 0.0) -> Iterator[RunRecord | None]:
     """Open a record for this process alone; None while another process has it, or when it is gone.
 
     A run whose process died ended as KILLED, when the file was last changed. Raises Stuck.
@@ -168,10 +168,10 @@ def now() -> int:
     return int(time.time() * 1000)
 
 
-def _read(path: Path) -> Record:
+def _read(path: Path) -> RunRecord:
     try:
         lines = path.read_bytes().split(b"\n")[:-1]  # a line that a kill cut off has no end
-        record = Record(path, tuple(Event(**json.loads(line)) for line in lines))
+        record = RunRecord(path, tuple(Event(**json.loads(line)) for line in lines))
         if record.events[0].kind != "create" or not record.begin["server"] or not record._logged:
             raise ValueError
     except FileNotFoundError:

@@ -85,7 +85,7 @@ def _place(version: "ModelVersion") -> tuple[float, int, int] | None:
         return None
 
 
-def save(folder: Path, model: Path, **fields: Any) -> None:
+def save_pyfunc(folder: Path, model: Path, **fields: Any) -> None:
     """Write a model file as a pyfunc model to a new folder: `served.py`, the file, a signature and an example.
 
     Args:
@@ -130,7 +130,7 @@ def _log(
     try:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / "model"
-            save(
+            save_pyfunc(
                 folder,
                 model,
                 run_id=run_id,

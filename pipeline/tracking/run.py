@@ -78,12 +78,16 @@ class Tracked(Run):
     ) -> None:
         """Record the run and its parameters; begin to send them if it is live. `tags` are `journal.COMPARED`."""
         self._uri, self._live, self._reported = store.tracking_uri(tracking), live, False
-        self._record = recording.new(store.pending(self._uri), f"{Path(tags['experiment']).name}-{tags['stage']}")
+        self._record = recording.new_record(
+            store.pending(self._uri), f"{Path(tags['experiment']).name}-{tags['stage']}"
+        )
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._send, name="tracking", daemon=True)
         begin = {"project": tracking.experiment, "name": f"{tags['experiment']}/{tags['stage']}"}
         own = {"latest": "false", **_system_tags(tags["stage"])}
-        self._add("create", server=store.shown(self._uri), **begin, time=recording.now(), tags={**tags, **own})
+        self._add(
+            "create", server=store.without_password(self._uri), **begin, time=recording.now(), tags={**tags, **own}
+        )
         self._add("params", params={key: str(value) for key, value in params.items()})
         if settings is not None:
             self._add("text", file="params.json", text=json.dumps(settings, indent=2) + "\n")
@@ -137,7 +141,7 @@ class Tracked(Run):
                 if first or over:
                     sender.send_waiting([store.pending(self._uri)], sending.BUSY_SECONDS if over else 0.0)
             except Stuck as error:
-                store.say(str(error))
+                store.report(str(error))
             except Exception as error:
                 self._failed(store.first_line(error))
                 pause, over = RETRY_SECONDS, self._over.is_set()
@@ -163,7 +167,7 @@ class Tracked(Run):
     def _report(self, reason: str) -> None:
         if not self._reported:
             self._reported = True
-            store.say(reason)
+            store.report(reason)
 
 
 def _system_tags(stage: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lutra.files import sha256_of
 from pipeline.tracking import journal as recording
 from pipeline.tracking import registry, store, views
-from pipeline.tracking.journal import Event, Record, Stuck
+from pipeline.tracking.journal import Event, RunRecord, Stuck
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -38,7 +38,7 @@ class Sender:
         self._reported: set[tuple[Path, str]] = set()
         self._seen: set[Path] = set()
 
-    def send(self, record: Record) -> None:
+    def send(self, record: RunRecord) -> None:
         """Send the events that are still to send. An event that MLflow refuses is left out, or tried again later.
 
         Raises whatever MLflow raises when it does not answer, or refuses to create the run.
@@ -101,7 +101,7 @@ class Sender:
             if record is None:
                 return False
             self._seen.add(path)
-            if record.begin["server"] != store.shown(self._uri):
+            if record.begin["server"] != store.without_password(self._uri):
                 return False
             try:
                 if path.parent == store.logged(self._uri):
@@ -130,9 +130,9 @@ class Sender:
     def _report(self, path: Path, kind: str, then: str, error: Exception) -> None:
         if (path, kind) not in self._reported:
             self._reported.add((path, kind))
-            store.say(f"{kind} {then}: MLflow says {store.first_line(error)}")
+            store.report(f"{kind} {then}: MLflow says {store.first_line(error)}")
 
-    def _create(self, record: Record, time: int, tags: dict[str, str], name: str, **_: Any) -> None:
+    def _create(self, record: RunRecord, time: int, tags: dict[str, str], name: str, **_: Any) -> None:
         """Create the run, or find it where the answer to an earlier request was lost."""
         if record.run_id:
             return
@@ -142,26 +142,26 @@ class Sender:
         run = next(mine, None) or self._client.create_run(experiment, time, tags, name)
         record.add("run", id=str(run.info.run_id))
 
-    def _params(self, record: Record, params: dict[str, str]) -> None:
+    def _params(self, record: RunRecord, params: dict[str, str]) -> None:
         from mlflow.entities import Param
 
         entries = [Param(key, value[:_LONGEST_PARAM]) for key, value in params.items()]
         self._client.log_batch(record.run_id, params=entries)
 
-    def _metrics(self, record: Record, entries: Sequence[Sequence[Any]]) -> None:
+    def _metrics(self, record: RunRecord, entries: Sequence[Sequence[Any]]) -> None:
         self._client.log_batch(record.run_id, metrics=_metrics(entries))
 
-    def _text(self, record: Record, file: str, text: str) -> None:
+    def _text(self, record: RunRecord, file: str, text: str) -> None:
         self._client.log_text(record.run_id, text, file)
 
-    def _note(self, record: Record, text: str) -> None:
+    def _note(self, record: RunRecord, text: str) -> None:
         self._client.set_tag(record.run_id, "mlflow.note.content", text)
 
-    def _artifact(self, record: Record, path: str, sha256: str, folder: str | None) -> None:
+    def _artifact(self, record: RunRecord, path: str, sha256: str, folder: str | None) -> None:
         if _unchanged(path, sha256):
             self._client.log_artifact(record.run_id, path, folder)
 
-    def _image(self, record: Record, path: str, sha256: str, key: str, time: int) -> None:
+    def _image(self, record: RunRecord, path: str, sha256: str, key: str, time: int) -> None:
         from PIL import Image
 
         key = re.sub(r"[^A-Za-z0-9_\-./ ]", "_", key)  # what MLflow allows
@@ -172,7 +172,7 @@ class Sender:
             with Image.open(path) as image:
                 self._client.log_image(record.run_id, image, key=key, timestamp=time, synchronous=True)
 
-    def _model(self, record: Record, *, entries: Sequence[Sequence[Any]], **model: Any) -> None:
+    def _model(self, record: RunRecord, *, entries: Sequence[Sequence[Any]], **model: Any) -> None:
         if not _unchanged(model["path"], model["sha256"]):
             return
         experiment = self.experiment(record.begin["project"])
@@ -184,12 +184,12 @@ class Sender:
         view = views.tag(model["name"], model["tags"]["scored"], [entry[0] for entry in entries])
         self._client.set_experiment_tag(experiment, *view)
 
-    def _end(self, record: Record, status: str, time: int) -> None:
+    def _end(self, record: RunRecord, status: str, time: int) -> None:
         self._client.set_terminated(record.run_id, status, time)
         if status == "FINISHED":
             record.latest = self._becomes_latest(record)
 
-    def _becomes_latest(self, record: Record) -> bool:
+    def _becomes_latest(self, record: RunRecord) -> bool:
         """Take the tag `latest` from the run that this one supersedes; False if a newer run has it."""
         tags = record.compared
         with store.lock(self._uri):
@@ -226,5 +226,5 @@ def _unchanged(path: str, sha256: str) -> bool:
     with contextlib.suppress(FileNotFoundError, IsADirectoryError):
         if sha256_of(Path(path)) == sha256:
             return True
-    store.say(f"{path} left out: it is not what the stage wrote any more")
+    store.report(f"{path} left out: it is not what the stage wrote any more")
     return False

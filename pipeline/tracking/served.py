@@ -38,7 +38,7 @@ LARGE = 1 << 20
 """Pixels of an image from which on its memory is returned to the system."""
 
 
-class Restoration(PythonModel):
+class ServedModel(PythonModel):
     """A model of the column `image`: bytes of PNG, JPEG, WebP, TIFF, BMP or PPM (8 bits per channel) in, PNG out.
 
     In JSON the bytes are base64. Settings (`model_config`): `max_pixels` of one image, and of all images together that
@@ -140,4 +140,4 @@ def _decoded(content: bytes) -> bytes:
         return content
 
 
-set_model(Restoration())
+set_model(ServedModel())

@@ -28,7 +28,7 @@ def main_project(project: Path) -> Path:
     return project
 
 
-PROJECT = main_project(pipeline.PROJECT)
+MAIN_PROJECT = main_project(pipeline.PROJECT)
 SQLITE = "sqlite:///"
 WAITS = "waits for the next stage, or for `python -m pipeline track sync`"
 LOCK_SECONDS = 180.0  # a fresh database takes about two seconds to create, on a busy machine a minute
@@ -55,11 +55,11 @@ _KIND = {"mlflow.experimentKind": "custom_model_development"}  # or MLflow's pag
 
 def tracking_uri(tracking: "TrackingParams") -> str:
     """Return `tracking.uri` of params.yaml, else $MLFLOW_TRACKING_URI, else the address of runs/mlflow.db here."""
-    default = f"{SQLITE}{PROJECT / 'runs' / 'mlflow.db'}"
+    default = f"{SQLITE}{MAIN_PROJECT / 'runs' / 'mlflow.db'}"
     return tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or default
 
 
-def shown(uri: str) -> str:
+def without_password(uri: str) -> str:
     """Return the address without the password that it may hold, for messages and files."""
     try:
         parts = urlsplit(uri)
@@ -137,7 +137,7 @@ def _follow_move(uri: str, recorded: str) -> None:
                 changed = f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?"
                 database.execute(changed, (f"{here}/", len(recorded) + 2, len(recorded) + 1, f"{recorded}/"))
                 database.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (here, recorded))
-    say(f"the runs' files were recorded in {recorded}: now in {here}")
+    report(f"the runs' files were recorded in {recorded}: now in {here}")
 
 
 def lock(uri: str) -> "BaseFileLock":
@@ -168,7 +168,7 @@ def logged(uri: str) -> Path:
 
 def home(uri: str) -> Path:
     """Return the folder of a database file; runs/ for anything else."""
-    return Path(uri.removeprefix(SQLITE)).absolute().parent if uri.startswith(SQLITE) else PROJECT / "runs"
+    return Path(uri.removeprefix(SQLITE)).absolute().parent if uri.startswith(SQLITE) else MAIN_PROJECT / "runs"
 
 
 def first_line(error: Exception) -> str:
@@ -178,10 +178,10 @@ def first_line(error: Exception) -> str:
 
 def failed(uri: str, reason: str, then: str = WAITS) -> str:
     """Return a message: MLflow failed, for this reason, and this is what happens to the records."""
-    return f"incomplete: MLflow at {shown(uri)} failed ({reason}); what is missing {then}"
+    return f"incomplete: MLflow at {without_password(uri)} failed ({reason}); what is missing {then}"
 
 
-def say(message: str) -> None:
+def report(message: str) -> None:
     """Print a message about tracking on stderr, if that still exists: a process may outlive its terminal."""
     with suppress(OSError):
         print(f"tracking: {printable(message)}", file=sys.stderr, flush=True)

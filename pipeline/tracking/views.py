@@ -56,14 +56,14 @@ def serve(tracking: "TrackingParams", port: int) -> None:
     """Show the runs in MLflow's pages on this machine; does not return until interrupted."""
     uri = store.tracking_uri(tracking)
     if store.is_server(uri):
-        store.say(f"the runs are on a server: open {store.shown(uri)}")
+        store.report(f"the runs are on a server: open {store.without_password(uri)}")
         return
     _check_port(port)
     client, page = store.connect(uri), f"http://127.0.0.1:{port}"
     experiment = store.experiment_id(client, uri, tracking.experiment)
-    store.say(f"open {page} (Ctrl-C to stop)")
+    store.report(f"open {page} (Ctrl-C to stop)")
     for name, address in addresses(page, experiment, client.get_experiment(experiment).tags).items():
-        store.say(f"{name} compared: {address}")
+        store.report(f"{name} compared: {address}")
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # background jobs of features we do not use
     server = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     artifacts = ["--no-serve-artifacts", "--default-artifact-root", str(store.artifacts(uri))]

@@ -113,12 +113,12 @@ def answers(*command: str) -> bool:
 
 
 def printed(*command: str) -> str:
-    """What a command prints; nothing if it fails."""
+    """Return what a command prints; nothing if it fails."""
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def wait_for(condition: Callable[[], bool], what: str, patience: float) -> None:
-    """Wait until the condition holds; RuntimeError after so many seconds."""
+    """Wait until the condition holds; RuntimeError after that number of seconds."""
     ends = time.monotonic() + patience
     while not condition():
         if time.monotonic() > ends:
@@ -135,7 +135,7 @@ def jobs() -> list[dict[str, str]]:
 
 
 def table() -> str:
-    """What ran where, a line a job."""
+    """Return a line for each job: what ran where."""
     columns = ("JobId", "NodeList", "JobState", "ExitCode", "RunTime", "TRES", "TresPerJob", "Comment")
     rows = [columns, *(tuple(job.get(column, "") for column in columns) for job in jobs())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -57,7 +57,7 @@ def submit(project: Project, *options: str) -> str:
 
 @contextlib.contextmanager
 def submitted(project: Project, *options: str) -> Iterator[Future[str]]:
-    """Snakemake beside the block; nothing is left of it afterwards."""
+    """Run Snakemake during the block; nothing is left of it afterwards."""
     with ThreadPoolExecutor() as threads:
         try:
             yield threads.submit(submit, project, *options)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tarfile
 import tomllib
-import venv
 import zipfile
 from dataclasses import dataclass
 from functools import cache
@@ -65,12 +64,14 @@ def run(*command: str | Path, cwd: Path, **variables: str) -> str:
 
 
 def environment(python: Python, folder: Path) -> Path:
-    """Make an environment that holds pip alone; return its folder of programs."""
-    if python.path == sys.executable:
-        venv.create(folder, with_pip=True)
-    else:
-        run(python.path, "-m", "venv", folder, cwd=folder.parent)
+    """Make an environment that holds nothing, for `pip` below; return its folder of programs."""
+    run(python.path, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
     return folder / "bin"
+
+
+def pip(programs: Path, *words: str | Path) -> tuple[str | Path, ...]:
+    """Return the command that runs our pip for another environment: to install one of its own would take seconds."""
+    return (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", programs / "python", *words)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ def wheel(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = tmp_path_factory.mktemp("wheel")
         programs = environment(builder(), folder / "environment")
         built = folder / "built"
-        command = (programs / "pip", "wheel", "-q", "--no-deps", *QUICK, "-w", built, sources)
+        command = pip(programs, "wheel", "-q", "--no-deps", *QUICK, "-w", built, sources)
         run(*command, cwd=folder, LUTRA_REQUIRE_ENGINE="1")
         shutil.rmtree(BUILT, ignore_errors=True)
         shutil.copytree(built, kept.with_suffix(".part"))
@@ -153,7 +154,7 @@ def fresh(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = interpreters()[-1] if builder().minor >= 12 else builder()
     folder = tmp_path_factory.mktemp("fresh")
     programs = environment(python, folder / "environment")
-    install = (programs / "pip", "install", "-q", "--only-binary=:all:")
+    install = pip(programs, "install", "-q", "--only-binary=:all:")
     needed = subprocess.run([*install, *PROJECT["dependencies"]], capture_output=True, text=True)
     if needed.returncode:
         pytest.skip(f"the dependencies cannot be installed here: {needed.stderr.strip()[-200:]}")

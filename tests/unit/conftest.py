@@ -1,4 +1,4 @@
-"""What the tests of several rooms share."""
+"""Fixtures that the tests of several rooms share."""
 
 from pathlib import Path
 

@@ -20,6 +20,12 @@ TORCH = (
 )
 """Rooms and modules that import torch when they are imported: the library's two, and the pipeline's training."""
 
+SHARED = {
+    *("describe", "read", "write", "load", "save", "run", "lookup", "restored"),
+    *("of_stage", "holds_all_rows", "results_table"),
+}
+"""Functions that several modules have, one for each thing: called with the module's name, such as `artifact.load`."""
+
 
 def imports(module: Module, *packages: str) -> set[str]:
     return {
@@ -89,6 +95,13 @@ def test_files_of_the_compiled_core_stay_short() -> None:
 def test_no_two_modules_have_one_name() -> None:
     names = Counter(m.path.stem for m in MODULES)
     assert {name for name, count in names.items() if count > 1} <= {"__init__", "__main__"}
+
+
+def test_no_two_public_classes_and_no_two_public_functions_have_one_name() -> None:
+    """Commands may have the name of what they call."""
+    rooms = ("lutra.cli", "pipeline.commands")
+    names = Counter(name for m in MODULES if m.room not in rooms for name in m.public())
+    assert {name for name, count in names.items() if count > 1} == SHARED
 
 
 def test_folders_stay_small() -> None:

@@ -25,7 +25,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 def python(copy: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run with the copy of the package. Without `site`, for an editable installation would find its own core."""
+    """Run with the copy of the package, and without `site`: an editable installation would find its own core."""
     packages = sysconfig.get_paths()["purelib"]
     variables = os.environ | {"PYTHONPATH": os.pathsep.join([str(copy), packages]), "OMP_NUM_THREADS": "1"}
     return subprocess.run([sys.executable, "-S", *arguments], env=variables, capture_output=True, text=True, cwd=copy)

@@ -1,4 +1,4 @@
-"""What the documents claim."""
+"""The claims of the documents."""
 
 import json
 import re

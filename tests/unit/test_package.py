@@ -1,4 +1,4 @@
-"""What `import lutra` offers: its names, each imported when it is first used."""
+"""The names that `import lutra` offers, each imported when it is first used."""
 
 import doctest
 import subprocess
@@ -41,7 +41,7 @@ def test_examples_of_docstrings_hold(module: object) -> None:
 def test_models_states_what_a_file_holds() -> None:
     found = {model.name: model for model in lutra.models()}
     assert list(found) == list(zoo.models())
-    model = found["spf-light-denoise25"]
+    model = found["dn-25"]
     assert (model.task, model.scale, model.options, model.strength) == ("denoise", 1, {"sigma": 25}, 25)
     assert model.bytes == model.path.stat().st_size and model.licence
     assert model.scores["Set12"]["psnr"] == model.rank("Set12") > 29
@@ -66,10 +66,10 @@ def test_evaluate_scores_as_the_protocol_does(folder: Path) -> None:
 
 def test_evaluate_takes_options_and_measures(folder: Path) -> None:
     means = [
-        lutra.evaluate("spf-light-denoise25", folder, options={"sigma": sigma}, more={"zero": lambda a, b: 0.0}).mean
+        lutra.evaluate("dn-25", folder, options={"sigma": sigma}, more={"zero": lambda a, b: 0.0}).mean
         for sigma in (5, 50)
     ]
     assert means[0]["psnr"] > means[1]["psnr"] and means[0]["zero"] == 0
-    assert lutra.evaluate("spf-light-denoise25", folder, task="deblock", options={"quality": 10}).protocol.luma
+    assert lutra.evaluate("dn-25", folder, task="deblock", options={"quality": 10}).protocol.luma
     with pytest.raises(ValueError, match="quality: denoise has no such option"):
-        lutra.evaluate("spf-light-denoise25", folder, options={"quality": 3})
+        lutra.evaluate("dn-25", folder, options={"quality": 3})

@@ -29,7 +29,7 @@ def test_every_model_has_a_card_and_scores() -> None:
 @pytest.mark.parametrize("channels", [(), (2,), (3,), (4,)])
 @pytest.mark.parametrize("name", zoo.models())
 def test_black_and_white_stay_exact(name: str, channels: tuple[int, ...], level: int) -> None:
-    """Alone, and beside noise: where all that a pixel sees is black or white."""
+    """Alone, and next to noise: where all that a pixel sees is black or white."""
     model = lutra.load(name)
     image = np.random.default_rng(0).integers(0, 256, (64, 64, *channels), dtype=np.uint8)
     alone = np.full_like(image, level)
@@ -68,9 +68,9 @@ def test_deblocking_a_white_page_gains() -> None:
     [
         ("srlut-x4", "Set5"),
         ("mulut-dfc-x4", "Set5"),
-        ("spf-light-dfc-x4", "Set5"),
+        ("shift-s-x4", "Set5"),
         ("any-scale", "Set5"),
-        ("spf-light-denoise25", "Set12"),
+        ("dn-25", "Set12"),
         ("spf-light-deblock10", "classic5"),
         ("spf-light-deblur", "Set5"),
     ],
@@ -122,6 +122,13 @@ def test_the_best_model_of_task_and_scale_is_chosen(shipped: Callable[..., None]
     shipped()
     with pytest.raises(ValueError, match="this installation has no models"):
         zoo.choose()
+
+
+def test_a_task_without_models_of_the_scale_gives_way(shipped: Callable[..., None]) -> None:
+    shipped(("photo-x2", "photo", 2, {}, 10, {}), ("x4", "sr", 4, {}, 10, {}), ("x3", "sr", 3, {}, 10, {}))
+    chosen = [zoo.choose(None, scale).name for scale in (None, 1, 2, 2.5, 4, 9)]
+    assert chosen == ["photo-x2", "photo-x2", "photo-x2", "x3", "x4", "x4"]
+    assert zoo.choose("photo", 4).name == "photo-x2"
 
 
 def test_models_that_remove_noise_of_several_strengths_are_not_chosen_from(shipped: Callable[..., None]) -> None:

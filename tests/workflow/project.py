@@ -116,7 +116,8 @@ def draw_images(folder: Path, count: int, seed: int) -> None:
 def make_project(folder: Path, tracking: bool, first: Path | None = None) -> Project:
     folder.mkdir()
     for name in TREES:
-        caches = shutil.ignore_patterns("cache", "tmp")  # what is compiled stays: it need not be compiled again
+        # What is compiled stays: it need not be compiled again. Other processes may be writing some, by other names
+        caches = shutil.ignore_patterns("cache", "tmp", "*.pyc.*")
         shutil.copytree(SOURCE / name, folder / name, ignore=caches)
     for name in FILES:
         shutil.copy2(SOURCE / name, folder / name)

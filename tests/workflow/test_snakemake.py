@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from lutra.limits import processors
 from tests.workflow.project import EXPERIMENTS, PER_EXPERIMENT, Project, block, params
 
 pytestmark = pytest.mark.xdist_group("snakemake")
@@ -44,6 +45,12 @@ def test_every_experiment_is_scored_and_reported(built: Project) -> None:
             of = f"{task}/{name}" if stage == "evaluate" else name
             assert (root / "logs" / stage / f"{of}.log").is_file()
             assert (root / "benchmarks" / stage / f"{of}.tsv").is_file()
+
+
+def test_experiments_share_the_cores_and_what_they_wait_for_has_all(built: Project) -> None:
+    logs = built.folder / "runs" / "snakemake" / "logs"
+    assert f"; threads: {min(2, processors())}\n" in (logs / "prepare" / "x2.log").read_text()
+    assert "; threads: 1\n" in (logs / "finetune" / "first.log").read_text()
 
 
 def test_another_file_of_parameters_has_outputs_of_its_own(built: Project, monkeypatch: pytest.MonkeyPatch) -> None:

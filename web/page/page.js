@@ -46,6 +46,20 @@ function report(text, wrong = false) {
 
 const kib = (bytes) => `${Math.round(bytes / 1024).toLocaleString("en")} KiB`;
 
+const isAnySize = () => MODELS.find((one) => one.name === $("model").value).anySize;
+
+// What the field asks for: "x2.5" or "2.5", "1920x1080", or "1920x", whose height follows.
+function sizeOf(text) {
+  $("size").ariaInvalid = "false";
+  const word = text.trim().toLowerCase().replaceAll("×", "x");
+  const sides = /^([1-9]\d{0,6})x([1-9]\d{0,6})?$/.exec(word);
+  if (sides) return { width: Number(sides[1]), height: sides[2] && Number(sides[2]) };
+  const factor = /^x?(\d+(\.\d+)?|\.\d+)$/.exec(word);
+  if (factor && Number(factor[1]) > 0) return { scale: Number(factor[1]) };
+  $("size").ariaInvalid = "true";
+  throw new Error(`"${text}" is no size: expected a factor such as x2.5, or a size such as 1920x1080`);
+}
+
 async function restore() {
   if (!picture) return;
   const turn = ++running;
@@ -58,19 +72,20 @@ async function restore() {
   $("progress").removeAttribute("value");
   report("Restoring ...");
   try {
+    const size = isAnySize() ? sizeOf($("size").value) : {};
     await waiting.catch(() => {});
     const loaded = await (waiting = modelOf($("model").value));
     if (turn !== running) return;
     const start = performance.now();
-    const result = await loaded.restore(image, { signal, progress: (done, total) => {
+    const result = await loaded.restore(image, { ...size, signal, progress: (done, total) => {
       if (turn === running) Object.assign($("progress"), { max: total, value: done });
     } });
     if (turn !== running) return;
     const time = performance.now() - start;
     restored = result;
-    draw(image, await scaled(result, image.width * Number($("scale").value) / result.width));
-    const size = `${image.width}x${image.height} to ${shown.width}x${shown.height}`;
-    report(`${size} in ${(time / 1000).toFixed(2)} s by ${$("model").value}, a model of ${kib(loaded.bytes)}.`);
+    draw(image, await scaled(result, isAnySize() ? 1 : image.width * Number($("scale").value) / result.width));
+    const sizes = `${image.width}x${image.height} to ${shown.width}x${shown.height}`;
+    report(`${sizes} in ${(time / 1000).toFixed(2)} s by ${$("model").value}, a model of ${kib(loaded.bytes)}.`);
     $("save").disabled = false;
   } catch (error) {
     if (turn === running) signal.aborted ? report("Cancelled.") : report(`It failed: ${error.message}`, true);
@@ -198,6 +213,8 @@ function listModels() {
 }
 
 function listScales() {
+  $("scale").parentNode.hidden = isAnySize();
+  $("size").parentNode.hidden = !isAnySize();
   const { scale } = MODELS.find((one) => one.name === $("model").value);
   $("scale").replaceChildren(...Array.from({ length: Math.max(1, scale - 1) }, (_, i) => new Option(`x${scale - i}`, scale - i)));
 }
@@ -207,7 +224,7 @@ for (const task of new Map(MODELS.map((one) => [one.task, one.title])))
 listModels();
 $("task").onchange = () => { listModels(); restore(); };
 $("model").onchange = () => { listScales(); restore(); };
-$("scale").onchange = restore;
+$("scale").onchange = $("size").onchange = restore;
 $("zoom").onchange = zoom;
 $("cancel").onclick = () => stop?.abort();
 $("choose").onclick = () => $("file").click();

@@ -53,8 +53,18 @@ export function fillHidden(image, rings) {
  */
 export function enlargeAlpha(to, from, scale) {
   const { width, height } = from;
-  let alpha = Uint8Array.from({ length: width * height }, (_, i) => from.data[4 * i + 3]);
+  let alpha = alphaOf(from);
   if (scale > 1) alpha = enlarged(enlarged(alpha, height, width, scale, true), width, height * scale, scale, false);
+  setAlpha(to, alpha);
+}
+
+/** @param {Picture} image */
+export function alphaOf({ data, width, height }) {
+  return Uint8Array.from({ length: width * height }, (_, i) => data[4 * i + 3]);
+}
+
+/** @param {Picture} to @param {Uint8Array} alpha */
+export function setAlpha(to, alpha) {
   alpha.forEach((value, i) => { to.data[4 * i + 3] = value; });
 }
 
@@ -133,8 +143,8 @@ function mirrored(place, size) {
   return inside < size ? inside : 2 * size - 1 - inside;
 }
 
-/** Round halves to the even number. @param {number} value */
-function toEven(value) {
+/** Round halves to the even number, as Python does. @param {number} value */
+export function toEven(value) {
   const below = Math.floor(value), rest = value - below;
   return rest === 0.5 ? below + below % 2 : Math.round(value);
 }

@@ -4,6 +4,7 @@
  * @typedef {object} Facts
  * @property {string} title such as "mulut x4, sr"
  * @property {number} scale
+ * @property {boolean} anySize whether the model makes results of any size; the scale is then that of no size asked for
  * @property {number} colours 3: the model restores red, green and blue together; else 1
  * @property {number} margin how many pixels around a pixel its result depends on
  * @property {boolean} luma whether the model restores the luma alone
@@ -17,6 +18,24 @@
  * @property {number} top
  * @property {number} columns
  * @property {number} rows
+ * @property {boolean} gray whether the whole image has equal colours in every pixel
+ */
+
+/**
+ * @typedef {object} SizedTile part of a result of any size: its place there, and that of the pixels given in the image
+ * @property {number} wholeWidth of the image
+ * @property {number} wholeHeight
+ * @property {number} resultWidth of the result
+ * @property {number} resultHeight
+ * @property {number} x of the pixels given
+ * @property {number} y
+ * @property {number} width
+ * @property {number} height
+ * @property {number} left of the part, in the result
+ * @property {number} top
+ * @property {number} columns
+ * @property {number} rows
+ * @property {number} factor that decides where outputs lie; 0: the size does
  * @property {boolean} gray whether the whole image has equal colours in every pixel
  */
 
@@ -50,6 +69,7 @@ export class Core {
     return {
       title: this.#text(c.lutra_title(this.#model)),
       scale: c.lutra_scale(this.#model),
+      anySize: c.lutra_any_size(this.#model) === 1,
       colours: c.lutra_colours(this.#model),
       margin: c.lutra_margin(this.#model),
       luma: c.lutra_trained_planes(this.#model) === 1,
@@ -63,16 +83,59 @@ export class Core {
    * @param {Tile} tile
    */
   restore(pixels, { width, height, left, top, columns, rows, gray }) {
-    const size = 4 * columns * rows * this.#c.lutra_scale(this.#model) ** 2;
-    const from = this.#take(pixels.length), to = this.#take(size);
-    this.#bytes(from, pixels.length).set(pixels);
     const part = [width, height, left, top, columns, rows, Number(gray)];
-    const status = this.#c.lutra_web_restore(this.#model, from, ...part, to);
-    const restored = status === 0 ? this.#bytes(to, size).slice() : undefined;
+    const size = 4 * columns * rows * this.#c.lutra_scale(this.#model) ** 2;
+    return this.#run(pixels, size, (from, to) => this.#c.lutra_web_restore(this.#model, from, ...part, to));
+  }
+
+  /**
+   * Restore a tile of RGBA by a model of any size; returns that part of the result, with alpha 255.
+   *
+   * @param {Uint8Array | Uint8ClampedArray} pixels
+   * @param {SizedTile} tile
+   */
+  restoreTo(pixels, tile) {
+    const { wholeWidth, wholeHeight, resultWidth, resultHeight, x, y, width, height } = tile;
+    const { left, top, columns, rows, factor, gray } = tile;
+    const places = [wholeWidth, wholeHeight, resultWidth, resultHeight, x, y, width, height];
+    const numbers = Int32Array.of(...places, left, top, columns, rows, Number(gray));
+    const address = this.#take(numbers.byteLength);
+    this.#bytes(address, numbers.byteLength).set(new Uint8Array(numbers.buffer));
+    try {
+      return this.#run(pixels, 4 * columns * rows, (from, to) =>
+        this.#c.lutra_web_restore_to(this.#model, from, address, factor, to));
+    } finally {
+      this.#c.free(address);
+    }
+  }
+
+  /**
+   * Resample a plane of one channel by bicubic interpolation, antialiased, as Pillow does.
+   *
+   * @param {Uint8Array} plane
+   * @param {[number, number]} from its width and height
+   * @param {[number, number]} to
+   */
+  resize(plane, from, to) {
+    return this.#run(plane, to[0] * to[1], (input, out) => this.#c.lutra_web_resize(input, ...from, ...to, out));
+  }
+
+  /**
+   * Run a function of the core that reads bytes and writes others.
+   *
+   * @param {Uint8Array | Uint8ClampedArray} input
+   * @param {number} size of the output
+   * @param {(from: number, to: number) => number} work
+   */
+  #run(input, size, work) {
+    const from = this.#take(input.length), to = this.#take(size);
+    this.#bytes(from, input.length).set(input);
+    const status = work(from, to);
+    const output = status === 0 ? this.#bytes(to, size).slice() : undefined;
     this.#c.free(from);
     this.#c.free(to);
     this.#check(status);
-    return /** @type {Uint8Array} */ (restored);
+    return /** @type {Uint8Array} */ (output);
   }
 
   /** @param {number} size */

@@ -1,12 +1,14 @@
 /** Models that restore images in workers, tile by tile. */
-import { enlargeAlpha, fillHidden, isOpaque } from "./alpha.js";
+import { alphaOf, enlargeAlpha, fillHidden, isOpaque, setAlpha } from "./alpha.js";
+import { madeOf, sizedTilesOf, targetOf, tilesOf } from "./sizes.js";
 
-const TILE = 192;
 const MOST_PIXELS = 2 ** 28;
 
 /** @typedef {import("./core.js").Facts} Facts */
 /** @typedef {import("./alpha.js").Picture} Picture */
-/** @typedef {{ signal?: AbortSignal, progress?: (done: number, total: number) => void }} RestoreOptions */
+/** @typedef {import("./sizes.js").Size} Size */
+/** @typedef {import("./sizes.js").Target} Target */
+/** @typedef {Size & { signal?: AbortSignal, progress?: (done: number, total: number) => void }} RestoreOptions */
 
 /** A model in its workers. */
 export class Model {
@@ -26,6 +28,8 @@ export class Model {
     this.title = facts.title;
     /** @readonly */
     this.scale = facts.scale;
+    /** Whether the model makes results of any size; `scale` is then the factor where none is asked for. @readonly */
+    this.anySize = facts.anySize;
     /** 3: the model restores red, green and blue together; else 1. @readonly */
     this.colours = facts.colours;
     /** How many pixels around a pixel its result depends on. @readonly */
@@ -61,6 +65,9 @@ export class Model {
    * Restore an image. Alpha is enlarged by bicubic interpolation, and hidden colours are filled from the visible ones
    * near them. An image of equal colours in every pixel counts as gray. Calls run one after the other.
    *
+   * A model of any size makes the size that `options` ask for: `{ scale }`, `{ width, height }`, or one side. Alpha is then
+   * resampled to it.
+   *
    * @param {Picture} image red, green, blue and alpha, as in ImageData
    * @param {RestoreOptions} [options]
    * @returns {Promise<ImageData>}
@@ -72,22 +79,25 @@ export class Model {
   }
 
   /** @param {Picture} image @param {RestoreOptions} options */
-  async #restore(image, { signal, progress }) {
-    const { width, height, data } = image, scale = this.scale;
+  async #restore(image, { signal, progress, ...size }) {
+    const { width, height, data } = image, asked = Object.values(size).some((one) => one !== undefined);
     if (!(width > 0 && height > 0) || data?.length !== 4 * width * height)
       throw new TypeError(`image: found ${data?.length} bytes for ${width}x${height}, expected 4 a pixel, as in ImageData`);
-    if (width * height * scale ** 2 > MOST_PIXELS)
-      throw new RangeError(`the result would have ${width * scale}x${height * scale} pixels, at most 2^28 are possible`);
+    if (asked && !this.#sized) throw new RangeError(`the model restores at x${this.scale} alone, expected one of any size`);
+    const target = targetOf(width, height, size, this.scale);
+    if (target.width * target.height > MOST_PIXELS)
+      throw new RangeError(`the result would have ${target.width}x${target.height} pixels, at most 2^28 are possible`);
     signal?.throwIfAborted();
-    const result = blank(width * scale, height * scale);
+    const result = blank(target.width, target.height);
     const opaque = isOpaque(image), seen = opaque ? image : fillHidden(image, this.margin + 2), gray = isGray(seen.data);
-    const tiles = tilesOf(width, height, this.margin).map((tile) => ({ ...tile, gray })), total = tiles.length;
+    const tiles = this.#sized ? sizedTilesOf(image, target, this.margin) : tilesOf(image, this.margin, this.scale);
+    const total = tiles.length;
     let done = 0;
     await Promise.all(this.#workers.map(async (worker) => {
       for (let tile = tiles.shift(); tile && !signal?.aborted; tile = tiles.shift()) {
-        const pixels = cut(seen, tile);
-        const { restored } = await ask(worker, { pixels, tile }, [pixels.buffer]);
-        paste(result, restored, (tile.x + tile.left) * scale, (tile.y + tile.top) * scale, tile.columns * scale);
+        const pixels = cut(seen, tile.pixels);
+        const { restored } = await ask(worker, { pixels, tile: { ...tile.part, gray } }, [pixels.buffer]);
+        paste(result, restored, tile.place);
         progress?.(++done, total);
       }
     })).catch((error) => {
@@ -95,8 +105,24 @@ export class Model {
       throw error;
     });
     signal?.throwIfAborted();
-    if (!opaque) enlargeAlpha(result, image, scale);
+    if (!opaque && asked) setAlpha(result, await this.#resizedAlpha(image, target));
+    else if (!opaque) enlargeAlpha(result, image, this.scale);
     return result;
+  }
+
+  /** Whether tiles are those of a result of any size. A model of luma at scale 1 keeps the chroma, at that size alone. */
+  get #sized() {
+    return this.anySize && !(this.luma && this.scale === 1);
+  }
+
+  /** @param {Picture} image @param {Target} target @returns {Promise<Uint8Array>} */
+  async #resizedAlpha(image, target) {
+    let plane = alphaOf(image), from = [image.width, image.height];
+    for (const to of [madeOf(image, target, this.scale), [target.width, target.height]]) {
+      plane = (await ask(this.#workers[0], { plane, from, to }, [plane.buffer])).restored;
+      from = to;
+    }
+    return plane;
   }
 
   /** End the workers. */
@@ -134,22 +160,6 @@ function isGray(data) {
   return true;
 }
 
-/** @param {number} width @param {number} height @param {number} margin */
-function tilesOf(width, height, margin) {
-  const tiles = [];
-  for (let top = 0; top < height; top += TILE)
-    for (let left = 0; left < width; left += TILE) {
-      const x = Math.max(0, left - margin), y = Math.max(0, top - margin);
-      const columns = Math.min(TILE, width - left), rows = Math.min(TILE, height - top);
-      tiles.push({
-        x, y, columns, rows, left: left - x, top: top - y,
-        width: Math.min(width, left + columns + margin) - x,
-        height: Math.min(height, top + rows + margin) - y,
-      });
-    }
-  return tiles;
-}
-
 /** @param {Picture} image @param {{x: number, y: number, width: number, height: number}} tile */
 function cut(image, { x, y, width, height }) {
   const pixels = new Uint8Array(4 * width * height);
@@ -160,8 +170,8 @@ function cut(image, { x, y, width, height }) {
   return pixels;
 }
 
-/** @param {ImageData} to @param {Uint8Array} pixels @param {number} x @param {number} y @param {number} width */
-function paste(to, pixels, x, y, width) {
+/** @param {ImageData} to @param {Uint8Array} pixels @param {{x: number, y: number, width: number}} place */
+function paste(to, pixels, { x, y, width }) {
   for (let row = 0; row * 4 * width < pixels.length; ++row)
     to.data.set(pixels.subarray(4 * row * width, 4 * (row + 1) * width), 4 * ((y + row) * to.width + x));
 }

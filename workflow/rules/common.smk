@@ -80,6 +80,10 @@ def outputs(name, **decorate):
     return found
 
 
+def benchmark_of(name):
+    return f"{ROOT}/{declaration.find(name).benchmark}"
+
+
 # Snakemake forgets a job whose rerun failed, and takes what was made of its earlier outputs for current. So a stage
 # is told the parameters, the code and the images of all that it builds on, too: it sees for itself that they changed.
 def parameters(name):
@@ -115,6 +119,8 @@ def resources_of(name):
 def _resources(name, wildcards):
     declared = declaration.find(name).resources_of(SETTINGS, **_target(wildcards))
     if workflow.non_local_exec:
+        return declared
+    if declaration.find(name).per == "task":  # all experiments of the task wait for it, or it waits for them
         return declared
     # On this machine the experiments share the cores, because two stages with one thread each end sooner than one after
     # the other with two. A training on a GPU keeps its threads. Models are the same for any number of threads.

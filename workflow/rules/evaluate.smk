@@ -25,12 +25,14 @@ rule evaluate:
     log:
         f"{ROOT}/logs/evaluate/{{task}}/{{experiment}}.log",
     benchmark:
-        f"{ROOT}/benchmarks/evaluate/{{task}}/{{experiment}}.tsv"
+        benchmark_of("evaluate")
     threads: threads_of("evaluate")
     resources:
         **resources_of("evaluate"),
     params:
         parameters=parameters("evaluate"),
         code=code("evaluate"),
+    message:
+        "evaluate {wildcards.experiment}"
     shell:
         "{PYTHON:q} -m pipeline evaluate --experiment {wildcards.experiment} --root {ROOT} --params {PARAMS:q} > {log} 2>&1"

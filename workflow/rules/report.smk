@@ -29,7 +29,7 @@ rule report:
     log:
         f"{ROOT}/logs/report/{{task}}.log",
     benchmark:
-        f"{ROOT}/benchmarks/report/{{task}}.tsv"
+        benchmark_of("report")
     localrule: True
     threads: threads_of("report")
     resources:
@@ -37,5 +37,7 @@ rule report:
     params:
         parameters=parameters("report"),
         code=code("report"),
+    message:
+        "report {wildcards.task}"
     shell:
         "{PYTHON:q} -m pipeline report --task {wildcards.task} --root {ROOT} --params {PARAMS:q} > {log} 2>&1"

@@ -1,7 +1,9 @@
 // Kernels for WebAssembly, all of which have its vectors (SIMD128). There is one level, so that it is chosen when the
-// core is built. A plan file holds no model of any size: nothing here resamples.
+// core is built. Nothing here resamples at points anywhere, which only Python does.
 #include "lines.hpp"
 #include "picks_wasm.hpp"
+#include "reals_wasm.hpp"
+#include "resample_vector.hpp"
 #include "vector.hpp"
 #include "vectors_rows_wasm.hpp"
 #include "wasm.hpp"
@@ -17,7 +19,7 @@ const Kernels wasm_kernels{
     nullptr,
     nullptr,
     {Form::rows, run_sum_wasm, merge_words<WasmBytes, Wasm>, split_bits<Wasm>},
-    {},
+    {resample_line<Wasm>, resample_row_vector<Reals128>, nullptr},
     nullptr,
 };
 

@@ -1,9 +1,8 @@
 // Resampling in plain C++. Each operation rounds to float64 in the order of lutra/reference/resampling.py; the
-// compiler must fuse none (-ffp-contract=off).
+// compiler must fuse none (-ffp-contract=off). Emscripten 3.1 has no std::bit_cast; compilers have the builtin.
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -17,11 +16,12 @@ template <class Simd>
 double weight_of(double steps, const KernelNumbers& numbers) {
     constexpr double magic = 0x1.8p52;
     const double shifted = steps + magic, rest = steps - (shifted - magic);
-    const auto whole = std::bit_cast<std::uint64_t>(shifted);
+    const auto whole = __builtin_bit_cast(std::uint64_t, shifted);
     double power = numbers.polynomial[4];
     for (int term = 3; term >= 0; --term) power = power * rest + numbers.polynomial[term];
     const double sixteenth = power * numbers.powers[whole & 15];
-    return std::bit_cast<double>(std::bit_cast<std::uint64_t>(sixteenth) + ((whole & ~std::uint64_t{15}) << 48));
+    return __builtin_bit_cast(double,
+                              __builtin_bit_cast(std::uint64_t, sixteenth) + ((whole & ~std::uint64_t{15}) << 48));
 }
 
 template <class Simd>

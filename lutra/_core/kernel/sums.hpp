@@ -154,7 +154,7 @@ void dense_backward(const DenseBackward& call) {
 }
 
 // One channel: the pixels of a window lie in lanes, four runs of four. Neighbours often have one value: by turns, their
-// rows are summed in four places, for one sum would wait for the other.
+// rows are summed in four places, because one sum would wait for the other.
 template <class V>
 void own_backward(const OwnBackward& call) {
     constexpr int kTurns = 4;

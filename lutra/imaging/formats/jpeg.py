@@ -25,7 +25,7 @@ _RGB_NAMES = (82, 71, 66)  # R, G and B, by which libjpeg knows planes that are 
 
 
 @dataclass(frozen=True)
-class Planes:
+class StoredPlanes:
     """The planes of a colour JPEG as the file stores them, not turned by its EXIF orientation.
 
     luma: (H, W) uint8, Y of JFIF, 0..255.
@@ -38,7 +38,7 @@ class Planes:
     orientation: int
 
 
-def stored_planes(path: str | Path) -> Planes | None:
+def stored_planes(path: str | Path) -> StoredPlanes | None:
     """Return the planes of a JPEG file; None for another file, gray or CMYK ones, and unusual subsampling.
 
     Chroma of half the size comes out of libjpeg as it is stored where luma is decoded to half its size too.
@@ -56,7 +56,7 @@ def stored_planes(path: str | Path) -> Planes | None:
     whole = _in_ycbcr(path, size)
     chroma = whole if sampling == _WHOLE else _in_ycbcr(path, (size[0] // 2, size[1] // 2))
     planes = [np.ascontiguousarray(plane) for plane in (whole[..., 0], chroma[..., 1], chroma[..., 2])]
-    return Planes(planes[0], (planes[1], planes[2]), orientation if orientation in range(1, 9) else 1)
+    return StoredPlanes(planes[0], (planes[1], planes[2]), orientation if orientation in range(1, 9) else 1)
 
 
 def _in_ycbcr(path: str | Path, size: tuple[int, int]) -> NDArray[np.uint8]:

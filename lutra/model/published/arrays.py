@@ -61,7 +61,7 @@ def load_array(path: Path) -> NDArray[Any]:
     return array
 
 
-def files_of(artifact: Artifact) -> list[Stored]:
+def stored_arrays(artifact: Artifact) -> list[Stored]:
     """Return the files of a model of tables, every array of its own in one of them.
 
     Raises:

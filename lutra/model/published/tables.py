@@ -34,7 +34,7 @@ from lutra.model.description import PATTERNS, TAP_BITS, Description, SampledTaps
 from lutra.model.fixedpoint import with_fixed
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Dimensions, Layout
 from lutra.model.published import hkfiles, lerffiles, shiftfiles, sidecar, tinyfiles
-from lutra.model.published.arrays import DIRECTORY, PARTS, Stored, files_in, files_of, load_array
+from lutra.model.published.arrays import DIRECTORY, PARTS, Stored, files_in, load_array, stored_arrays
 
 Array = NDArray[Any]
 _SRLUT = re.compile(r"Model_(?P<pattern>[A-Z])_x\d+_\d+bit_int8\.npy")
@@ -126,7 +126,7 @@ def write_tables(artifact: Artifact, folder: Path) -> list[Path]:
     if not artifact.description.has_units:
         raise ValueError(f"tables of family '{artifact.description.family}' have no published form")
     written: dict[Path, str] = {}
-    for file in files_of(artifact):
+    for file in stored_arrays(artifact):
         array = _stored(artifact, file)
         write_whole(folder / file.file, lambda out, array=array: np.save(out, array))  # type: ignore[misc]
         written[folder / file.file] = file.array

@@ -54,7 +54,7 @@ def plan_of(
         level: the level of vector instructions; empty for the best.
         colour: the colour that is made, of a step with taps of several colours.
     """
-    planes = planes_of(step)
+    planes = planes_read(step)
 
     def number(name: str, shift: int = 0) -> int:
         return planes.index(name) if colour is None else 3 * planes.index(name) + (colour + shift) % 3
@@ -89,7 +89,7 @@ def _four(taps: Sequence[Any]) -> list[Any]:
     return [*taps, *taps[-1:]][:4]
 
 
-def planes_of(step: Step) -> list[str]:
+def planes_read(step: Step) -> list[str]:
     """Return the planes that the step reads, each once."""
     return list(dict.fromkeys(name for unit in step.units for name in unit.planes))
 

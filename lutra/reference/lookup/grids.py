@@ -17,7 +17,7 @@ from lutra._core import core
 from lutra.model.anysize import CORRELATION, CURVE, POLYNOMIAL, POWERS, STEEPNESS, Border, Grid
 
 
-def resampled(planes: Tensor, border: Border, grid: Grid, level: str = "") -> Tensor:
+def means_on_grid(planes: Tensor, border: Border, grid: Grid, level: str = "") -> Tensor:
     """Compute `lutra.reference.resampling.resampled` on the CPU.
 
     Args:

@@ -29,7 +29,7 @@ from lutra.limits import processors, threads
 from pipeline import PROJECT, code, declaration
 from pipeline.data.leaves.covering import Leaves
 from pipeline.data.leaves.deadleaves import draw
-from pipeline.data.locking import alone
+from pipeline.data.locking import locked
 from pipeline.params import DeadLeavesParams
 
 Image = NDArray[np.uint8]
@@ -71,7 +71,9 @@ def images(settings: DeadLeavesParams, photographs: Sequence[Photograph], cache:
     path = cache / f"deadleaves-{_key(settings, photographs)}.npy"
     shape = (settings.images, settings.size, settings.size, 3)
     cache.mkdir(parents=True, exist_ok=True)
-    with alone(cache / "deadleaves.lock", lambda: _say("waiting for another preparation, which draws the dead leaves")):
+    with locked(
+        cache / "deadleaves.lock", lambda: _say("waiting for another preparation, which draws the dead leaves")
+    ):
         if (found := _read(path, shape)) is not None:
             return found
         for other in (*cache.glob("deadleaves-*.npy"), *cache.glob(".deadleaves-*.tmp")):  # those of killed runs
@@ -98,7 +100,7 @@ def disk(settings: DeadLeavesParams) -> int:
     return settings.images * settings.size**2 * 3
 
 
-def memory(settings: DeadLeavesParams) -> int:
+def memory_needed(settings: DeadLeavesParams) -> int:
     """Return about how many bytes the processes that draw the images take in memory, all together."""
     return processes(settings) * (_PROCESS + _PIXEL * (settings.size * _leaves(settings).oversampling) ** 2)
 

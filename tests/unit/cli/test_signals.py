@@ -1,4 +1,4 @@
-"""What a signal ends, and what it leaves."""
+"""Signals: what they end, and what they leave."""
 
 import os
 import signal

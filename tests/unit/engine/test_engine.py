@@ -131,7 +131,7 @@ def test_one_engine_serves_many_threads(runner: engine.Engine) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_starts_threads_of_its_own(runner: engine.Engine) -> None:
-    """In a process of its own: pytest's may hold threads that a fork would warn of."""
+    """Run in a process of its own: pytest's may hold threads that a fork would warn of."""
     code = """
 import os, sys, numpy as np
 from lutra import engine

@@ -115,7 +115,7 @@ def test_any_model_on_any_image(data: st.DataObject) -> None:
 
 
 MOST_NUMBERS = 1 << 22
-"""In all tables of a step together, so that an example is quick."""
+"""The entries are changed in all tables of a step together, so that an example is quick."""
 
 
 @st.composite
@@ -188,7 +188,7 @@ def test_any_description_that_loads(model: tuple[Description, dict[str, Layout]]
 
 
 def test_most_descriptions_run() -> None:
-    """Without this the test above could pass by refusing everything."""
+    """The test above could otherwise pass by refusing everything."""
     ran = 0
 
     @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck), derandomize=True)

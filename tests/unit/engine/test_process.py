@@ -21,7 +21,7 @@ import numpy as np
 from lutra.model import artifact; from lutra import engine; from lutra.restore import sources
 from lutra._core import _lutra as core
 
-runner = engine.compile(artifact.load(sources.find("spf-light-deblur")), level="portable")
+runner = engine.compile(artifact.load(sources.find_model("spf-light-deblur")), level="portable")
 ensemble = core.Ensemble(1, 1, 1, 1, 0, False, -1)
 ensemble.channel([0, 0, 0, 0], [8, 0, 0, 0])
 table = np.zeros((16, 1), np.float32)
@@ -99,7 +99,7 @@ os._exit(0)
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("shape", [(40000, 100), (100, 40000), (2000, 2000)], ids=str)
 def test_a_signal_whose_handler_raises_ends_a_restore(threads: int, shape: tuple[int, int]) -> None:
-    """An alarm stands for Ctrl-C. A restore that goes on to its end leaves no pixel as it was."""
+    """An alarm stands for Ctrl-C. A restore that runs to its end leaves no pixel as it was."""
     ended = run(f"""
 def interrupt(*_):
     raise KeyboardInterrupt

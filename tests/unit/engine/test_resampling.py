@@ -75,7 +75,7 @@ def test_any_size_of_any_image(factors: tuple[float, float], size: Any, border: 
     seed=st.integers(0, 99),
 )
 def test_any_warp_of_any_image(numbers: list[float], border: str, shape: tuple[int, int], seed: int) -> None:
-    """With numbers that are huge, or none, where a place lies at infinity."""
+    """Numbers are huge, or none, where a place lies at infinity."""
     matrix = np.array(numbers).reshape(3, 3) * [1, 1, 10 ** (seed % 5)]
     model = random_model("lerf", 2, {"border": border}, DenseLayout(6), seed=seed)
     image = random_image(9, 12, 1 + seed % 4, seed=seed)
@@ -102,7 +102,7 @@ def test_a_warp_that_enlarges_is_the_grid() -> None:
 @settings(max_examples=LONG or 60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_units_at_some_rotations(data: st.DataObject) -> None:
-    """In steps of any number of planes, as cells, rows or values, with a resampling or an output after them."""
+    """Steps have any number of planes, as cells, rows or values, and a resampling or an output after them."""
     count = data.draw(st.integers(4, 5) | st.sampled_from([8, 16, 17]))
     writes = tuple(f"p{number}" for number in range(count))
     some = st.lists(st.integers(0, 3), min_size=1, max_size=4, unique=True).map(lambda turns: tuple(sorted(turns)))

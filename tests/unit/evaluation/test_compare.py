@@ -30,7 +30,7 @@ def test_panels_are_lr_bicubic_the_models_and_hr(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(scoring, "comparison_sheet", record)
     model = cases.model("mulut-dfc-x2")
-    assert compare.draw(HR, {"own": model}, title="fish") == "sheet"
+    assert compare.draw_sheet(HR, {"own": model}, title="fish") == "sheet"
     assert [label for label, _, _ in shown] == ["LR", "bicubic", "own", "HR"]
     hr = HR[:, :96]  # cut to a multiple of the scale
     lr = imresize(hr, 1 / 2)

@@ -222,5 +222,5 @@ def test_noisy_cbsd68_is_as_noisy_as_papers_have_it(dataset: Dataset, sigma: int
 
 @pytest.mark.reference
 def test_noisy_set12_is_as_noisy_as_sigma_25_is(dataset: Dataset) -> None:
-    """Without clipping 20 log10(255 / 25) = 20.17 dB; what is clipped at black and white adds a little."""
+    """The value without clipping: 20 log10(255 / 25) = 20.17 dB; what is clipped at black and white adds a little."""
     assert 20.17 < inputs_scores(made("denoise"), dataset("Set12"))["psnr"] < 20.5

@@ -1,7 +1,7 @@
 """liblutra for Python, through ctypes."""
 
 import ctypes
-from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_ssize_t, c_void_p
+from ctypes import POINTER, byref, c_char_p, c_double, c_int, c_size_t, c_ssize_t, c_void_p
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class Library:
             "free": (None, [c_void_p]),
             "scale": (c_int, [c_void_p]),
             "colours": (c_int, [c_void_p]),
+            "any_size": (c_int, [c_void_p]),
             "margin": (c_int, [c_void_p]),
             "trained_planes": (c_int, [c_void_p]),
             "title": (c_char_p, [c_void_p]),
@@ -52,6 +53,14 @@ class Library:
                 c_int,
                 [c_void_p, c_void_p, c_ssize_t, c_int, c_int, c_int, c_void_p, c_ssize_t, c_int],
             ),
+            "restore_to": (
+                c_int,
+                [
+                    *(c_void_p, c_void_p, c_ssize_t, c_int, c_int, c_int),
+                    *(c_void_p, c_ssize_t, c_int, c_int, c_double, c_int),
+                ],
+            ),
+            "outputs": (c_int, [c_int, c_double]),
             "set_memory": (c_int, [POINTER(Memory)]),
         }
         for name, (result, arguments) in signatures.items():
@@ -97,6 +106,23 @@ class Model:
                 self.handle,
                 *(image.ctypes.data, image.strides[0], width, height, *(channels or (1,))),
                 *(out.ctypes.data, out.strides[0], threads),
+            )
+        )
+        return out
+
+    def restore_to(
+        self, image: Pixels, size: tuple[int, int], scale: float = 0, threads: int = 1, out: Pixels | None = None
+    ) -> Pixels:
+        """Restore (H, W) or (H, W, C) to a width and height, into `out` or a new array."""
+        height, width, *channels = image.shape
+        if out is None:
+            out = np.empty((size[1], size[0], *channels), np.uint8)
+        assert all(array.strides[1:] == (*channels, 1)[-array.ndim + 1 :] for array in (image, out))
+        self.library.check(
+            self.library.c.lutra_restore_to(
+                self.handle,
+                *(image.ctypes.data, image.strides[0], width, height, *(channels or (1,))),
+                *(out.ctypes.data, out.strides[0], *size, scale, threads),
             )
         )
         return out

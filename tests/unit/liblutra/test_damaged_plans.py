@@ -11,7 +11,8 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from lutra.engine.plan_file import to_bytes
-from lutra.engine.records import LayerRecord
+from lutra.engine.records import LayerRecord, UnitRecord
+from lutra.model.anysize import CORRELATION, CURVE, POLYNOMIAL, POWERS, STEEPNESS
 from tests.golden.cases import model
 from tests.unit.liblutra.bound import BAD_PLAN, NO_MEMORY, Failed, Library
 from tests.unit.liblutra.building import SANITIZE
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.xdist_group("liblutra")
 EXAMPLES = int(os.environ.get("LUTRA_EXAMPLES", 300 if SANITIZE else 100))
 NAMES = (
     *("mulut-dfc-x2", "autolut-spflut-dfc-x2", "spflut-dfc-x1", "shiftlut-x1", "tinylut-x2", "hklut-x3"),
-    *("shiftlut-colours-x2", "dnlut-x1", "front-mulut-x2"),
+    *("shiftlut-colours-x2", "dnlut-x1", "front-mulut-x2", "lerf-dfc-x3"),
 )
 """Plans of every kind of record."""
 HEADER = 32
@@ -41,7 +42,7 @@ def sealed(body: bytes | bytearray) -> bytes:
 
 
 def records_of(plan: bytes) -> list[tuple[int, int]]:
-    """Where each record's content begins and ends."""
+    """Return where each record's content begins and ends."""
     at = HEADER + -(-struct.unpack_from("<I", plan, 28)[0] // 4) * 4
     found = []
     while at < len(plan) - 4:
@@ -61,6 +62,8 @@ def accepts(library: Library, plan: bytes) -> bool:
     for channels in (1, 3) if loaded.fact("colours") == 3 else (2,):
         pixels = np.random.default_rng(0).integers(0, 256, (9, 70, channels), dtype=np.uint8)
         loaded.restore(pixels, threads=2)
+        if loaded.fact("any_size"):
+            loaded.restore_to(pixels, (31, 21), threads=2)
     return True
 
 
@@ -96,7 +99,7 @@ def test_a_changed_byte_is_noticed(library: Library, name: str, data: st.DataObj
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(name=st.sampled_from(NAMES), data=st.data())
 def test_changed_numbers_crash_nothing(library: Library, name: str, data: st.DataObject) -> None:
-    """With a right checksum: only what the numbers are is wrong."""
+    """The checksum is right: only the numbers are wrong."""
     plan = bytearray(plan_of(name)[:-4])
     records = records_of(plan_of(name))
     for _ in range(data.draw(st.sampled_from([1, 1, 1, 2, 3]))):
@@ -137,9 +140,14 @@ def test_records_in_any_order_crash_nothing(library: Library, names: tuple[str, 
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(data=st.binary(max_size=400), kind=st.integers(0, 4), colours=st.sampled_from([0, 3]), begun=st.booleans())
-def test_any_bytes_crash_nothing(library: Library, data: bytes, kind: int, colours: int, begun: bool) -> None:
-    head = plan_of("dnlut-x1" if colours else "mulut-dfc-x2")[:16] + struct.pack("<IIII", kind, 0, colours, 0)
+@given(
+    data=st.binary(max_size=400),
+    kind=st.integers(0, 4),
+    like=st.sampled_from([("dnlut-x1", 3), ("mulut-dfc-x2", 0), ("lerf-x4", 0)]),
+    begun=st.booleans(),
+)
+def test_any_bytes_crash_nothing(library: Library, data: bytes, kind: int, like: tuple[str, int], begun: bool) -> None:
+    head = plan_of(like[0])[:16] + struct.pack("<IIII", kind, 0, like[1], 0)
     accepts(library, sealed(head + data) if begun else data)
 
 
@@ -164,7 +172,8 @@ def test_what_is_wrong_is_said(library: Library) -> None:
     """Each promise of docs/format.md: what a reader refuses."""
     plan = plan_of("hklut-x3")
     for change, message in (
-        ({8: 3}, "it is of version 3, expected 1 or 2"),
+        ({8: 0}, "it is of version 0, expected 1 to 3"),
+        ({8: 4}, "it is of version 4, expected 1 to 3"),
         ({8: 2}, "the colours that it restores together are unknown"),
         ({8: 2, 24: 3}, "the colours that it restores together are unknown"),
         ({12: 2**31}, "its size is out of range"),
@@ -198,3 +207,66 @@ def test_what_is_wrong_is_said(library: Library) -> None:
     title = plan[:28] + struct.pack("<I", 1) + b"a\0\0\1" + plan[records_of(plan)[0][0] - 8 : -4]
     with pytest.raises(Failed, match="bytes between arrays that are not zero"):
         library.load(sealed(title))
+
+
+def resampling(**changes: object) -> bytes:
+    """A plan of any size whose last record is changed: numbers by their place in it, or `values` by theirs."""
+    plan = plan_of("lerf-x4")
+    begin, _ = records_of(plan)[-1]
+    changed = bytearray(plan[:-4])
+    for name, value in changes.items():
+        at = begin + int(name[1:])
+        struct.pack_into("<d" if name[0] == "d" else "<i", changed, at, value)
+    return sealed(changed)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"i0": 0}, "the scale of a model of any size is out of range"),
+        ({"i0": 9}, "the scale of a model of any size is out of range"),
+        ({"i4": 2}, "a flag that is neither 0 nor 1"),
+        ({"i8": 0}, "plan: a plane is put out that nothing wrote"),
+        ({"i20": 5}, "plan: a plane is put out that nothing wrote"),
+        ({"d24": -0.1}, "a real number out of range"),
+        ({"d24": float("nan")}, "a real number out of range"),
+        ({"d2072": 24.0}, "a real number out of range"),
+        ({"d4120": 0.1}, "a real number out of range"),
+        ({"d6168": float("inf")}, "a real number out of range"),
+        ({"d6296": 0.0}, "a real number out of range"),
+        ({"d6304": 0.3}, "a real number out of range"),
+        ({"i-8": 8}, "it ends too early|a number out of range"),
+        ({"i-8": 9}, "a record of kind 9, which is unknown"),
+    ],
+)
+def test_what_is_wrong_with_a_resampling_is_said(library: Library, changes: dict[str, float], message: str) -> None:
+    library.load(resampling())
+    with pytest.raises(Failed, match=message):
+        library.load(resampling(**changes))
+
+
+def test_resampling_is_last_and_of_version_3(library: Library) -> None:
+    plan = plan_of("lerf-x4")
+    records = [plan[begin - 8 : end] for begin, end in records_of(plan)]
+    head = plan[: records_of(plan)[0][0] - 8]
+    with pytest.raises(Failed, match="a record after the resampling"):
+        library.load(sealed(head + b"".join([*records, records[-1]])))
+    with pytest.raises(Failed, match="plan: the last step alone writes no plane"):
+        library.load(sealed(head + b"".join(records[:-1])))
+    with pytest.raises(Failed, match="a record of kind 8, which is unknown"):
+        library.load(sealed(head[:8] + struct.pack("<I", 1) + head[12:] + b"".join(records)))
+    fixed = [record for record in records if record[0] not in (7, 8)]
+    with pytest.raises(Failed, match="a record of kind 7, which is unknown"):
+        library.load(sealed(head[:8] + struct.pack("<I", 1) + head[12:] + b"".join([*fixed[:3], records[-1]])))
+
+
+def test_planes_of_a_step_that_enlarges_are_no_result(library: Library) -> None:
+    """A step that writes four planes of twice the size."""
+    record = UnitRecord(5, 2, False, 0, 0)
+    record.step([1, 2, 3, 4], 1, 0, 2, 4)
+    table = np.zeros((2**4, 16), np.int8)
+    record.fixed(0, -1, [0] * 4, [(0, 0)] * 4, [8, 0, 0, 0], table)
+    record.outputs([1, 2, 3, 4])
+    record.resampling(2, True, STEEPNESS, CORRELATION, CURVE, POWERS, POLYNOMIAL)
+    with pytest.raises(Failed, match="plan: a step upscales, and the result is planes"):
+        library.load(record.to_bytes("large", "each"))

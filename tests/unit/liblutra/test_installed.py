@@ -15,6 +15,7 @@ from lutra import engine
 from lutra.engine.plan_file import write_plan
 from lutra.model import artifact
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
+from lutra.restore.sizes import Target
 from tests.golden.cases import COLOUR_UNITS, COLOURED, LAYERED, OUTPUTS, image, input_of, model
 from tests.unit.engine.engine_models import random_image, random_model
 from tests.unit.liblutra.building import ARM, CLANG, GCC, GOLDEN, ROOT, SANITIZE, SHIPPED, Toolchain, installed, run
@@ -86,13 +87,31 @@ def test_the_example_restores_as_python_does(tmp_path: Path, toolchain: Toolchai
 
 
 @SANITIZED
+@TOOLCHAINS
+def test_the_example_makes_any_size(tmp_path: Path, toolchain: Toolchain, examples: dict[str, Path]) -> None:
+    """A size or a factor, growing and shrinking."""
+    command, own = example(toolchain, examples), lutra.load("any-scale")
+    write_plan(tmp_path / "model.lut", own.artifact)
+    for shape in ((33, 41), (29, 37, 3)):
+        pixels = np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8)
+        save_pnm(tmp_path / "in.ppm", pixels)
+        files = [tmp_path / name for name in ("model.lut", "in.ppm", "out.ppm")]
+        for size in ((62, 122), (57, 20), (11, 13)):
+            run(*command, *files, "--size", f"{size[0]}x{size[1]}", "2")
+            assert np.array_equal(load_pnm(files[-1]), own.restore(pixels, size=size))
+        for scale in (1.1, 2.3, 0.4):
+            run(*command, *files, "--scale", str(scale))
+            assert np.array_equal(load_pnm(files[-1]), own.restore(pixels, size=Target(scale=scale)))
+
+
+@SANITIZED
 @pytest.mark.parametrize(
     ("toolchain", "level"),
     [(CLANG, "portable"), (CLANG, "avx2"), (CLANG, "avx512"), (ARM, "portable"), (ARM, "neon")],
     ids=lambda value: value if isinstance(value, str) else value.cc,
 )
 def test_golden_outputs(tmp_path: Path, toolchain: Toolchain, level: str, examples: dict[str, Path]) -> None:
-    """By the example; gcc's are tested without it."""
+    """Build the example; gcc's are tested without it."""
     if toolchain == CLANG and level not in engine.levels():
         pytest.skip(f"this processor does not run {level}")
     command = example(toolchain, examples)
@@ -102,6 +121,15 @@ def test_golden_outputs(tmp_path: Path, toolchain: Toolchain, level: str, exampl
         save_pnm(tmp_path / "in.pgm", input_of(name, 9, 7))
         run(*command, tmp_path / "model.lut", tmp_path / "in.pgm", tmp_path / "out.pgm", "1", LUTRA_SIMD=level)
         assert np.array_equal(load_pnm(tmp_path / "out.pgm"), golden[f"{name}/9x7"]), name
+        if model(name).description.any_size:
+            run(
+                *command,
+                *(tmp_path / file for file in ("model.lut", "in.pgm", "out.pgm")),
+                "--size",
+                "20x13",
+                LUTRA_SIMD=level,
+            )
+            assert np.array_equal(load_pnm(tmp_path / "out.pgm"), golden[f"{name}/9x7 to 13x20"]), name
 
 
 @SANITIZED
@@ -131,6 +159,12 @@ def test_the_example_refuses_what_it_cannot_read(tmp_path: Path, examples: dict[
         words = [*command, *(str(tmp_path / name) for name in ("model.lut", "bad.pgm", "out.pgm"))]
         ended = subprocess.run(words, capture_output=True, text=True, check=False)
         assert ended.returncode == 1 and ended.stderr.count("\n") == 1 and "bad.pgm: no PPM" in ended.stderr
+    files = [str(tmp_path / name) for name in ("model.lut", "in.pgm", "out.pgm")]
+    for asked in (["--size", "9"], ["--size", "0x9"], ["--scale", "-1"], ["--scale", "2", "--size", "9x9"], ["2", "3"]):
+        ended = subprocess.run([*command, *files, *asked], capture_output=True, text=True, check=False)
+        assert (ended.returncode, ended.stderr.split(":")[0]) == (2, "usage"), asked
+    ended = subprocess.run([*command, *files, "--scale", "1.5"], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "the model restores at one scale alone\n")
     words = [*command, str(tmp_path / "in.pgm"), str(tmp_path / "in.pgm"), "out.pgm"]
     ended = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (

@@ -19,7 +19,7 @@ from lutra.model.families import describe
 from lutra.reference.build import untrained
 from lutra.reference.convert import to_artifact
 from lutra.restore.restorer import Restorer
-from tests.golden.cases import CASES, COLOUR_UNITS, COLOURED, LAYERED, OUTPUTS, SIZES, input_of, model
+from tests.golden.cases import COLOUR_UNITS, COLOURED, OUTPUTS, SIZES, input_of, model
 from tests.unit.engine.engine_models import random_image
 from tests.unit.engine.layered_models import filled
 from tests.unit.liblutra.bound import BAD_ARGUMENT, BAD_PLAN, CANNOT_READ, Failed, Library
@@ -89,13 +89,14 @@ def test_a_model_tells_what_it_is(library: Library) -> None:
         assert loaded.fact("trained_planes") == ("each", "luma").index(own.artifact.trained_planes)
         assert loaded.fact("margin") == description.radius
         assert loaded.fact("colours") == description.colours
+        assert loaded.fact("any_size") == own.any_size
         assert loaded.fact("title").decode().startswith(f"{description.family} x{own.scale}, {own.artifact.task}")
     deblock = library.load(to_bytes(artifact.load(SHIPPED["spf-light-deblock10"])))
     assert deblock.fact("title") == b"autolut x1, deblock (quality 10)"
 
 
 def test_tiles_with_the_margin_around_them_give_the_whole(library: Library) -> None:
-    apart = ("mulut-dfc-x2", "autolut-spflut-dfc-x2", "shiftlut-steps-x4", "tinylut-x2", "hklut-x4")
+    apart = ("mulut-dfc-x2", "autolut-spflut-dfc-x2", "shiftlut-steps-x4", "tinylut-x2", "hklut-x4", "lerf-x4")
     for name in (*apart, *COLOURED, *COLOUR_UNITS):
         loaded = library.load(to_bytes(model(name)))
         scale, margin = loaded.fact("scale"), loaded.fact("margin")
@@ -159,16 +160,11 @@ def test_colours_of_a_pixel_come_together(library: Library) -> None:
 
 
 def test_only_colours_need_version_2() -> None:
-    """What restores planes by themselves stays readable by older libraries."""
+    """A model that restores planes by themselves, at one scale, stays readable by older libraries."""
     for name in GOLDEN:
         version, colours = np.frombuffer(to_bytes(model(name)), "<u4")[[2, 6]]
-        assert (version, colours) == ((2, 3) if name in {**COLOURED, **COLOUR_UNITS} else (1, 0))
-
-
-def test_other_golden_models_are_refused() -> None:
-    for name in {*CASES, *LAYERED} - set(GOLDEN):
-        with pytest.raises(ValueError, match=r"a plan file cannot hold the step \w+ of family \w+"):
-            to_bytes(model(name))
+        any_size = model(name).description.any_size is not None
+        assert (version, colours) == ((2, 3) if name in {**COLOURED, **COLOUR_UNITS} else (3 if any_size else 1, 0))
 
 
 @pytest.mark.parametrize(
@@ -217,6 +213,7 @@ def test_null_pointers_of_loading_and_asking(library: Library) -> None:
     assert c.lutra_load_memory(None, 40, ctypes.byref(handle)) == BAD_ARGUMENT
     assert c.lutra_load_memory(b"", 0, None) == BAD_ARGUMENT
     assert (c.lutra_scale(None), c.lutra_margin(None), c.lutra_title(None), c.lutra_level(None)) == (0, 0, b"", b"")
+    assert c.lutra_any_size(None) == 0
     c.lutra_free(None)
 
 

@@ -20,7 +20,7 @@ from lutra.model.artifact import Artifact
 from lutra.model.description import ChannelTaps, NetworkSpec
 from lutra.model.layouts import DenseLayout
 from lutra.reference import lookup
-from lutra.reference.build import build
+from lutra.reference.build import build_model
 from lutra.reference.convert import from_artifact, to_artifact
 from lutra.restore.restorer import Restorer
 from lutra.training.tabulate import to_tables
@@ -55,7 +55,7 @@ def test_round_trip(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("family", families.FAMILIES)
 def test_networks_and_tables_survive_torch(family: str) -> None:
     torch.manual_seed(1)
-    model = build(families.describe(family, 2), NetworkSpec(width=3, depth=2, linear=True))
+    model = build_model(families.describe(family, 2), NetworkSpec(width=3, depth=2, linear=True))
     image = torch.randint(0, 256, (1, model.description.colours, 5, 6), dtype=torch.uint8)
     assert torch.equal(from_artifact(to_artifact(model)).restore(image), model.restore(image))
 
@@ -158,7 +158,7 @@ def test_units_may_be_called_as_attributes_of_torch_are(name: str) -> None:
     described = families.describe("srlut", 2)
     (step,) = described.unit_steps
     named = replace(described, steps=(replace(step, units=(replace(step.units[0], name=name),)),))
-    network = to_artifact(build(named, NetworkSpec("plain", 4, 1)))
+    network = to_artifact(build_model(named, NetworkSpec("plain", 4, 1)))
     tables = to_artifact(to_tables(from_artifact(network), DenseLayout(6)))
     image = cases.image(9, 7)
     assert np.array_equal(from_artifact(tables).restore_image(image), Restorer(tables).restore(image))
@@ -246,7 +246,7 @@ def assert_one_line(error: ValueError) -> None:
 
 def networks() -> Artifact:
     torch.manual_seed(0)
-    return to_artifact(build(families.describe("autolut", 2, {"kernel": 2}), NetworkSpec("dense", 3, 1)))
+    return to_artifact(build_model(families.describe("autolut", 2, {"kernel": 2}), NetworkSpec("dense", 3, 1)))
 
 
 STRANGERS = {

@@ -1,4 +1,4 @@
-"""What a running stage has sent to MLflow, which a thread does while the stage works."""
+"""Waiting for what a running stage sends to MLflow, which a thread does while the stage works."""
 
 import time
 

@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass
 class Served:
-    """What the server has, and how each of its answers goes wrong in turn; the later ones are right."""
+    """The content of the server, and how each of its answers goes wrong in turn; the later ones are right."""
 
     content: bytes = b""
     tag: str | None = '"one"'

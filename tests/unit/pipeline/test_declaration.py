@@ -28,7 +28,7 @@ for stage in sys.argv[1:]:
         sys.exit()
     assert os.wait()[1] == 0, stage
 """
-"""What takes long to import and is not ours is imported once."""
+"""Import once what takes long and is not ours."""
 
 each_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 
@@ -42,6 +42,7 @@ def loaded() -> dict[str, set[str]]:
     return {stage: {str(Path(file).relative_to(PROJECT)) for file in files} for stage, files in found.items()}
 
 
+@pytest.mark.xdist_group("loaded")
 @each_stage
 def test_a_stage_depends_on_the_files_that_it_loads(stage: Stage, loaded: dict[str, set[str]]) -> None:
     without = {name.replace(".", "/") for name in code.WITHOUT_EFFECT}

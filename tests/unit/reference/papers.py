@@ -39,7 +39,7 @@ class Vector:
 
 
 Vectors = list[list[Vector]]
-"""By input and output."""
+"""The vectors by input and output."""
 
 
 def depthwise(vectors: Vectors, z: Whole, least: int) -> Whole:

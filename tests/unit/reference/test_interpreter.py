@@ -10,7 +10,7 @@ from lutra.model import families
 from lutra.model.description import FixedTaps, NetworkSpec
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
 from lutra.reference import interpreter
-from lutra.reference.build import build
+from lutra.reference.build import build_model
 from lutra.reference.convert import from_artifact
 from lutra.reference.interpreter import BAND_PIXELS, LutModel
 from lutra.reference.sampling import AdaRL, AutoSample
@@ -47,7 +47,7 @@ def test_planes_are_restored_one_by_one() -> None:
 @pytest.mark.parametrize(("family", "options"), [("srlut", {}), ("mulut", {}), ("spflut", {}), ("autolut", {})])
 def test_rotating_the_image_rotates_the_result(family: str, options: dict[str, object]) -> None:
     torch.manual_seed(0)
-    model = build(families.describe(family, 2, options), NetworkSpec(width=4, depth=1))
+    model = build_model(families.describe(family, 2, options), NetworkSpec(width=4, depth=1))
     model = LutModel(replace(model.description, rounding="exact"), model.by_name())
     image = torch.randint(0, 256, (1, 1, 7, 9), dtype=torch.uint8)
     turned = model.restore(torch.rot90(image, 1, (2, 3)))
@@ -64,7 +64,7 @@ INTERPOLATING = [
 @pytest.mark.parametrize("family", INTERPOLATING)
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
 def test_interpolation_start_restores_linear_images(family: str, scale: int) -> None:
-    model = build(families.describe(family, scale), SMALL)
+    model = build_model(families.describe(family, scale), SMALL)
     if family == "autolut":
         for unit in model.lut_units():
             one_hot(unit)
@@ -92,8 +92,10 @@ def one_hot(unit: LutUnit) -> None:
 @pytest.mark.parametrize("tap_bits", [None, 6])
 def test_autolut_on_spflut_with_one_hot_kernels_is_spflut(tap_bits: int | None) -> None:
     torch.manual_seed(0)
-    plain = to_tables(build(families.describe("spflut", 4, {"patterns": "s"}), NetworkSpec(width=8)), DiagonalLayout())
-    light = build(families.describe("autolut", 4, {"base": "spflut"}), SMALL)
+    plain = to_tables(
+        build_model(families.describe("spflut", 4, {"patterns": "s"}), NetworkSpec(width=8)), DiagonalLayout()
+    )
+    light = build_model(families.describe("autolut", 4, {"base": "spflut"}), SMALL)
     units = {}
     for source, target in zip(plain.lut_units(), light.lut_units(), strict=True):
         assert isinstance(source.function, Table)
@@ -105,7 +107,7 @@ def test_autolut_on_spflut_with_one_hot_kernels_is_spflut(tap_bits: int | None) 
 
 
 def test_export_leaves_a_table_alone_and_the_model_unchanged() -> None:
-    model = build(families.describe("mulut", 2), SMALL)
+    model = build_model(families.describe("mulut", 2), SMALL)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     tables = to_tables(model, DenseLayout(6))
     assert all(isinstance(unit.function, Table) for unit in tables.lut_units())
@@ -122,7 +124,7 @@ def test_export_leaves_a_table_alone_and_the_model_unchanged() -> None:
 @pytest.mark.parametrize("layout", [DenseLayout(6), DiagonalLayout(5, 1, 6)], ids=["dense", "dfc"])
 def test_training_through_tables_sees_the_exported_model(family: str, layout: Layout) -> None:
     torch.manual_seed(2)
-    model = build(families.describe(family, 2), NetworkSpec(width=4, depth=1))
+    model = build_model(families.describe(family, 2), NetworkSpec(width=4, depth=1))
     seen = through_tables(model, layout)
     image = torch.randint(0, 256, (1, model.description.colours, 6, 7)).float()
     assert torch.equal(seen(image), to_tables(to_networks(seen), layout)(image))
@@ -160,7 +162,7 @@ def test_both_parts_of_a_compressed_table_are_trained(name: str) -> None:
 
 
 def test_a_linear_network_exports_exactly() -> None:
-    model = build(families.describe("srlut", 2), replace(SMALL, bound="clamp"))
+    model = build_model(families.describe("srlut", 2), replace(SMALL, bound="clamp"))
     image = torch.randint(0, 256, (1, 1, 12, 12), dtype=torch.uint8)
     difference = model.restore(image).int() - to_tables(model, DenseLayout(4)).restore(image).int()
     assert difference.abs().max() <= 2  # four entries, each rounded to a level
@@ -172,7 +174,7 @@ def test_a_model_that_sees_single_pixels_restores_wide_images() -> None:
     (step,) = described.unit_steps
     unit = replace(step.units[0], taps=FixedTaps("point", ((0, 0),) * 4))
     described = replace(described, steps=(replace(step, units=(unit,)),))
-    model = to_tables(build(described, NetworkSpec("plain", 4, 1, linear=True)), DenseLayout(6))
+    model = to_tables(build_model(described, NetworkSpec("plain", 4, 1, linear=True)), DenseLayout(6))
     assert model.description.radius == 0
     image = torch.zeros((1, 1, 2, BAND_PIXELS + 5), dtype=torch.uint8)
     assert model.restore(image).shape == image.shape

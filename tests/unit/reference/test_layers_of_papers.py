@@ -13,7 +13,7 @@ from lutra.model.artifact import Artifact
 from lutra.model.description import Description, Layer, Merge, Shift, Split, Sum
 from lutra.model.forms import Function
 from lutra.model.vectors import Direct, Scaling, VectorLayout
-from lutra.reference.build import build
+from lutra.reference.build import build_model
 from lutra.reference.convert import from_artifact, to_artifact
 from lutra.reference.layers import Scales, Vectors
 from lutra.restore.restorer import Restorer
@@ -166,7 +166,7 @@ def test_rotating_the_image_rotates_the_result_of_a_model_of_layers(family: str)
 
 @pytest.mark.parametrize("family", ["shiftlut", "tinylut"])
 def test_a_new_model_of_layers_changes_no_image_whose_size_stays(family: str) -> None:
-    model = build(families.describe(family, 1), families.network_spec(family))
+    model = build_model(families.describe(family, 1), families.network_spec(family))
     assert np.array_equal(model.restore_image(cases.image(5, 6)), cases.image(5, 6))
 
 
@@ -187,7 +187,7 @@ def test_the_gradient_of_a_vector_goes_to_its_samples_by_their_shares_and_its_sl
     after = Sum(Layer("after", "pointwise", "own2"), "last", 1, (-128, 127))
     middle = Sum(None, "own2", 1, (-32, 31), adds=("own",))
     described = Description("own", 1, (split, own, middle, after, Merge("last", 1, rotations=1)))
-    model = build(described, families.network_spec("shiftlut"))
+    model = build_model(described, families.network_spec("shiftlut"))
     first, second = model.layer("own"), model.layer("after")
     assert isinstance(first, Vectors) and isinstance(second, Vectors)
     second.samples.data = torch.arange(64.0).square() / 64
@@ -202,7 +202,9 @@ def test_the_gradient_of_a_vector_goes_to_its_samples_by_their_shares_and_its_sl
 def test_a_shift_moves_what_the_border_repeats() -> None:
     split = Split("input", ("high", "low"), offset=0)
     moved = Shift("high", "moved", ((1, -2),))
-    model = build(Description("own", 1, (split, moved, Merge("moved", 1, rotations=1))), families.network_spec("srlut"))
+    model = build_model(
+        Description("own", 1, (split, moved, Merge("moved", 1, rotations=1))), families.network_spec("srlut")
+    )
     image = np.arange(12, dtype=np.uint8).reshape(3, 4) * 4
     rows, columns = np.clip(np.arange(3) + 1, 0, 2), np.clip(np.arange(4) - 2, 0, 3)
     assert np.array_equal(model.restore_image(image), (image // 4)[np.ix_(rows, columns)])

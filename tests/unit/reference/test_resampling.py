@@ -13,7 +13,7 @@ from lutra.model.anysize import CORRELATION, CURVE, SIXTEENTHS, STEEPNESS, Axis,
 from lutra.model.description import NetworkSpec
 from lutra.model.layouts import DenseLayout
 from lutra.reference import resampling
-from lutra.reference.build import build
+from lutra.reference.build import build_model
 from lutra.reference.convert import from_artifact
 from lutra.reference.units import Table
 from lutra.training.tabulate import to_tables
@@ -95,7 +95,7 @@ def test_large_pictures_are_restored_in_bands(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_every_table_gets_a_gradient() -> None:
-    model = to_tables(build(families.describe("lerf", 2), NetworkSpec(width=4, linear=True)), DenseLayout(6))
+    model = to_tables(build_model(families.describe("lerf", 2), NetworkSpec(width=4, linear=True)), DenseLayout(6))
     model(torch.rand(1, 1, 9, 9).mul(255).round()).square().mean().backward()
     for name, unit in model.by_name().items():
         assert isinstance(unit.function, Table)
@@ -129,7 +129,7 @@ def test_gradients_are_those_of_differences() -> None:
 def test_a_new_model_of_any_size_interpolates(scale: int) -> None:
     """Within 4.3 levels of a ramp of (4, 2) a pixel: the first step rounds quarters, up to 2 levels; the rest is that
     the kernels are bells, not lines."""
-    model = build(families.describe("lerf", scale), NetworkSpec(width=4, depth=1, linear=True, bound="clamp"))
+    model = build_model(families.describe("lerf", scale), NetworkSpec(width=4, depth=1, linear=True, bound="clamp"))
     position = torch.arange(24.0)
     image = (40 + 4 * position[:, None] + 2 * position).expand(1, 1, 24, 24)
     centre = (torch.arange(24.0 * scale) + 0.5) / scale - 0.5

@@ -1,4 +1,4 @@
-"""What happens when torch is first imported, each time in a process of its own."""
+"""The first import of torch, each time in a process of its own."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ from lutra.restore import sources
 from lutra.training.fitting import Settings, fit
 from lutra.training.pairs import Images
 
-model = from_artifact(artifact.load(sources.find("mulut-dfc-x4")))
+model = from_artifact(artifact.load(sources.find_model("mulut-dfc-x4")))
 image = torch.arange(0, 256, 4, dtype=torch.uint8).reshape(1, 1, 8, 8)
 assert model.restore(image).shape == (1, 1, 32, 32)
 model(image.float()).square().mean().backward()

@@ -139,4 +139,4 @@ def test_repr_states_what_a_model_is(restorer: Restorer, tmp_path: Path) -> None
     assert repr(Restorer(restorer.artifact)) == f"<Restorer without a name: {expected}"
     artifact.save(tmp_path / "mine.safetensors", restorer.artifact)
     assert repr(lutra.load(tmp_path / "mine.safetensors")) == f"<Restorer mine: {expected}"
-    assert repr(lutra.load("spf-light-denoise25")).startswith("<Restorer spf-light-denoise25: denoise, autolut, ")
+    assert repr(lutra.load("dn-25")).startswith("<Restorer dn-25: denoise, shiftlut, ")

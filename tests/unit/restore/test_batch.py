@@ -1,4 +1,4 @@
-"""What is read and written where, before anything is restored."""
+"""The plan of what is read and written where, before anything is restored."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from PIL import ImageFile
 
 from lutra.imaging.images import Picture, write_picture
 from lutra.restore import batch
-from lutra.restore.batch import Job, plan
+from lutra.restore.batch import FileJob, plan
 from lutra.restore.restorer import Restorer
 from tests.golden import cases
 
@@ -27,9 +27,9 @@ def folder(tmp_path: Path) -> Path:
 
 def test_one_file_goes_to_a_file_or_into_a_folder(folder: Path, tmp_path: Path) -> None:
     source = folder / "a.png"
-    assert plan([source], tmp_path / "b.webp") == [Job(source, tmp_path / "b.webp")]
-    assert plan([source], tmp_path) == [Job(source, tmp_path / "a.png")]
-    assert plan([source], tmp_path / "new", ".jpg") == [Job(source, tmp_path / "new" / "a.jpg")]
+    assert plan([source], tmp_path / "b.webp") == [FileJob(source, tmp_path / "b.webp")]
+    assert plan([source], tmp_path) == [FileJob(source, tmp_path / "a.png")]
+    assert plan([source], tmp_path / "new", ".jpg") == [FileJob(source, tmp_path / "new" / "a.jpg")]
     with pytest.raises(ValueError, match=r"b\.webp: found suffix '\.webp', expected '\.png'"):
         plan([source], tmp_path / "b.webp", ".png")
 
@@ -69,9 +69,9 @@ def test_too_large_a_result_is_refused_before_decoding(
     restorer = Restorer(cases.model("srlut-x2-8bit"))
     monkeypatch.setattr(batch, "MAX_PIXELS", 23)
     with pytest.raises(ValueError, match="found 3 x 2 pixels, more than the 5 that are allowed"):
-        batch.run(restorer, Job(folder / "a.png", tmp_path / "a.png"))
+        batch.restore_file(restorer, FileJob(folder / "a.png", tmp_path / "a.png"))
     monkeypatch.setattr(batch, "MAX_PIXELS", 24)
-    batch.run(restorer, Job(folder / "a.png", tmp_path / "deep" / "a.png"))
+    batch.restore_file(restorer, FileJob(folder / "a.png", tmp_path / "deep" / "a.png"))
     assert (tmp_path / "deep" / "a.png").is_file()
 
 
@@ -126,6 +126,6 @@ def test_one_picture_that_cannot_be_decoded_does_not_stop_the_others(
     restorer = Restorer(cases.model("srlut-x2-8bit"))
     said: list[str] = []
     jobs = plan([folder], tmp_path / "out")
-    assert list(batch.run_all(jobs, lambda job: batch.run(restorer, job), said.append)) == jobs
+    assert list(batch.run_all(jobs, lambda job: batch.restore_file(restorer, job), said.append)) == jobs
     assert len(said) == 1 and said[0].startswith(f"{damaged}: ") and "\n" not in said[0]
     assert [job.target.exists() for job in jobs] == [True, False, True]

@@ -30,7 +30,7 @@ def write(path: Path, pixels: np.ndarray, orientation: int = 1, **options: objec
 
 def restored(model: Restorer, path: Path) -> np.ndarray:
     out = path.with_suffix(".png")
-    batch.run(model, batch.Job(path, out))
+    batch.restore_file(model, batch.FileJob(path, out))
     return read_image(out)
 
 
@@ -99,8 +99,8 @@ def test_black_and_white_stay_and_so_does_what_no_plane_changes(model: Restorer,
 
 
 def test_only_models_of_luma_at_their_own_size_are_concerned(model: Restorer) -> None:
-    assert compressed.suits(model)
-    assert not compressed.suits(lutra.load("spf-light-denoise25")) and not compressed.suits(lutra.load("srlut-x4"))
+    assert compressed.keeps_luma(model)
+    assert not compressed.keeps_luma(lutra.load("dn-25")) and not compressed.keeps_luma(lutra.load("srlut-x4"))
 
 
 def test_a_file_is_known_by_its_content_not_by_its_name(model: Restorer, tmp_path: Path) -> None:

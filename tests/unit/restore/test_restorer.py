@@ -22,7 +22,7 @@ from lutra.imaging.resize import imresize
 from lutra.model import artifact, families
 from lutra.model.description import NetworkSpec
 from lutra.model.layouts import DenseLayout
-from lutra.reference.build import build
+from lutra.reference.build import build_model
 from lutra.reference.convert import from_artifact, to_artifact
 from lutra.restore import restorer as restoring
 from lutra.restore.restorer import Restorer
@@ -170,7 +170,7 @@ def test_many_threads_share_a_restorer(restorer: Restorer) -> None:
 
 
 def test_networks_run_through_torch() -> None:
-    model = to_artifact(build(families.describe("srlut", 2), NetworkSpec("plain", 4, 1)))
+    model = to_artifact(build_model(families.describe("srlut", 2), NetworkSpec("plain", 4, 1)))
     restorer = Restorer(model)
     assert restorer.backend == "torch" and restorer.scale == 2
     assert restorer.restore(noise(4, 5)).shape == (8, 10)
@@ -228,7 +228,7 @@ def test_a_model_of_luma_restores_luma_and_keeps_chroma(path: Path) -> None:
 
 def test_a_model_of_luma_that_changes_nothing_changes_nothing() -> None:
     description = families.describe("srlut", 1)
-    tables = to_tables(build(description, NetworkSpec("plain", 4, 1, linear=True)), DenseLayout(4))
+    tables = to_tables(build_model(description, NetworkSpec("plain", 4, 1, linear=True)), DenseLayout(4))
     for unit in tables.lut_units():
         unit.function.values.data = torch.from_numpy(DenseLayout(4).nodes()[:, :1] / 4).float()
     model = to_artifact(tables)

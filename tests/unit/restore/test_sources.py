@@ -1,4 +1,4 @@
-"""Where a model comes from: files, the zoo's names, addresses with checksums."""
+"""The sources of a model: files, the zoo's names, addresses with checksums."""
 
 import hashlib
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 from lutra import zoo
 from lutra.restore import sources
-from lutra.restore.sources import find
+from lutra.restore.sources import find_model
 
 CONTENT = b"not really a model"
 CHECKSUM = hashlib.sha256(CONTENT).hexdigest()
@@ -23,37 +23,37 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_file_is_itself(file: Path) -> None:
-    assert find(file) == file and find(str(file)) == file
+    assert find_model(file) == file and find_model(str(file)) == file
 
 
 def test_names_of_the_zoo(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zoo, "FOLDER", file.parent)
-    assert find("served") == file
+    assert find_model("served") == file
     with pytest.raises(FileNotFoundError, match=r"^other: no such model file, nor a name of the zoo \(served\)"):
-        find("other")
+        find_model("other")
 
 
 def test_what_is_fetched_is_kept(file: Path) -> None:
     address = f"{file.as_uri()}#sha256={CHECKSUM.upper()}"
-    kept = find(address)
+    kept = find_model(address)
     assert kept.parent == sources.cache() and kept.read_bytes() == CONTENT
     file.unlink()
-    assert find(address) == kept
+    assert find_model(address) == kept
     kept.write_bytes(b"damaged")
     with pytest.raises(OSError, match=r"served\.safetensors: "):
-        find(address)
+        find_model(address)
 
 
 def test_only_what_the_checksum_says_is_kept(file: Path) -> None:
     with pytest.raises(ValueError, match=rf"its SHA-256 is {CHECKSUM}, expected 0000"):
-        find(f"{file.as_uri()}#sha256={'0' * 64}")
+        find_model(f"{file.as_uri()}#sha256={'0' * 64}")
     assert not sources.cache().exists()
 
 
 def test_a_large_file_is_not_read_to_its_end(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "MAX_BYTES", len(CONTENT) - 1)
     with pytest.raises(ValueError, match="more than 17 bytes"):
-        find(f"{file.as_uri()}#sha256={CHECKSUM}")
+        find_model(f"{file.as_uri()}#sha256={CHECKSUM}")
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_large_file_is_not_read_to_its_end(file: Path, monkeypatch: pytest.Mon
 )
 def test_incomplete_addresses_are_refused(file: Path, address: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        find(address)
+        find_model(address)
 
 
 def test_the_cache_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def restorer() -> Restorer:
 
 @pytest.fixture(scope="module")
 def expected(restorer: Restorer) -> NDArray[np.uint8]:
-    """What the restorer makes, computed with several threads: the process has started the pool's."""
+    """Return what the restorer makes with several threads: the process has started the pool's."""
     return np.stack([restorer.restore(image, threads=3) for image in IMAGES])
 
 
@@ -94,7 +94,7 @@ from lutra import engine
 if {backend!r} == "torch":
     warnings.simplefilter("ignore")
     engine.available = lambda: False
-restorer = lutra.load("spf-light-denoise25")
+restorer = lutra.load("dn-25")
 assert restorer.backend == {backend!r}
 image = np.random.default_rng(0).integers(0, 256, (130, 120, 3), np.uint8)
 before = restorer.restore(image, threads=3)

@@ -6,7 +6,7 @@ import torch
 from lutra.model import families
 from lutra.model.description import NetworkSpec
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
-from lutra.reference.build import build, untrained
+from lutra.reference.build import build_model, untrained
 from lutra.reference.interpreter import LutModel
 from lutra.reference.layers import Vectors
 from lutra.reference.units import Table
@@ -28,7 +28,9 @@ MODELS = [
 def model(family: str, scale: int, options: dict[str, str], layout: Layout) -> LutModel:
     """Tables some levels off interpolation."""
     torch.manual_seed(0)
-    found = to_tables(build(families.describe(family, scale, options), NetworkSpec("plain", 4, 1, linear=True)), layout)
+    found = to_tables(
+        build_model(families.describe(family, scale, options), NetworkSpec("plain", 4, 1, linear=True)), layout
+    )
     for unit in found.lut_units():
         assert isinstance(unit.function, Table)
         values = unit.function.values.data
@@ -70,15 +72,18 @@ def test_a_model_that_keeps_them_already_is_left_alone() -> None:
         assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize(("scale", "task"), [(4, "sr"), (1, "deblock"), (1, "denoise")])
-def test_flat_areas_of_layers_come_out_as_they_went_in(scale: int, task: str) -> None:
+# Seed 8: what white takes changes black.
+@pytest.mark.parametrize(
+    ("scale", "task", "seed", "step"), [(4, "sr", 3, 2), (4, "sr", 8, 4), (1, "deblock", 3, 2), (1, "denoise", 3, 2)]
+)
+def test_flat_areas_of_layers_come_out_as_they_went_in(scale: int, task: str, seed: int, step: int) -> None:
     found = untrained(families.describe("shiftlut", scale, {"blocks": 2}), NetworkSpec())
-    generator = torch.Generator().manual_seed(3)
+    generator = torch.Generator().manual_seed(seed)
     for vectors in found.layers_by_name().values():
         assert isinstance(vectors, Vectors)
         vectors.samples.data = torch.randint(-60, 61, vectors.samples.shape, generator=generator).float()
     found = started(found)
-    found = stored(found, steps_of(found, 2, 2))
+    found = stored(found, steps_of(found, step, step))
     if scale > 1:  # the state of a flat area, 31 or less, is added four times: three levels are missing to white
         assert int(found.restore(torch.full((1, 1, 9, 8), 255, dtype=torch.uint8)).min()) < 255
     kept = kept_of(found, task)

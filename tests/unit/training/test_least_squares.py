@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lutra.model import families
 from lutra.model.description import NetworkSpec
 from lutra.model.layouts import DenseLayout, DiagonalLayout, Layout
-from lutra.reference.build import build
+from lutra.reference.build import build_model
 from lutra.reference.interpreter import LutModel
 from lutra.reference.units import Table
 from lutra.training import least_squares
@@ -23,7 +23,7 @@ Planes = NDArray[np.uint8]
 def start(family: str, layout: Layout, **options: Any) -> LutModel:
     torch.manual_seed(0)
     network = NetworkSpec("plain", width=4, depth=1, bound="clamp", linear=True)
-    return to_tables(build(families.describe(family, 2, options), network), layout)
+    return to_tables(build_model(families.describe(family, 2, options), network), layout)
 
 
 def planes(count: int, seed: int) -> tuple[Planes, Planes]:
@@ -97,7 +97,7 @@ def test_what_it_cannot_fit_is_refused() -> None:
     model = start("srlut", DenseLayout(7))
     with pytest.raises(ValueError, match="needs images"):
         least_squares.solve(model, [], [planes(1, 0)])
-    network = build(families.describe("srlut", 2), NetworkSpec("plain", 4, 1))
+    network = build_model(families.describe("srlut", 2), NetworkSpec("plain", 4, 1))
     with pytest.raises(ValueError, match="is no table: least squares fits"):
         least_squares.solve(network, [planes(1, 0)], [planes(1, 0)])
     with pytest.raises(ValueError, match="the last tables of lerf make kernels"):

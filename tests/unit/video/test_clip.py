@@ -43,7 +43,7 @@ def test_every_plane_is_restored_as_it_is(
         assert container.streams.video[0].format.name == pixel_format
 
 
-@pytest.mark.parametrize("name", ["srlut-x4", "spf-light-denoise25", "spf-light-deblock10"])
+@pytest.mark.parametrize("name", ["srlut-x4", "dn-25", "spf-light-deblock10"])
 def test_models_of_every_kind(tmp_path: Path, name: str) -> None:
     """Models that enlarge, that do not, and that were trained on luma, which keep the chroma."""
     restorer = Restorer(artifact.load(zoo.models()[name]))

@@ -82,7 +82,7 @@ def test_what_cannot_be_done_is_refused_before_work(
 
 
 def test_an_odd_size_that_the_encoder_refuses(tmp_path: Path) -> None:
-    restorer = Restorer(artifact.load(zoo.models()["spf-light-denoise25"]))
+    restorer = Restorer(artifact.load(zoo.models()["dn-25"]))
     write(tmp_path / "in.mkv", Clip(size=(33, 31)))
     with pytest.raises(ValueError, match=r"encoder libx264 does not take frames of 33 x 31 pixels .*--codec ffv1"):
         restore(restorer, tmp_path / "in.mkv", tmp_path / "out.mkv", codec="libx264")

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from lutra.video.overlap import AHEAD, overlap
+from lutra.video.overlap import AHEAD, overlapped
 
 
 def test_all_items_come_through_in_order() -> None:
     written: list[int] = []
-    assert list(overlap(range(50), lambda item: item * item, written.append)) == list(range(50))
+    assert list(overlapped(range(50), lambda item: item * item, written.append)) == list(range(50))
     assert written == [item * item for item in range(50)]
 
 
 def test_nothing_in_nothing_out() -> None:
-    assert list(overlap([], str, print)) == []
+    assert list(overlapped([], str, print)) == []
 
 
 def test_few_items_are_held_at_a_time() -> None:
@@ -36,7 +36,7 @@ def test_few_items_are_held_at_a_time() -> None:
         with lock:
             held -= 1
 
-    for _ in overlap(items(), lambda item: item, write):
+    for _ in overlapped(items(), lambda item: item, write):
         pass
     assert held == 0 and AHEAD < most <= 2 * AHEAD + 3  # each of the three has one in hand
 
@@ -60,7 +60,7 @@ def test_reading_working_and_writing_overlap() -> None:
         if item == 2:
             meeting.wait()
 
-    assert len(list(overlap(items(), work, write))) == 20
+    assert len(list(overlapped(items(), work, write))) == 20
 
 
 def broken(where: str) -> Iterator[int]:
@@ -79,7 +79,7 @@ def broken(where: str) -> Iterator[int]:
         if where == "write" and item == 4:
             raise OSError("write")
 
-    return overlap(items(), work, write)
+    return overlapped(items(), work, write)
 
 
 @pytest.mark.parametrize("where", ["read", "work", "write"])
@@ -101,6 +101,6 @@ def test_an_error_does_not_wait_for_a_blocked_reader() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        list(overlap(items(), work, print, wait=False))
+        list(overlapped(items(), work, print, wait=False))
     assert not blocked.is_set()
     blocked.set()

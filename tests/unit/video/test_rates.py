@@ -53,4 +53,4 @@ def test_a_clip_is_repeated_with_times_that_go_on(tmp_path: Path) -> None:
 def test_models_of_several_scales_are_refused(tmp_path: Path) -> None:
     models = {name: Restorer(cases.model(name)) for name in ("mulut-dfc-x2", "srlut-x4")}
     with pytest.raises(ValueError, match=r"found scales \[2, 4\], expected one scale for all"):
-        rates.measure(models, rates.Plan(tmp_path / "in.mkv", 1, [1]))
+        rates.measure_rates(models, rates.Plan(tmp_path / "in.mkv", 1, [1]))

@@ -28,7 +28,7 @@ def core() -> Path:
 
 @pytest.fixture(scope="session")
 def folder(core: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make web` builds."""
+    """The files that `make web` builds."""
     made = tmp_path_factory.mktemp("web")
     runpy.run_path(str(ROOT / "web" / "build.py"))["build"](core, made)
     return made

@@ -50,6 +50,8 @@ const image: ImageData = await model.restore(new ImageData(3, 2), {
   signal: AbortSignal.timeout(9),
   progress(done, total) { const share: number = done / total; },
 });
+const larger: ImageData = await model.restore(image, { scale: 2.5 });
+await model.restore(larger, model.anySize ? { width: 1920, height: 1080 } : {});
 const facts: [string, number, number, number, boolean, number] =
   [model.title, model.scale, model.colours, model.margin, model.luma, model.bytes];
 model.close();

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 import lutra
 from lutra.engine.plan_file import to_bytes
 from lutra.restore.restorer import Restorer
+from lutra.restore.sizes import Target
 from tests.browser import Page, browser, executable
 from tests.golden.cases import model
 from tests.unit.liblutra.building import SHIPPED
@@ -64,10 +65,15 @@ def take(page: Page, pixels: Pixels = PIXELS) -> None:
 
 
 def result(page: Page, name: str, scale: int) -> Pixels:
-    """What the page shows once it is there, (H, W, 4)."""
+    """Return what the page shows once it is there, (H, W, 4)."""
+    return result_of(page, name, (230 * scale, 26 * scale))
+
+
+def result_of(page: Page, name: str, size: tuple[int, int]) -> Pixels:
+    """Return what the page shows once it is there and has that width and height, (H, W, 4)."""
     status = page.wait("!!restored && $('status').textContent.includes(' in ') && $('status').textContent", 120)
     assert name in status
-    height, width = (side * scale for side in PIXELS.shape[:2])
+    width, height = size
     assert status.startswith(f"230x26 to {width}x{height} in ")
     found = page.run("btoa(Array.from(restored.data, (one) => String.fromCharCode(one)).join(''))")
     return np.frombuffer(base64.b64decode(found), np.uint8).reshape(height, width, 4)
@@ -107,6 +113,43 @@ def test_alpha_is_that_of_python(page: Page, name: str) -> None:
     pixels = np.dstack([PIXELS, alpha])
     take(page, pixels)
     assert np.array_equal(result(page, name, own.scale), own.restore(pixels))
+
+
+@pytest.mark.parametrize(
+    ("asked", "target"),
+    [
+        ("x1.5", Target(scale=1.5)),
+        (" 2.3 ", Target(scale=2.3)),
+        ("345x150", Target(width=345, height=150)),
+        ("301\u00d7", Target(width=301)),
+        ("X0.4", Target(scale=0.4)),
+    ],
+)
+def test_a_model_of_any_size_makes_the_size_of_the_field(page: Page, asked: str, target: Target) -> None:
+    """It does so with alpha, too."""
+    own, alpha = lutra.load("any-scale"), np.zeros(PIXELS.shape[:2], np.uint8)
+    alpha[3:9, 40:200], alpha[12:20, 5:9] = 255, 99
+    choose(page, "any-scale")
+    page.run(f"$('size').value = {json.dumps(asked)}")
+    for pixels in (PIXELS, np.dstack([PIXELS, alpha])):
+        expected = own.restore(pixels, size=target)
+        take(page, pixels)
+        found = result_of(page, "any-scale", target.size(230, 26))
+        assert np.array_equal(found[:, :, : pixels.shape[2]], expected)
+
+
+def test_the_field_for_the_size_is_that_of_models_of_any_size(page: Page) -> None:
+    shown = "['scale', 'size'].map((id) => $(id).offsetParent !== null)"
+    choose(page, "mulut-dfc-x4")
+    assert page.run(shown) == [True, False]
+    choose(page, "any-scale")
+    assert page.run(shown) == [False, True]
+    page.run("$('size').value = '9 x'; $('size').dispatchEvent(new Event('change'))")
+    assert "expected a factor such as x2.5, or a size such as 1920x1080" in page.run("$('status').textContent")
+    assert page.run("$('size').ariaInvalid") == "true"
+    page.run("$('size').value = 'x2'; $('size').dispatchEvent(new Event('change'))")
+    assert result_of(page, "any-scale", (460, 52)).shape == (52, 460, 4)
+    assert page.run("$('size').ariaInvalid") == "false"
 
 
 def test_cancelled_work_gives_no_image(page: Page) -> None:

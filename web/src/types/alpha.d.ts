@@ -18,6 +18,12 @@ export function fillHidden(image: Picture, rings: number): Picture;
  * @param {number} scale
  */
 export function enlargeAlpha(to: Picture, from: Picture, scale: number): void;
+/** @param {Picture} image */
+export function alphaOf({ data, width, height }: Picture): Uint8Array<ArrayBuffer>;
+/** @param {Picture} to @param {Uint8Array} alpha */
+export function setAlpha(to: Picture, alpha: Uint8Array): void;
+/** Round halves to the even number, as Python does. @param {number} value */
+export function toEven(value: number): number;
 export type Picture = {
     data: Uint8Array | Uint8ClampedArray;
     width: number;

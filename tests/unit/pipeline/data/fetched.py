@@ -48,13 +48,13 @@ def gopro(root: Path) -> Path:
 
 
 def files(folder: Path) -> list[str]:
-    """What a user sees in a folder."""
+    """Return what a user sees in a folder."""
     found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return sorted(path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
 
 
 def hidden(folder: Path) -> list[str]:
-    """What a failed call leaves beside the sets and in the folder of downloads, without locks and markers."""
+    """Return what a failed call leaves next to the sets and in the folder of downloads, without locks and markers."""
     beside = [path.name for path in folder.iterdir() if path.name.startswith(".") and path.name != ".downloads"]
     downloads = [path.name for path in (folder / ".downloads").iterdir() if path.suffix not in (".lock", ".terms")]
     return sorted(beside + downloads)

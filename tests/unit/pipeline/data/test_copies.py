@@ -14,13 +14,13 @@ from pipeline.commands.inputs import app
 from pipeline.data import sets
 from pipeline.data.catalogue import DATA
 from pipeline.data.copies import ALIKE, shared
-from pipeline.data.sets import Source, resolve
+from pipeline.data.sets import ImageSource, resolve
 
 FREE = ("photos", "samples", "budgie", "lomiri", "mate", "plasma", "palapeli")
 
 
 @pytest.fixture(scope="module")
-def samples() -> list[Source]:
+def samples() -> list[ImageSource]:
     return resolve("samples")
 
 
@@ -42,14 +42,14 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_copy_is_found(samples: list[Source], change: str) -> None:
+def test_a_copy_is_found(samples: list[ImageSource], change: str) -> None:
     cat = samples[1]
     changed = np.asarray(CHANGES[change](Image.fromarray(cat.read())))
     (found,) = shared(samples, [replace(cat, name="copy", read=lambda: changed)])
     assert (found.one, found.other) == ("chelsea.png", "copy") and ALIKE <= found.alike <= 1
 
 
-def test_other_images_are_not_alike(samples: list[Source]) -> None:
+def test_other_images_are_not_alike(samples: list[ImageSource]) -> None:
     assert not shared(samples[:1], samples[1:])
     flat = replace(samples[0], read=lambda: np.full((40, 40), 7, np.uint8))
     assert not shared([flat], [flat])

@@ -61,7 +61,7 @@ def test_an_interrupted_download_is_continued(server: Served, tmp_path: Path) ->
     assert sum(line.startswith("licence: ") for line in said) == 1, "told once"
 
 
-@pytest.mark.parametrize("step", ["extract", "choose", "place", "_mark", "download"])
+@pytest.mark.parametrize("step", ["extract", "select", "lay_out", "_mark", "download"])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("no room")])
 def test_an_interruption_anywhere_leaves_nothing_half_done(
     server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: Any

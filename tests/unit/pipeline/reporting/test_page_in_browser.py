@@ -83,7 +83,7 @@ document.body.append(done);
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """What a visit to a page of three experiments found."""
+    """The findings of a visit to a page of three experiments."""
     folder = tmp_path_factory.mktemp("page")
     experiments = [pages.shown("b", 29.8, 1000), pages.shown("c", 30.4, 3000), pages.shown("a", 30.1, 20_000)]
     text = pages.html(*experiments, pictures=2).replace("</body>", f"{ACTIONS}</body>")

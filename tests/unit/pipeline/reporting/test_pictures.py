@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.reporting.pictures import lossless, pictures, window
-from pipeline.reporting.speed import measure
+from pipeline.reporting.speed import measure_speed
 from tests.unit.pipeline import pages
 
 
@@ -52,6 +52,6 @@ def test_the_part_shown_holds_what_differs_and_cuts_no_pixel_of_the_input() -> N
 
 
 def test_every_model_is_timed_in_one_run() -> None:
-    speed = measure(pages.models("alpha", "beta"), 4, width=32, height=16)
+    speed = measure_speed(pages.models("alpha", "beta"), 4, width=32, height=16)
     assert set(speed.milliseconds) == {"alpha", "beta"} and min(speed.milliseconds.values()) > 0
     assert "8x4 to 32x16" in speed.text and "1 thread" in speed.text

@@ -1,4 +1,4 @@
-"""What is recorded of the models that come with the library: cards, scores and commands belong together."""
+"""The records of the models that come with the library: cards, scores and commands belong together."""
 
 import json
 import re

@@ -19,7 +19,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from pipeline.running import guard
-with guard.alone("report", Path(sys.argv[1]), task="x4"):
+with guard.exclusive("report", Path(sys.argv[1]), task="x4"):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -27,7 +27,7 @@ TAKE = """
 import sys
 from pathlib import Path
 from pipeline.running import guard
-with guard.alone("report", Path(sys.argv[1]), task="x4"):
+with guard.exclusive("report", Path(sys.argv[1]), task="x4"):
     print("taken")
 """
 
@@ -69,7 +69,7 @@ def test_a_lock_ends_with_the_process_that_was_killed(tmp_path: Path) -> None:
     with holder(tmp_path) as process:
         process.send_signal(signal.SIGKILL)
         process.wait()
-        with guard.alone("report", tmp_path, task="x4"):
+        with guard.exclusive("report", tmp_path, task="x4"):
             assert str(os.getpid()) in (tmp_path / ".locks" / "report-x4.json").read_text()
 
 
@@ -80,7 +80,7 @@ def test_other_stages_targets_and_roots_are_free(tmp_path: Path) -> None:
             ("report", tmp_path, "x2"),
             ("report", tmp_path / "a", "x4"),
         ):
-            with guard.alone(name, root, task=task):
+            with guard.exclusive(name, root, task=task):
                 pass
 
 
@@ -91,14 +91,14 @@ def test_the_main_process_takes_the_lock(tmp_path: Path, monkeypatch: pytest.Mon
     with (
         holder(tmp_path),
         pytest.raises(ValueError, match="running already"),
-        guard.alone("report", tmp_path, task="x4"),
+        guard.exclusive("report", tmp_path, task="x4"),
     ):
         pass
 
 
 def test_other_ranks_run_beside_the_main_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
-    with holder(tmp_path), guard.alone("report", tmp_path, task="x4"):
+    with holder(tmp_path), guard.exclusive("report", tmp_path, task="x4"):
         pass
 
 
@@ -108,20 +108,24 @@ def test_other_nodes_run_beside_the_first_where_several_processes_train(
 ) -> None:
     monkeypatch.setenv(name, "1")
     with holder(tmp_path):
-        with guard.alone("report", tmp_path, task="x4", several=True):
+        with guard.exclusive("report", tmp_path, task="x4", several=True):
             pass
-        with pytest.raises(ValueError, match="running already"), guard.alone("report", tmp_path, task="x4"):
+        with pytest.raises(ValueError, match="running already"), guard.exclusive("report", tmp_path, task="x4"):
             pass
 
 
 def test_children_run_under_their_parents_lock(tmp_path: Path) -> None:
     take = [sys.executable, "-c", TAKE, str(tmp_path)]
-    with guard.alone("report", tmp_path, task="x4"):
+    with guard.exclusive("report", tmp_path, task="x4"):
         child = subprocess.run(take, cwd=PROJECT, capture_output=True, text=True, check=True)
         assert child.stdout == "taken\n"
-        with as_a_stranger(), pytest.raises(ValueError, match="already"), guard.alone("report", tmp_path, task="x4"):
+        with (
+            as_a_stranger(),
+            pytest.raises(ValueError, match="already"),
+            guard.exclusive("report", tmp_path, task="x4"),
+        ):
             pass
-    with guard.alone("report", tmp_path, task="x4"):
+    with guard.exclusive("report", tmp_path, task="x4"):
         pass
 
 
@@ -155,7 +159,7 @@ def test_what_killed_runs_left_is_cleared_and_nothing_else(tmp_path: Path) -> No
     for name in left + kept:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
-    with guard.alone("train", tmp_path, task="x4", experiment="a"), guard.alone("prepare", tmp_path, task="x4"):
+    with guard.exclusive("train", tmp_path, task="x4", experiment="a"), guard.exclusive("prepare", tmp_path, task="x4"):
         pass
     found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert {name for name in found if not name.startswith(".locks")} == set(kept)
@@ -170,19 +174,19 @@ def test_what_killed_runs_left_is_cleared_and_nothing_else(tmp_path: Path) -> No
     ],
 )
 def test_a_full_disk_is_said_with_its_place(tmp_path: Path, number: int, words: str) -> None:
-    with pytest.raises(OSError, match=words) as caught, guard.alone("train", tmp_path, task="x4", experiment="a"):
+    with pytest.raises(OSError, match=words) as caught, guard.exclusive("train", tmp_path, task="x4", experiment="a"):
         raise OSError(number, "short")
     assert str(caught.value).startswith(f"{tmp_path}/train/a: found ")
 
 
 def test_other_errors_pass(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), guard.alone("train", tmp_path, task="x4", experiment="a"):
+    with pytest.raises(FileNotFoundError), guard.exclusive("train", tmp_path, task="x4", experiment="a"):
         raise FileNotFoundError("absent")
     assert [path.name for path in (tmp_path / ".locks").iterdir()] == ["train-a.lock"]
 
 
 def test_unknown_stages_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not one of"), guard.alone("distil", tmp_path, task="x4"):
+    with pytest.raises(ValueError, match="not one of"), guard.exclusive("distil", tmp_path, task="x4"):
         pass
 
 

@@ -1,4 +1,4 @@
-"""What stages need is said, refused where it cannot fit, and near what was measured."""
+"""The needs of stages are stated, refused where they cannot fit, and near what was measured."""
 
 import json
 from collections.abc import Mapping

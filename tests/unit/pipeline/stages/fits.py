@@ -9,10 +9,10 @@ from lutra.evaluation.protocols import Protocol, super_resolution
 from lutra.model import families
 from lutra.model.description import NetworkSpec
 from lutra.model.layouts import DiagonalLayout
-from lutra.reference.build import build
+from lutra.reference.build import build_model
 from lutra.reference.interpreter import LutModel
 from lutra.training.checkpoint import Kept
-from lutra.training.fitting import Row, Settings, fit
+from lutra.training.fitting import CurveRow, Settings, fit
 from lutra.training.tabulate import through_tables, to_tables
 from pipeline.data.packed import PackedImages
 from pipeline.params import FitParams
@@ -31,7 +31,9 @@ LAYOUT = DiagonalLayout(5, 1, 6)
 
 def network() -> LutModel:
     torch.manual_seed(0)
-    return build(families.describe("srlut", 2), NetworkSpec("plain", width=8, depth=1, bound="clamp", linear=True))
+    return build_model(
+        families.describe("srlut", 2), NetworkSpec("plain", width=8, depth=1, bound="clamp", linear=True)
+    )
 
 
 STARTS: dict[str, Callable[[], LutModel]] = {
@@ -49,7 +51,7 @@ def fitted(
     fingerprint: str,
     log: learn.Log,
     protocol: Protocol = PROTOCOL,
-) -> list[Row]:
+) -> list[CurveRow]:
     """Train as the stages do."""
     train, held_out = PackedImages(data / "train"), PackedImages(data / "validate")
     kept, chosen = Kept(resume, fingerprint), Settings(**settings.settings())

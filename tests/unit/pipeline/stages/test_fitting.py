@@ -83,7 +83,7 @@ def test_without_steps_a_model_stays_as_it_is(data: Path, tmp_path: Path) -> Non
 
 
 def test_what_is_validated_is_the_running_average(data: Path, tmp_path: Path) -> None:
-    """With a constant rate and noise, the average scores better than where the steps happen to end."""
+    """The rate is constant and there is noise: the average scores better than where the steps happen to end."""
     noisy = SETTINGS.model_copy(
         update={"steps": 80, "validate_every": 80, "learning_rate": 0.05, "final_learning_rate": 0.05}
     )

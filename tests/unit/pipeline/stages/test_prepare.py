@@ -101,13 +101,13 @@ def test_the_same_images_give_the_same_bytes_and_no_path(folder: Path, tmp_path:
 @pytest.mark.parametrize("file", ["input.npy", "target.npy"])
 def test_values_that_prepare_did_not_write_are_told(folder: Path, tmp_path: Path, file: str) -> None:
     out = prepare.run(Job.of("prepare", params(folder, [folder]), tmp_path, task="x2"))
-    packed.check(out, "train", "validate", "evaluate/images")
+    packed.verify(out, "train", "validate", "evaluate/images")
     content = bytearray((out / "train" / file).read_bytes())
     content[-7] ^= 1
     (out / "train" / file).write_bytes(content)
-    packed.check(out, "validate")
+    packed.verify(out, "validate")
     with pytest.raises(ValueError, match=rf"train/{file}: sha256 is [0-9a-f]+, expected [0-9a-f]+; run"):
-        packed.check(out, "validate", "train")
+        packed.verify(out, "validate", "train")
 
 
 @pytest.mark.parametrize(("task", "side"), [("denoise", 10), ("deblock", 15), ("x2", 15)])

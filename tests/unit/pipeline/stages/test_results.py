@@ -1,4 +1,4 @@
-"""What evaluate and report write: finite scores, a sheet for every image, the same bytes for the same inputs."""
+"""Outputs of evaluate and report: finite scores, a sheet for every image, the same bytes for the same inputs."""
 
 import csv
 import hashlib
@@ -147,7 +147,7 @@ def test_the_stages_report_is_the_same_every_time(
     again = Path(shutil.copytree(root, tmp_path / "again"))
     write_report(images, root)
     monkeypatch.setattr("pipeline.running.provenance.commit", lambda: ("f" * 40, True))
-    monkeypatch.setattr("pipeline.reporting.speed.measure", lambda *arguments: pytest.fail("measured a time"))
+    monkeypatch.setattr("pipeline.reporting.speed.measure_speed", lambda *arguments: pytest.fail("measured a time"))
     write_report(images, again)
     assert digests(root / "report/x2") == digests(again / "report/x2")
     assert len(digests(root / "report/x2")) == 4

@@ -13,7 +13,7 @@ MODEL = Path(lutra.__file__).parent / "zoo" / "srlut-x4.safetensors"
 
 
 def evaluate(uri: str, model: Path, score: float, table_bytes: int = 100, scored: str = "samples/psnr_y") -> None:
-    """What the stage logs of a model that scores so."""
+    """Return what the stage logs of a model with that score."""
     tags = {"score": f"{score:.6f}", "scored": scored, "table_bytes": str(table_bytes), "family": "srlut"}
     settings = TrackingParams(uri=uri)
     with tracking.stage_run(

@@ -14,7 +14,7 @@ from tests.unit.pipeline.tracking.stages import log, runs
 
 
 def everything(uri: str) -> dict[str, Any]:
-    """What MLflow shows of its only run, its files, and the registered models."""
+    """Return what MLflow shows of its only run, its files, and the registered models."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)

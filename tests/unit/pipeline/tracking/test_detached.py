@@ -49,7 +49,7 @@ def waiting(uri: str) -> list[Path]:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What stages would leave to a process: MLflow's address and experiment."""
+    """The orders that stages would leave to a process: MLflow's address and experiment."""
     found: list[tuple[str, str]] = []
     monkeypatch.setattr(detached, "_launch", lambda *order: found.append(order))
     return found
@@ -107,7 +107,7 @@ def test_a_server_that_is_away_is_reported_in_one_line_and_the_run_waits(
     (order,) = started
     detached.send(*order)
     (line,) = capfd.readouterr().err.splitlines()
-    assert line.startswith(f"tracking: incomplete: MLflow at {store.shown(uri)} failed (")
+    assert line.startswith(f"tracking: incomplete: MLflow at {store.without_password(uri)} failed (")
     assert line.endswith("; what is missing waits for the next stage, or for `python -m pipeline track sync`")
     assert len(waiting(uri)) == 1
     assert "secret" not in waiting(uri)[0].read_text() + line

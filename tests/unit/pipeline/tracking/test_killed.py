@@ -51,7 +51,7 @@ def test_a_stage_that_is_killed_while_mlflow_answers_does_not_stay_running(uri: 
 def test_a_stage_that_is_interrupted_while_its_run_is_created_does_not_stay_running(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And whose run is created twice, because the answer to the first request was lost, is one run."""
+    """Its run is created twice, because the answer to the first request was lost, and is one run."""
     from mlflow import MlflowClient
 
     create, asked, interrupted = MlflowClient.create_run, threading.Event(), threading.Event()
@@ -100,7 +100,7 @@ def test_a_killed_training_keeps_its_curve_though_mlflow_was_down(
     file = tmp_path / "tracking" / "mlflow-pending" / "killed.jsonl"
     tags = {"stage": "train", "experiment": "a", "root": "runs/dvc", "latest": "false"}
     begin = {"server": uri, "project": "lutra", "name": "a/train", "time": 1000, "tags": tags}
-    killed = journal.Record(file)
+    killed = journal.RunRecord(file)
     killed.add("create", **begin)
     for step in range(3):
         killed.add("metrics", entries=[["loss", 1.0 / (step + 1), 1000 + step, step]])

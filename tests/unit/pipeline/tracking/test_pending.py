@@ -1,4 +1,4 @@
-"""What MLflow has not taken waits in a file, and reads afterwards as if it had been sent at once."""
+"""Records that MLflow has not taken wait in files, and read afterwards as if they had been sent at once."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ def test_a_server_that_stops_in_the_middle_of_a_run_gets_the_rest_when_it_is_bac
 ) -> None:
     from mlflow import MlflowClient
 
-    monkeypatch.setattr(store, "PROJECT", tmp_path)
+    monkeypatch.setattr(store, "MAIN_PROJECT", tmp_path)
     monkeypatch.setattr(tracking.run, "FLUSH_SECONDS", 0.01)
     database, port, output = tmp_path / "mlflow.db", free_port(), tmp_path / "curve.csv"
     shutil.copyfile(empty_database, database)
@@ -103,9 +103,9 @@ def test_stages_that_run_at_once_leave_each_other_alone(uri: str, tmp_path: Path
 def test_a_server_that_is_away_is_not_asked_for_every_run(
     uri: str, down: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried: list[journal.Record] = []
+    tried: list[journal.RunRecord] = []
 
-    def fail(self: sending.Sender, record: journal.Record) -> None:
+    def fail(self: sending.Sender, record: journal.RunRecord) -> None:
         tried.append(record)
         raise OSError("nobody there")
 
@@ -123,7 +123,7 @@ def test_a_server_that_is_away_is_not_asked_for_every_run(
 def test_a_password_in_the_address_is_neither_said_nor_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(store, "PROJECT", tmp_path)
+    monkeypatch.setattr(store, "MAIN_PROJECT", tmp_path)
     port = free_port()
     log(f"http://me:secret@127.0.0.1:{port}")
     (file, _lock) = waiting(tmp_path)

@@ -1,4 +1,4 @@
-"""What cannot be sent or read: refused by the server, damaged, or without a place to be kept."""
+"""Records that cannot be sent or read: refused by the server, damaged, or without a place to be kept."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -84,7 +84,7 @@ def test_what_fails_while_the_server_answers_is_tried_three_times(
 ) -> None:
     tried: list[int] = []
 
-    def fail(self: sending.Sender, record: journal.Record, **_: Any) -> None:
+    def fail(self: sending.Sender, record: journal.RunRecord, **_: Any) -> None:
         tried.append(record.tries)
         raise OSError("the files' disk is full")
 

@@ -102,9 +102,9 @@ def restoration() -> tuple[Any, Any]:
     """A model as it is served, and the context that MLflow calls it with."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow warns of the class's type hints
-        from pipeline.tracking.served import Restoration
+        from pipeline.tracking.served import ServedModel
     context = SimpleNamespace(artifacts={"model": MODEL}, model_config={"max_pixels": 100, "threads": 1})
-    made = Restoration()
+    made = ServedModel()
     made.load_context(context)
     return made, context
 

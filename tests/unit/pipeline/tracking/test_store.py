@@ -1,4 +1,4 @@
-"""Where runs are kept: a database that moved, one that cannot be opened, a server that keeps a stage waiting."""
+"""The place of the runs: a database that moved, one that cannot be opened, a server that keeps a stage waiting."""
 
 import os
 import shutil

@@ -157,7 +157,7 @@ def test_processes_may_start_at_once_on_a_fresh_database(tmp_path: Path) -> None
 def test_an_unreachable_server_is_said_once_and_quickly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tracking.store, "PROJECT", tmp_path)
+    monkeypatch.setattr(tracking.store, "MAIN_PROJECT", tmp_path)
     begin = time.monotonic()
     log(f"http://127.0.0.1:{closed_port()}")
     assert time.monotonic() - begin < 30  # MLflow's own settings keep trying for minutes
@@ -170,7 +170,7 @@ def test_an_unreachable_server_is_said_once_and_quickly(
 def test_what_cannot_be_kept_does_not_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tracking.store, "PROJECT", tmp_path)
+    monkeypatch.setattr(tracking.store, "MAIN_PROJECT", tmp_path)
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "mlflow-pending").write_text("a file in its place")
     log(f"http://127.0.0.1:{closed_port()}")
@@ -209,8 +209,8 @@ def test_a_stage_starts_without_mlflow_and_torch() -> None:
 
 
 def test_a_stage_does_not_wait_for_a_server_while_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor does its end, for one that takes nothing; the run waits for the next stage."""
-    monkeypatch.setattr(tracking.store, "PROJECT", tmp_path)
+    """Its end does not wait either for a server that takes nothing; the run waits for the next stage."""
+    monkeypatch.setattr(tracking.store, "MAIN_PROJECT", tmp_path)
     monkeypatch.setattr(tracking.run, "SILENT_SECONDS", 0.1)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

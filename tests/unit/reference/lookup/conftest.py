@@ -1,4 +1,4 @@
-"""What the tests of the lookups' implementations share."""
+"""Fixtures that the tests of the lookups' implementations share."""
 
 from collections.abc import Iterator
 

@@ -53,7 +53,7 @@ def test_means_and_gradients_are_those_of_the_reference(
         expected = resampling.on_grid(planes, border, grid)
     slopes = gradient_of(expected, planes)
     for level in LEVELS:
-        found = grids.resampled(planes, border, grid, level)
+        found = grids.means_on_grid(planes, border, grid, level)
         assert torch.equal(found, expected), level
         # The reference sums gradients in float32, of 24 bits, and some nearly cancel out.
         assert torch.allclose(
@@ -67,7 +67,7 @@ def test_gradients_are_those_of_finite_differences(border: Border) -> None:
     planes = planes_of((2, 4, 3), 1, whole=False).double().clamp(1, 254).requires_grad_()
     grid = grid_of((4, 3), (2.3, 1.5))
     assert torch.autograd.gradcheck(
-        lambda planes: grids.resampled(planes, border, grid), planes, eps=0.02, atol=2e-3, rtol=1e-3
+        lambda planes: grids.means_on_grid(planes, border, grid), planes, eps=0.02, atol=2e-3, rtol=1e-3
     )
 
 
@@ -77,7 +77,7 @@ def test_threads_change_nothing() -> None:
     results = []
     for threads in (1, 2, 5):
         torch.set_num_threads(threads)
-        means = grids.resampled(planes, "replicate", grid)
+        means = grids.means_on_grid(planes, "replicate", grid)
         results.append((means, gradient_of(means, planes)))
     for other in results[1:]:
         assert all(torch.equal(one, same) for one, same in zip(results[0], other, strict=True))
