@@ -74,7 +74,7 @@ def main() -> None:
         page.open((ROOT / "build" / "web" / "index.html").as_uri())
         page.wait("!!document.querySelector('#task option')", 60)
         page.run(f"{(ROOT / 'web' / 'src' / 'core.js').read_text().replace('export class', 'globalThis.Core = class')}")
-        for name in (one.name for one in zoo.listed() if not one.any_size):
+        for name in zoo.models():
             script = _LOAD.replace("NAME", json.dumps(name))
             for word, value in words.items():
                 script = script.replace(word, json.dumps(value))
