@@ -14,7 +14,7 @@ from pathlib import Path
 from lutra import zoo
 from lutra.engine.plan_file import to_bytes
 from lutra.model import artifact
-from lutra.model.tasks import TASKS
+from lutra.model.tasks import PREFERRED, TASKS
 
 WEB = Path(__file__).resolve().parent
 REPORT = WEB.parent / "pipeline" / "reporting" / "templates"
@@ -37,6 +37,7 @@ def build(core: Path, folder: Path) -> None:
         scale = model.description.scale
         models.append({"name": name, "task": model.task, "title": title, "scale": scale, "bytes": len(plan)})
         models[-1]["anySize"] = model.description.any_size is not None
+    models.sort(key=lambda model: model["task"] not in PREFERRED[:1])  # the page starts with the first one
     page = _page(core.read_bytes(), models)
     if len(page.encode()) > LIMIT:
         raise SystemExit(f"index.html has {len(page.encode())} bytes, expected at most {LIMIT}")
