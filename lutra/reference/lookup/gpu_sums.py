@@ -7,6 +7,7 @@ on the CPU, slowly, for tests.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -141,9 +142,16 @@ def _by_level(values: Tensor) -> Tensor:
     return values.transpose(1, 2).contiguous()  # all outputs of a level side by side
 
 
+@lru_cache(maxsize=64)
+def _taps(taps: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the rows and the columns of taps on a device: they are copied there once, not at every call."""
+    rows, columns = torch.tensor(taps, dtype=torch.int32, device=device).reshape(-1, 2).T.contiguous()
+    return rows, columns
+
+
 def _offsets(taps: Sequence[int], wide: int, reach: int, device: torch.device) -> Tensor:
-    rows, columns = torch.tensor(taps, dtype=torch.int32).reshape(-1, 2).unbind(1)
-    return ((rows + reach) * wide + columns + reach).to(device)
+    rows, columns = _taps(tuple(taps), device)
+    return (rows + reach) * wide + columns + reach
 
 
 @torch.library.custom_op("lutra::layer_sum", mutates_args=())
@@ -178,7 +186,7 @@ def _layer_sum_backward(
     gradient, whole = gradient.contiguous(), whole.contiguous()
     to_whole = whole.new_empty(whole.shape if wanted[0] else 0)
     if wanted[0]:
-        rows, columns = torch.tensor(taps, dtype=torch.int32, device=whole.device).reshape(-1, 2).T.contiguous()
+        rows, columns = _taps(tuple(taps), whole.device)
         _to_planes[(triton.cdiv(whole.numel(), POINTS),)](
             whole, _by_level(slopes), rows, columns, gradient, to_whole, whole.numel(), taps=len(taps) // 2,
             shared=shared, **numbers,
