@@ -87,6 +87,7 @@ class Scales(nn.Module):
 
 
 LayerFunction = Vectors | Scales
+ValuesAndSlopes = tuple[Tensor, Tensor]
 
 
 def restored(image: Tensor, description: Description, functions: Mapping[str, LayerFunction]) -> Tensor:
@@ -110,10 +111,11 @@ def restored(image: Tensor, description: Description, functions: Mapping[str, La
 
 def _rotations_summed(image: Tensor, merge: Merge, description: Description, values: Mapping[str, Tensor]) -> Tensor:
     total: Tensor | None = None
+    vectors = {name: (value, layered.slopes(value)) for name, value in values.items()}
     for rotation in range(merge.rotations):
         planes = {INPUT: torch.rot90(image, rotation, dims=(-2, -1))}
         for step in description.steps[:-1]:
-            planes |= _written(step, planes, description, values)
+            planes |= _written(step, planes, description, vectors)
         shuffled = torch.pixel_shuffle(planes[merge.reads], merge.upscale)
         turned = torch.rot90(shuffled, -rotation, dims=(-2, -1))
         total = turned if total is None else total + turned
@@ -122,7 +124,7 @@ def _rotations_summed(image: Tensor, merge: Merge, description: Description, val
 
 
 def _written(
-    step: object, planes: Mapping[str, Tensor], description: Description, values: Mapping[str, Tensor]
+    step: object, planes: Mapping[str, Tensor], description: Description, vectors: Mapping[str, ValuesAndSlopes]
 ) -> dict[str, Tensor]:
     """Return the planes that a step writes, each (N, C, H, W)."""
     if isinstance(step, Split):
@@ -137,7 +139,7 @@ def _written(
     assert isinstance(step, Sum)
     total: Tensor | float = 0.0
     if step.layer:
-        summed = _summed(step.layer, planes[step.layer.reads], description, values[step.layer.name])
+        summed = _summed(step.layer, planes[step.layer.reads], description, *vectors[step.layer.name])
         total = round_through(summed / step.divisor)
     for name in step.adds:
         total = total + planes[name]
@@ -146,7 +148,7 @@ def _written(
     return {step.writes: total.clamp(*step.bounds).expand(n, step.channels, height, width)}
 
 
-def _summed(layer: Layer, plane: Tensor, description: Description, values: Tensor) -> Tensor:
+def _summed(layer: Layer, plane: Tensor, description: Description, values: Tensor, slopes: Tensor) -> Tensor:
     """Return the sum of a layer's vectors: (N, outputs, H, W)."""
     least = description.planes[layer.reads].bounds[0]
     if lookup.chosen(plane) == "gpu":
@@ -154,8 +156,8 @@ def _summed(layer: Layer, plane: Tensor, description: Description, values: Tenso
 
         reach = furthest(layer.taps)
         whole = padded(plane, reach, description.padding)
-        return gpu_sums.layer_sum(whole, values, layered.slopes(values), layer.taps, reach, least)
-    look = _looked_up(values, least)
+        return gpu_sums.layer_sum(whole, values, slopes, layer.taps, reach, least)
+    look = _looked_up(values, slopes, least)
     total: Tensor | float = 0.0
     at, channels = _around(plane, layer.taps, description), plane.shape[1]
     for number, tap in enumerate(layer.taps):
@@ -176,13 +178,12 @@ def _around(plane: Tensor, offsets: Sequence[Offset], description: Description) 
     return lambda offset: whole[..., reach + offset[0] :, reach + offset[1] :][..., :height, :width]
 
 
-def _looked_up(values: Tensor, least: int) -> Callable[[int, Tensor], Tensor]:
+def _looked_up(values: Tensor, slopes: Tensor, least: int) -> Callable[[int, Tensor], Tensor]:
     """Return a function of an input and its plane (N, H, W, C) that gives the values (N, H, W, outputs).
 
     C is 1, or that of the outputs, each of which then reads a channel of its own. The gradient to the plane is the
     slope of the vectors, the mean of those to both sides.
     """
-    slopes = layered.slopes(values)
 
     def look(number: int, plane: Tensor) -> Tensor:
         found = _entries(values[number], plane.detach() - least)
