@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 COMPARED = ("stage", "experiment", "root")
 """Tags of a run; of the runs that agree in them, the newest counts."""
+IDENTITY = "record"
+"""A tag of a run that no other run has: two may agree in all other tags and begin in the same millisecond."""
 _PROGRESS = ("run", "tried")
 
 
@@ -70,6 +72,12 @@ class RunRecord:
     def compared(self) -> dict[str, str]:
         """Stage, experiment and root."""
         return {name: self.begin["tags"][name] for name in COMPARED}
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """The tags by which MLflow's run of this record is found; records of earlier versions have no `IDENTITY`."""
+        tags = self.begin["tags"]
+        return self.compared | ({IDENTITY: tags[IDENTITY]} if IDENTITY in tags else {})
 
     def add(self, kind: str, **content: Any) -> None:
         """Append an event, here and in the file; after an error the file is left as it is."""

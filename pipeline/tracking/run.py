@@ -84,7 +84,7 @@ class Tracked(Run):
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._send, name="tracking", daemon=True)
         begin = {"project": tracking.experiment, "name": f"{tags['experiment']}/{tags['stage']}"}
-        own = {"latest": "false", **_system_tags(tags["stage"])}
+        own = {"latest": "false", recording.IDENTITY: self._record.path.stem, **_system_tags(tags["stage"])}
         self._add(
             "create", server=store.without_password(self._uri), **begin, time=recording.now(), tags={**tags, **own}
         )

@@ -138,7 +138,7 @@ class Sender:
             return
         experiment = self.experiment(record.begin["project"])
         found = self._client.search_runs([experiment], f"attributes.start_time = {time}")
-        mine = (run for run in found if record.compared.items() <= run.data.tags.items())
+        mine = (run for run in found if record.identity.items() <= run.data.tags.items())
         run = next(mine, None) or self._client.create_run(experiment, time, tags, name)
         record.add("run", id=str(run.info.run_id))
 

@@ -154,6 +154,16 @@ def test_processes_may_start_at_once_on_a_fresh_database(tmp_path: Path) -> None
     assert len(runs(uri, "tags.latest = 'true'")) == 1
 
 
+def test_stages_that_begin_in_the_same_millisecond_have_runs_of_their_own(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking.journal, "now", lambda: 1000)
+    log(uri, steps=1)
+    log(uri, steps=2)
+    found = {run.data.params["steps"]: run.data.tags["latest"] for run in runs(uri)}
+    assert found == {"1": "false", "2": "true"}
+
+
 def test_an_unreachable_server_is_said_once_and_quickly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
