@@ -10,7 +10,7 @@
 #ifndef LUTRA_RUNTIME
 #include "ensemble_avx2.hpp"
 #include "resample_means.hpp"
-#include "sums.hpp"
+#include "sums_avx2.hpp"
 #endif
 
 namespace lutra {
@@ -22,7 +22,7 @@ void Avx2::sample(const std::uint8_t* const* lines, const Unit& unit, int tap_bi
 
 #ifndef LUTRA_RUNTIME
 const EnsembleKernels<float> avx2_ensemble = ensemble_kernels<Avx2Floats, float>;
-const SumsKernels avx2_sums = sums_kernels<PlainSums<Avx2>>;
+const SumsKernels avx2_sums = sums_kernels<Avx2Sums>;
 const MeansKernels avx2_means{resample_means<Avx2>, resample_slopes<Avx2>};
 #endif
 const Kernels avx2_kernels{

@@ -9,14 +9,14 @@
 #ifndef LUTRA_RUNTIME
 #include "ensemble.hpp"
 #include "resample_means.hpp"
-#include "sums.hpp"
+#include "sums_neon.hpp"
 #endif
 
 namespace lutra {
 
 #ifndef LUTRA_RUNTIME
 const EnsembleKernels<float> neon_ensemble = ensemble_kernels<Neon, float>;
-const SumsKernels neon_sums = sums_kernels<PlainSums<Neon>>;
+const SumsKernels neon_sums = sums_kernels<NeonSums>;
 const MeansKernels neon_means{resample_means<Neon>, resample_slopes<Neon>};
 #endif
 const Kernels neon_kernels{

@@ -73,26 +73,24 @@ struct PlainSums {
         for (int i = 0; i < count; ++i) add_row(to + places[i * kSumLanes], row);
     }
 
-    // to[i] += sum of products of a and the row at places[i], 16 of them, kSumLanes apart; always in this order.
+    // to[i] += sum of products of a and the row at places[i], 16 of them, kSumLanes apart; halves first, in all levels.
     static void dot(const float* a, const float* rows, const std::uint32_t* places, float* to) {
-        for (int i = 0; i < kSumLanes; ++i) {
-            float p[kSumLanes];
-            for (int j = 0; j < kSumLanes; ++j) p[j] = a[j] * rows[places[i * kSumLanes] + j];
-            to[i] += tree(p);
-        }
+        alignas(64) float fours[kSumLanes][4];
+        for (int i = 0; i < kSumLanes; ++i) fold(a, rows + places[i * kSumLanes], fours[i]);
+        add_fours(fours, to);
     }
     // to[i] += sum of products of a[i] and the row at places[i].
     static void dot_each(const float (*a)[kSumLanes], const float* rows, const std::uint32_t* places, float* to) {
-        for (int i = 0; i < kSumLanes; ++i) {
-            float p[kSumLanes];
-            for (int j = 0; j < kSumLanes; ++j) p[j] = a[i][j] * rows[places[i] + j];
-            to[i] += tree(p);
-        }
+        alignas(64) float fours[kSumLanes][4];
+        for (int i = 0; i < kSumLanes; ++i) fold(a[i], rows + places[i], fours[i]);
+        add_fours(fours, to);
     }
-    static float tree(float* p) {
-        for (int half = kSumLanes / 2; half > 0; half /= 2)
-            for (int j = 0; j < half; ++j) p[j] += p[j + half];
-        return p[0];
+    static void fold(const float* a, const float* row, float* four) {
+        for (int j = 0; j < 4; ++j)
+            four[j] = (a[j] * row[j] + a[j + 8] * row[j + 8]) + (a[j + 4] * row[j + 4] + a[j + 12] * row[j + 12]);
+    }
+    static void add_fours(const float (*fours)[4], float* to) {
+        for (int i = 0; i < kSumLanes; ++i) to[i] += (fours[i][0] + fours[i][2]) + (fours[i][1] + fours[i][3]);
     }
 
     // Four runs of four numbers.

@@ -94,7 +94,7 @@ struct Avx512Sums {
         if (call.passed) _mm512_storeu_si512(call.passed[output] + at, _mm512_maskz_set1_epi8(passed, 1));
     }
 
-    // Adds the sums of 16 vectors of 16 numbers, halves first, as PlainSums::tree.
+    // Adds the sums of 16 vectors of 16 numbers, halves first, as PlainSums::dot.
     static void reduce(__m512* p, float* to) {
         for (int i = 0; i < 8; ++i)
             p[i] = _mm512_add_ps(_mm512_shuffle_f32x4(p[2 * i], p[2 * i + 1], 0x44),
