@@ -23,7 +23,10 @@ def dvc_yaml(check: Check = False, params: ParamsFile = DEFAULT_PARAMS) -> None:
         raise ValueError(
             f"{params}: expected params.yaml, or a file in a folder of the project, which gets its dvc.yaml"
         )
-    text = dvcfile.text(declaration.source_folders(load(params).image_sets()), own)
+    settings = load(params)
+    text = dvcfile.text(
+        declaration.source_folders(settings.image_sets()), own, dvcfile.watched_models(settings.starts())
+    )
     _generate(params.parent / "dvc.yaml", text, "dvc-yaml", check)
 
 

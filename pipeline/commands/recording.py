@@ -36,6 +36,7 @@ def record(
     from lutra.files import write_whole
     from pipeline.params import load
     from pipeline.reporting import record as recording
+    from pipeline.reporting.cards import ship
     from pipeline.running.job import Job
 
     job = Job.of("evaluate", load(params), root, experiment=experiment)
@@ -43,16 +44,16 @@ def record(
     result = recording.record(job, command, recording.minutes_of(job) if minutes is None else minutes)
     print(f"wrote {result}")
     if zoo is not None:
-        print(f"wrote {recording.ship(zoo, result, job.inputs['finetuned'])}")
+        print(f"wrote {ship(zoo, result, job.inputs['finetuned'])}")
     write_whole(recording.README, recording.readme_with_table(recording.README.read_text()))
 
 
 @app.command()
 def cards() -> None:
     """Write the cards of the models that come with the library, from results/ and data/catalogue.yaml."""
-    from pipeline.reporting import record as recording
+    from pipeline.reporting.cards import write_cards
 
-    for path in recording.write_cards():
+    for path in write_cards():
         print(f"wrote {path}")
 
 

@@ -147,6 +147,10 @@ class Params(Section):
                 raise ValueError(f"experiments.{name}.table.bytes: {found}, expected trained vectors")
         return self
 
+    def starts(self) -> list[Path]:
+        """Return the files of the models that trainings start from, sorted."""
+        return sorted({block.train.start for block in self.experiments.values() if block.train.start})
+
     def experiment(self, name: str) -> Experiment:
         """Return the block called `name`; ValueError with the known names if there is none."""
         return _named("experiment", name, self.experiments)

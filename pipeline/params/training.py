@@ -1,10 +1,16 @@
 """The sections `train` and `finetune` of an experiment."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, Strict, model_validator
 
-from pipeline.params.section import Count, FirstRate, Rate, Section, Steps
+from lutra import zoo
+from pipeline.params import reading
+from pipeline.params.section import Count, FirstRate, Rate, Section, Steps, Text
+
+STARTS = ("interpolation", "random", "least_squares")
+"""What a training starts from, if not from a model."""
 
 
 class FitParams(Section):
@@ -73,8 +79,11 @@ class TrainParams(FitParams):
     ] = "table"
     steps: Steps = 0
     init: Annotated[
-        Literal["interpolation", "random", "least_squares"],
-        Field(description="start of training: interpolation, random, or least_squares (tables, not networks)"),
+        Text,
+        Field(
+            description=f"start of training: {', '.join(STARTS)} (tables, not networks), or a model of the same family"
+            " and options: the name of one that ships, or its file"
+        ),
     ] = "interpolation"
     iterations: Annotated[Count, Field(description="least_squares: passes over the images at most")] = 25
     smoothness: Annotated[
@@ -83,13 +92,22 @@ class TrainParams(FitParams):
 
     @property
     def makes_tables(self) -> bool:
-        """Whether the result holds tables: those of least squares, or of an untrained start."""
-        return self.init == "least_squares" or (self.method == "table" and self.steps == 0)
+        """Whether the result holds tables: those of least squares, of a model, or of an untrained start."""
+        of_tables = self.init == "least_squares" or self.start is not None
+        return of_tables or (self.method == "table" and self.steps == 0)
+
+    @property
+    def start(self) -> Path | None:
+        """The file of the model that training starts from, if it does."""
+        return None if self.init in STARTS else zoo.models().get(self.init, Path(self.init))
 
     @model_validator(mode="after")
-    def _least_squares_makes_tables(self) -> Self:
-        if self.init == "least_squares" and self.method != "table":
-            raise ValueError("init: least_squares makes tables: expected method: table")
+    def _starts_from_what_there_is(self) -> Self:
+        if self.start is not None and self.start.suffix != ".safetensors":
+            known = reading.one_of(self.init, [*STARTS, *zoo.models()])
+            raise ValueError(f"init: found {self.init!r}, expected a file *.safetensors, or {known}")
+        if self.init not in ("interpolation", "random") and self.method != "table":
+            raise ValueError(f"init: {self.init} makes tables: expected method: table")
         return self
 
 

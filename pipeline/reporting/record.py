@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -14,8 +14,8 @@ from lutra.evaluation import bench, protocols
 from lutra.evaluation.protocols import Protocol
 from lutra.files import write_whole
 from lutra.model import artifact
-from lutra.model.artifact import Artifact
 from lutra.model.tasks import TASKS
+from lutra.zoo import Facts
 from pipeline import PROJECT
 from pipeline.data.catalogue import catalogue
 from pipeline.declaration import find
@@ -36,8 +36,9 @@ class Recorded:
     """The content of results/EXPERIMENT.json: a result, and everything needed to make it again.
 
     trained_on: the names of the image sets; held_out: how many images of the first. colours: the set that dead leaves
-    take their colours from, if there are any. minutes: wall-clock of training and finetuning. command: what was run.
-    parameters, machine, versions: as they were then.
+    take their colours from, if there are any. start: "model", which training started from, if it did, with the
+    "licence" of its images and the "use" that it allows. minutes: wall-clock of training and finetuning. command: what
+    was run. parameters, machine, versions: as they were then.
     """
 
     experiment: str
@@ -50,12 +51,25 @@ class Recorded:
     machine: Mapping[str, Any]
     versions: Mapping[str, str]
     colours: str = ""
+    start: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def images(self) -> list[str]:
         """The names of all image sets that the model depends on."""
         named = self.trained_on.split(" + ")
         return named + [self.colours] * (self.colours not in ("", *named))
+
+    @property
+    def licences(self) -> list[str]:
+        """The licences of the images, those behind the model that training started from among them."""
+        behind = [f"behind {self.start['model']}, {self.start['licence']}"] if self.start else []
+        return licences(self.images) + behind
+
+    @property
+    def not_free(self) -> list[str]:
+        """What forbids shipping the tables for any purpose: image sets, the model that training started from."""
+        behind = [self.start["model"]] if self.start and self.start["use"] != "free" else []
+        return not_free(self.images) + behind
 
     @property
     def protocol(self) -> Protocol:
@@ -67,7 +81,8 @@ class Recorded:
         return {
             "experiment": self.experiment,
             "data": {"train": self.trained_on, "images_held_out": self.held_out}
-            | ({"colours": self.colours} if self.colours else {}),
+            | ({"colours": self.colours} if self.colours else {})
+            | ({"start": dict(self.start)} if self.start else {}),
             "parameters": self.parameters,
             "metrics": self.result.to_json(),
             "training_minutes": self.minutes,
@@ -90,6 +105,7 @@ class Recorded:
             content["machine"],
             content["versions"],
             content["data"].get("colours", ""),
+            content["data"].get("start", {}),
         )
 
 
@@ -107,7 +123,8 @@ def record(job: Job, command: str, minutes: float, results: Path = RESULTS) -> P
     """
     result = Result.read(job.outputs["metrics"])
     model = artifact.load(job.inputs["finetuned"])
-    drawn = "deadleaves" in job.params.train_sets(job.block.task)
+    drawn, start = "deadleaves" in job.params.train_sets(job.block.task), job.block.train.start
+    known = Facts.of(start) if start else None
     content = Recorded(
         job.name,
         train_name(job.params, job.name),
@@ -119,6 +136,7 @@ def record(job: Job, command: str, minutes: float, results: Path = RESULTS) -> P
         hardware(),
         model.provenance.get("versions", {}),
         set_name(job.params.data.deadleaves.colours) if drawn else "",
+        {"model": job.block.train.init, "licence": known.licence, "use": known.use} if known else {},
     )
     path = results / f"{job.name}.json"
     write_whole(path, json.dumps(content.to_json(), indent=2) + "\n")
@@ -148,34 +166,6 @@ def minutes_of(job: Job) -> float:
     return round(seconds / 60, 1)
 
 
-def ship(name: str, result: Path, model: Path, zoo: Path = ZOO) -> Path:
-    """Put a recorded model among those that come with the library, with its card.
-
-    Args:
-        name: under which `lutra models` lists it.
-        result: the file that `record` wrote.
-        model: the finetuned model.
-        zoo: where to put it.
-    """
-    recorded, loaded = Recorded.from_json(json.loads(result.read_text())), artifact.load(model)
-    path = zoo / f"{name}.safetensors"
-    use = "research" if not_free(recorded.images) else "free"
-    provenance = {**loaded.provenance, "licence": "; ".join(licences(recorded.images)), "use": use}
-    artifact.save(path, replace(loaded, provenance=provenance, metrics={"finetuned": recorded.result.final}))
-    write_whole(zoo / f"{name}.md", card(name, recorded, loaded))
-    return path
-
-
-def write_cards(zoo: Path = ZOO, results: Path = RESULTS) -> list[Path]:
-    """Write the cards of all models that come with the library from their recorded results; return their files."""
-    written = []
-    for path in sorted(zoo.glob("*.safetensors")):
-        recorded = Recorded.from_json(json.loads((results / f"{path.stem}.json").read_text()))
-        write_whole(path.with_suffix(".md"), card(path.stem, recorded, artifact.load(path)))
-        written.append(path.with_suffix(".md"))
-    return written
-
-
 def licences(names: Sequence[str]) -> list[str]:
     """Return each image set with its licence, such as "samples: CC0"; the catalogue knows them."""
     sets = catalogue()
@@ -186,38 +176,6 @@ def not_free(names: Sequence[str]) -> list[str]:
     """Return the image sets whose terms forbid shipping tables for any purpose, and those that the catalogue lacks."""
     sets = catalogue()
     return [name for name in names if name not in sets or not sets[name].free]
-
-
-def card(name: str, recorded: Recorded, model: Artifact) -> str:
-    """Return the card of a model of the zoo, in Markdown."""
-    kept = not_free(recorded.images)
-    ship = f"No: {' and '.join(kept)} may not be used for every purpose" if kept else "Yes, for any purpose"
-    cores = recorded.machine["cores"]
-    protocol, result, any_size = recorded.protocol, recorded.result, model.description.any_size is not None
-    rows = [
-        f"| {data} | {protocol.caption(result.baseline[data])} | {protocol.caption(scores)} |"
-        for data, scores in result.final.items()
-    ]
-    lines = [
-        f"# {name}",
-        "",
-        f"{title(protocol)} by family {model.description.family}, {model.table_bytes} bytes of tables.",
-        "",
-        *([f"- Restores to any size, and through a homography; scored at x{protocol.scale}."] if any_size else []),
-        f"- Images: {'; '.join(licences(recorded.images))}.",
-        "- Licence of the tables: MIT, the project's.",
-        f"- May I ship it? {ship}.",
-        f"- Trained in {60 * recorded.minutes:.0f} seconds on {cores} core{'s' if cores > 1 else ''} "
-        f"({recorded.machine['processor']}).",
-        f"- Recipe: `{recorded.command}`. Parameters and versions: `results/{recorded.experiment}.json`.",
-        "",
-        f"| {protocol.legend} | {protocol.baseline_name} | restored |",
-        "|---|---|---|",
-        *rows,
-        "",
-        f"Protocol: {result.protocol}.",
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def hardware() -> dict[str, Any]:

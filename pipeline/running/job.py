@@ -63,8 +63,9 @@ class Job:
 
     @property
     def inputs(self) -> Mapping[str, Path]:
-        """The files and folders that this run reads."""
-        return self.paths.inputs
+        """The files and folders that this run reads; "start" is the model that a training starts from, if it does."""
+        start = self.block.train.start if self.stage.name == "train" else None
+        return self.paths.inputs if start is None else {**self.paths.inputs, "start": start}
 
     @property
     def outputs(self) -> Mapping[str, Path]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
-from lutra.model import families
+from lutra.model import artifact, families
+from lutra.model.artifact import layout_for
+from lutra.model.description import Description, NetworkSpec
 from lutra.reference.build import untrained
+from lutra.reference.convert import from_artifact
 from lutra.reference.interpreter import LutModel
 from lutra.training import checkpoint, least_squares, multigrid
 from lutra.training.checkpoint import Kept
@@ -25,7 +29,10 @@ def run(job: Job) -> None:
     """
     block = job.block
     description = families.describe(block.family, job.task_params.protocol().whole_scale, block.model.model_dump())
-    model = started(untrained(description, block.network_spec(), block.train.seed))
+    if "start" in job.inputs:
+        model = _given(description, job)
+    else:
+        model = started(untrained(description, block.network_spec(), block.train.seed))
     if description.is_layered:
         model = multigrid.with_grids(model, block.train.coarse)
     elif block.train.makes_tables:
@@ -44,6 +51,23 @@ def run(job: Job) -> None:
         return model if block.train.makes_tables else to_networks(model)
 
     learn.run(job, block.train, start, finish)
+
+
+def _given(description: Description, job: Job) -> LutModel:
+    """Return the model that training starts from."""
+    path = job.inputs["start"]
+    if not path.is_file():
+        raise FileNotFoundError(f"{job.key}.init: {path}: not found, expected the file of a model")
+    given = artifact.load(path)
+    if replace(given.description, tap_bits=None) != replace(description, tap_bits=None):
+        of = f"of scale {given.description.scale} and family {given.description.family}"
+        expected = f"of scale {description.scale} and family {description.family}, with the options of the experiment"
+        raise ValueError(f"{job.key}.init: {path}: found a model {of}, expected one {expected}")
+    wanted = {spec.name: layout_for(spec, job.block.table.layout()) for _, spec in description.units()}
+    for name, layout in wanted.items():
+        if not isinstance(found := given.functions[name], NetworkSpec) and found != layout:
+            raise ValueError(f"{job.key}.init: {path}: found {found} of unit {name}, expected {layout}: change `table`")
+    return from_artifact(given)
 
 
 def _least_squares(model: LutModel, job: Job, log: tracking.Run) -> LutModel:

@@ -1,11 +1,12 @@
 """dvc.yaml, generated from the declaration of the stages: the same commands for `dvc repro`, into runs/dvc.
 
 Every stage becomes a `foreach` group over the file of parameters, so that DVC picks up a new block without dvc.yaml
-being written again. Only folders of images named under `data:` are spelled out. The dvc.yaml of another file of
-parameters than params.yaml lies next to it, and writes into runs/dvc-NAME.
+being written again. Only folders of images named under `data:` and models that trainings start from are spelled out.
+The dvc.yaml of another file of parameters than params.yaml lies next to it, and writes into runs/dvc-NAME.
 """
 
 import io
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -39,11 +40,12 @@ _TARGET = {
 }
 
 
-def text(folders: Sequence[str] = (), params: Path = PARAMS) -> str:
+def text(folders: Sequence[str] = (), params: Path = PARAMS, starts: Sequence[str] = ()) -> str:
     """Return the content of dvc.yaml.
 
     Args:
         folders: the user's image folders that the prepare stage reads.
+        starts: the files of models that trainings start from.
         params: file of parameters, relative to the project.
     """
     yaml = YAML()
@@ -51,9 +53,20 @@ def text(folders: Sequence[str] = (), params: Path = PARAMS) -> str:
     yaml.indent(mapping=2, sequence=4, offset=2)
     buffer = io.StringIO(HEADER)
     buffer.seek(0, io.SEEK_END)
-    content: dict[str, Any] = {"stages": {stage.name: _entry(stage, folders, params) for stage in STAGES}}
+    read = {"prepare": folders, "train": starts}
+    content: dict[str, Any] = {
+        "stages": {stage.name: _entry(stage, read.get(stage.name, ()), params) for stage in STAGES}
+    }
     yaml.dump(content if params == PARAMS else {"vars": [params.name], **content}, buffer)
     return buffer.getvalue()
+
+
+def watched_models(starts: Iterable[Path], project: Path = PROJECT) -> list[str]:
+    """Return the models that trainings start from, but for those that stages write; inside of the project relative."""
+    here = project.absolute()
+    places = {Path(os.path.abspath(here / path)) for path in starts}
+    relative = (path.relative_to(here) if path.is_relative_to(here) else path for path in places)
+    return sorted(path.as_posix() for path in relative if path.parts[0] != "runs")
 
 
 def root(params: Path) -> str:
@@ -61,7 +74,7 @@ def root(params: Path) -> str:
     return "runs/dvc" if params == PARAMS else f"runs/dvc-{params.stem}"
 
 
-def _entry(stage: Stage, folders: Sequence[str], params: Path) -> dict[str, Any]:
+def _entry(stage: Stage, read: Sequence[str], params: Path) -> dict[str, Any]:
     target, elsewhere, into = _TARGET[stage.per], params != PARAMS, root(params)
     quoted = {key: f"'{value}'" for key, value in target.items()}  # DVC puts names in as they are, before we check them
     outputs = [(f"{into}/{_path(output.path, target)}", output.kind) for output in stage.outputs.values()]
@@ -71,7 +84,7 @@ def _entry(stage: Stage, folders: Sequence[str], params: Path) -> dict[str, Any]
         "desc": stage.summary,
         "cmd": "python -m pipeline " + stage.command.format(root=into, **quoted) + option,
         "wdir": "/".join([".."] * len(params.parent.parts)),
-        "deps": _deps(stage, target, folders, into),
+        "deps": _deps(stage, target, read, into),
         "params": [{params.as_posix(): keys}] if elsewhere else keys,
         "outs": [path for path, kind in outputs if kind in ("file", "folder")],
         "metrics": [path for path, kind in outputs if kind == "metrics"],
@@ -81,10 +94,9 @@ def _entry(stage: Stage, folders: Sequence[str], params: Path) -> dict[str, Any]
     return {"foreach": _FOREACH[stage.per], "do": entry}
 
 
-def _deps(stage: Stage, target: dict[str, str], folders: Sequence[str], into: str) -> list[str]:
-    sources = folders if stage.name == "prepare" else ()
+def _deps(stage: Stage, target: dict[str, str], read: Sequence[str], into: str) -> list[str]:
     inputs = (f"{into}/{_path(path, target)}" for path in stage.inputs.values())
-    return [*sorted(set(inputs)), *sources, *gathered(stage.modules, PROJECT)]
+    return [*sorted(set(inputs)), *read, *gathered(stage.modules, PROJECT)]
 
 
 def gathered(files: Iterable[str], project: Path) -> list[str]:

@@ -121,6 +121,24 @@ def test_a_new_image_makes_the_data_stale(built: Project) -> None:
         image.unlink()
 
 
+def starting_from(model: str, name: str) -> str:
+    return block(name, "x2").replace("train: {", f"train: {{init: {model}, ")
+
+
+def test_a_model_that_a_training_starts_from_is_made_first_and_watched(built: Project) -> None:
+    made = "runs/snakemake/finetune/fourth/model.safetensors"
+    blocks = starting_from("mine.safetensors", "fourth") + starting_from(made, "fifth")
+    mine, trained = built.folder / "mine.safetensors", "runs/snakemake/train/fourth/network.safetensors"
+    shutil.copy(built.folder / "runs/snakemake/finetune/first/model.safetensors", mine)
+    with built.edited("params.yaml", lambda text: text + blocks):
+        wanted = snakemake(built, "-n", "runs/snakemake/train/fifth/network.safetensors")
+        assert wanted == {"train": 2, "export": 1, "finetune": 1}
+        assert snakemake(built, trained) == {"train": 1}
+        assert snakemake(built, "-n", trained) == {}
+        shutil.copy(built.folder / "runs/snakemake/finetune/second/model.safetensors", mine)
+        assert snakemake(built, "-n", trained) == {"train": 1}
+
+
 def test_what_was_made_before_a_rerun_failed_is_not_taken_for_current(built: Project) -> None:
     snakemake(built)  # after the change that the test above puts back
     where = "runs/snakemake/finetune/first"

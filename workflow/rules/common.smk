@@ -13,6 +13,7 @@ sys.path.insert(0, workflow.basedir)
 from pipeline import params as parameter_file
 from pipeline import declaration
 from lutra import limits
+from lutra.files import sha256_of
 
 ROOT = "runs/snakemake" if PARAMS == "params.yaml" else f"runs/{Path(PARAMS).stem}"
 PYTHON = sys.executable  # a name, not text in the rules: a moved environment is no reason to rerun them
@@ -84,6 +85,17 @@ def benchmark_of(name):
     return f"{ROOT}/{declaration.find(name).benchmark}"
 
 
+def start_of(wildcards):
+    """The model that a training starts from, if this workflow makes it."""
+    start = SETTINGS.experiment(wildcards.experiment).train.start
+    return [str(start)] if start and start.is_relative_to(ROOT) else []
+
+
+def _content_of_start(experiment):
+    start = SETTINGS.experiment(experiment).train.start
+    return sha256_of(start) if start and start.is_file() and not start.is_relative_to(ROOT) else None
+
+
 # Snakemake forgets a job whose rerun failed, and takes what was made of its earlier outputs for current. So a stage
 # is told the parameters, the code and the images of all that it builds on, too: it sees for itself that they changed.
 def parameters(name):
@@ -93,6 +105,8 @@ def parameters(name):
         for stage in declaration.upstream(declaration.find(name)):
             if stage.per in target:  # report, of a task, depends on all experiments by itself
                 found |= stage.resolved(SETTINGS, **target)
+            if stage.name == "train" and "experiment" in target and (start := _content_of_start(target["experiment"])):
+                found["start"] = start
         return found
 
     return resolved

@@ -4,6 +4,7 @@
 rule train:
     input:
         **inputs("train"),
+        start=start_of,
     output:
         **outputs("train"),
     log:

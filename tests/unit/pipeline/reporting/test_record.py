@@ -11,7 +11,7 @@ import pytest
 from lutra import zoo
 from lutra.model import artifact
 from pipeline import PROJECT, params
-from pipeline.reporting import record
+from pipeline.reporting import cards, record
 from pipeline.running.job import Job
 
 RECIPES = record.RESULTS / "recipes.yaml"
@@ -21,7 +21,7 @@ RECIPES = record.RESULTS / "recipes.yaml"
 def test_cards_and_scores_are_those_of_the_recorded_results(name: str) -> None:
     path, content = zoo.models()[name], json.loads((record.RESULTS / f"{name}.json").read_text())
     model, recorded = artifact.load(path), record.Recorded.from_json(content)
-    assert path.with_suffix(".md").read_text() == record.card(name, recorded, model)
+    assert path.with_suffix(".md").read_text() == cards.card(name, recorded, model)
     assert model.metrics == {"finetuned": recorded.result.final}
     assert recorded.to_json() == content
 
@@ -31,7 +31,7 @@ RECORDED = record.Recorded.from_json(json.loads((record.RESULTS / "mulut-dfc-x4.
 
 def carded(**changes: Any) -> tuple[str, record.Recorded]:
     recorded = replace(RECORDED, **changes)
-    return record.card("mulut-dfc-x4", recorded, artifact.load(zoo.models()["mulut-dfc-x4"])), recorded
+    return cards.card("mulut-dfc-x4", recorded, artifact.load(zoo.models()["mulut-dfc-x4"])), recorded
 
 
 def test_a_card_tells_whether_the_model_may_be_shipped() -> None:
@@ -53,6 +53,19 @@ def test_a_card_tells_whether_the_model_may_be_shipped() -> None:
         assert line in text
 
 
+def test_the_model_that_training_started_from_counts_among_the_images(tmp_path: Path) -> None:
+    start = {"model": "dn-25", "licence": "photos: MIT", "use": "free"}
+    text, recorded = carded(trained_on="budgie", start=start)
+    assert record.Recorded.from_json(recorded.to_json()) == recorded
+    assert "- Images: budgie: CC0 (Debian package budgie-backgrounds); behind dn-25, photos: MIT.\n" in text
+    assert "- May I ship it? Yes" in text
+    text, recorded = carded(trained_on="budgie", start=start | {"use": "research"})
+    assert "- May I ship it? No: dn-25 may not be used for every purpose.\n" in text
+    (tmp_path / "r.json").write_text(json.dumps(recorded.to_json()))
+    path = cards.ship("mine", tmp_path / "r.json", zoo.models()["mulut-dfc-x4"], tmp_path / "zoo")
+    assert artifact.load(path).provenance["use"] == "research"
+
+
 def test_what_dead_leaves_take_their_colours_from_is_kept(tmp_path: Path) -> None:
     recorded = carded(trained_on="budgie + deadleaves", colours="photos")[1]
     assert record.Recorded.from_json(recorded.to_json()) == recorded
@@ -60,7 +73,7 @@ def test_what_dead_leaves_take_their_colours_from_is_kept(tmp_path: Path) -> Non
     (tmp_path / "r.json").write_text(json.dumps(recorded.to_json()))
     for sets, use in (("budgie", "free"), ("bsds400", "research")):
         (tmp_path / "r.json").write_text(json.dumps(replace(recorded, trained_on=sets).to_json()))
-        path = record.ship("mine", tmp_path / "r.json", zoo.models()["mulut-dfc-x4"], tmp_path / "zoo")
+        path = cards.ship("mine", tmp_path / "r.json", zoo.models()["mulut-dfc-x4"], tmp_path / "zoo")
         assert artifact.load(path).provenance["use"] == zoo.facts(path)[-1] == use
         assert path.with_suffix(".md").read_text().startswith("# mine\n")
 
