@@ -19,6 +19,7 @@ struct alignas(64) Scratch : Large {
     std::uint8_t pairs[8][2 * (kChunk + 2 * kMaxReach + 2)];
     std::uint32_t place[4][5][kChunk];   // [rotation][vertex]: byte of the vertex's row
     std::uint32_t weight[4][5][kChunk];  // [rotation][vertex]
+    std::uint16_t word[4][5][kChunk];    // the same in 16 bits
     std::uint32_t quad[4][2][kChunk];    // [rotation][low, high 7 bits]: weights of four vertices, a byte each
     std::uint32_t fifth[4][2][kChunk];   // the last vertex's alone, or in [0] a byte a rotation
     std::uint32_t cell[4][kChunk];       // [rotation]: byte of the cell

@@ -17,12 +17,15 @@ void locate_cells(const Step& step, const Unit& unit, const Tap (*taps)[kChunk],
     const detail::Walk fine(unit.cell[0], step.tap_bits), coarse(unit.cell[diagonal ? 1 : 0], step.tap_bits);
     const detail::Near near(unit);
     const auto bytes = static_cast<std::uint32_t>(unit.values) * 16;
-    for (int i = 0; i < kChunk; ++i) {
-        const std::uint32_t a = taps[0][i], b = taps[1][i], c = taps[2][i], d = taps[3][i];
-        std::uint32_t base = fine.base(a, b, c, d);
-        if constexpr (diagonal) base = near(a, b, c, d) ? base : coarse.base(a, b, c, d);
-        scratch.cell[rotation][i] = base * bytes;
-    }
+    if constexpr (requires { typename Simd::Locate; })
+        Simd::Locate::template cells<diagonal>({fine, coarse, near}, taps, bytes, scratch.cell[rotation]);
+    else
+        for (int i = 0; i < kChunk; ++i) {
+            const std::uint32_t a = taps[0][i], b = taps[1][i], c = taps[2][i], d = taps[3][i];
+            std::uint32_t base = fine.base(a, b, c, d);
+            if constexpr (diagonal) base = near(a, b, c, d) ? base : coarse.base(a, b, c, d);
+            scratch.cell[rotation][i] = base * bytes;
+        }
     const auto least = [](std::uint32_t limit) {
         return static_cast<Tap>(std::min<std::uint32_t>(limit, static_cast<Tap>(~Tap{0})));
     };

@@ -7,7 +7,8 @@ namespace lutra {
 
 // How weights are handed on: plain numbers; or four in a word for byte dot products, which multiply a weight of 8
 // bits at most (`narrow`) or of 14 in two parts of 7 (`wide`).
-enum class Weights { plain, narrow, wide };
+// `words`: 16 bits each.
+enum class Weights { plain, narrow, wide, words };
 
 // Local to each file that includes this, like every helper that is no template over Simd: the linker must not hand
 // one processor's code to another.
@@ -66,6 +67,9 @@ void locate_vertices(const Step& step, const Unit& unit, const Tap (*taps)[kChun
     const detail::Walk fine(unit.node[0], step.tap_bits), coarse(unit.node[diagonal ? 1 : 0], step.tap_bits);
     const detail::Near near(unit);
     const auto values = static_cast<std::uint32_t>(unit.values);
+    if constexpr (requires { typename Simd::Locate; } && kind != Weights::plain)
+        return Simd::Locate::template vertices<kind, diagonal>({fine, coarse, near}, taps, values,
+                                                               step.denominator_bits, rotation, scratch);
     const std::uint32_t whole = 1u << step.denominator_bits;
     auto* place = scratch.place[rotation];
     auto* weight = scratch.weight[rotation];

@@ -29,7 +29,8 @@ void run_rows(const StepCall& call) {
     const Step& step = *call.step;
     Scratch& scratch = *call.scratch;
     constexpr int count = kLanes * kChunk;
-    constexpr Weights kind = wide ? Weights::wide : Weights::narrow;
+    constexpr bool words = !wide && requires { Simd::kWordBits; };
+    constexpr Weights kind = wide ? Weights::wide : words ? Weights::words : Weights::narrow;
     for (int x = 0; x < call.count; x += kChunk) {
         std::fill_n(scratch.sum, count, 0);
         for (const Unit& unit : step.units) {
@@ -43,7 +44,7 @@ void run_rows(const StepCall& call) {
                     locate<Simd, kind>(step, unit, scratch.pixels, rotation, scratch);
                 }
             }
-            pack_fifth<Simd, wide>(unit, !step.round_each, scratch);
+            if constexpr (!words) pack_fifth<Simd, wide>(unit, !step.round_each, scratch);
             std::int32_t* sums = step.round_apart ? scratch.apart : scratch.sum;
             if (step.round_apart) std::fill_n(sums, count, 0);
             if (step.round_each)

@@ -27,6 +27,7 @@ void run_at_width(const StepCall& call) {
 // - Picks: 2^4, and taps are whole pixels.
 // - Narrow: up to 2^7. A weight is one byte, two products stay within 16 bits (Avx2::dot), and taps are whole pixels:
 //   nothing may mix them, not even into taps without fractional bits.
+//   WebAssembly's kernels sum the products of four rotations in 16 bits: up to 2^6.
 // - Wide: up to 2^14. A weight is two parts of 7 bits, whose high parts sum to at most 2^7 as well.
 // - Plain: any. Weights and sums have 32 bits.
 // All keep sums in 32 bits; Plan::finish refuses steps that could leave them.
@@ -35,7 +36,9 @@ void run_vector(const StepCall& call) {
     const Step& step = *call.step;
     if (step.picks) return run_picks<Simd, Picks>(call);
     if (step.values > kLanes || step.denominator_bits > 14) return run_plain<Simd>(call);
-    if (step.denominator_bits > 7 || step.mixes_taps) return run_at_width<Simd, true>(call);
+    int narrow = 7;
+    if constexpr (requires { Simd::kWordBits; }) narrow = Simd::kWordBits;
+    if (step.denominator_bits > narrow || step.mixes_taps) return run_at_width<Simd, true>(call);
     run_at_width<Simd, false>(call);
 }
 

@@ -29,7 +29,7 @@ struct WasmRows {
 
         v128_t operator()(v128_t sum) const {
             const v128_t part = multiplies ? (v128_t)WasmBytes::multiply_high((WasmBytes::Words)sum, magic) : sum;
-            const v128_t quotient = wasm_u16x8_shr(part, shift), result = wasm_i16x8_sub(quotient, whole);
+            const v128_t quotient = wasm_u16x8_shr(part, inside(shift)), result = wasm_i16x8_sub(quotient, whole);
             if (!ties) return result;
             const v128_t tie = wasm_i16x8_eq(wasm_i16x8_mul(quotient, divisor), sum);
             return wasm_i16x8_sub(result, wasm_v128_and(wasm_v128_and(result, wasm_i16x8_const_splat(1)), tie));

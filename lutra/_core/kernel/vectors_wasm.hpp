@@ -53,6 +53,7 @@ struct WasmBytes {
         const v128_t low = wasm_u32x4_extmul_low_u16x8(x, y), high = wasm_u32x4_extmul_high_u16x8(x, y);
         return (Words)wasm_i16x8_shuffle(low, high, 1, 3, 5, 7, 9, 11, 13, 15);
     }
+    static Words shift_right(Words words, int bits) { return (Words)wasm_u16x8_shr((v128_t)words, inside(bits)); }
     static Bytes add_saturated(Bytes a, Bytes b) { return (Bytes)wasm_i8x16_add_sat((v128_t)a, (v128_t)b); }
     static Bytes clip(Bytes bytes, int low, int high) {
         const v128_t least = wasm_i8x16_splat(static_cast<std::int8_t>(low));

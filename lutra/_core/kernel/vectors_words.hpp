@@ -76,8 +76,8 @@ struct WordDivision {
 
     Signed operator()(Words x, Words part) const {
         if constexpr (parts) part += half_part;
-        x += parts ? half + (part >> bits) : half;
-        const Words quotient = (multiplies ? Simd::multiply_high(x, magic) : x) >> shift;
+        x += parts ? half + shifted(part, bits) : half;
+        const Words quotient = shifted(multiplies ? Simd::multiply_high(x, magic) : x, shift);
         Signed result = reinterpret_cast<Signed>(quotient) + whole;
         if (ties) {
             Words left = x - quotient * divisor;
@@ -85,6 +85,13 @@ struct WordDivision {
             result -= result & 1 & reinterpret_cast<Signed>(left == 0);
         }
         return result;
+    }
+
+    static Words shifted(Words words, int bits) {
+        if constexpr (requires { Simd::shift_right(words, bits); })
+            return Simd::shift_right(words, bits);
+        else
+            return words >> bits;
     }
 
     Words magic, divisor, half, half_part, rest;
