@@ -151,7 +151,10 @@ void run_cells(const StepCall& call) {
             for (int rotation = 0; rotation < unit.rotations; ++rotation) {
                 blend_cells<Simd, wide, values, false>(step, unit, scratch, rotation, rotation + 1, scratch.partial);
                 Simd::reduce(scratch.partial, count, scratch.term);
-                for (int i = 0; i < count; ++i) sums[i] = add_rounded(sums[i], scratch.term[i], bits);
+                if constexpr (requires { Simd::add_rounded(sums, scratch.term, count, bits); })
+                    Simd::add_rounded(sums, scratch.term, count, bits);
+                else
+                    for (int i = 0; i < count; ++i) sums[i] = add_rounded(sums[i], scratch.term[i], bits);
             }
             if (step.round_apart)
                 for (int i = 0; i < count; ++i) scratch.sum[i] += sums[i];

@@ -76,6 +76,8 @@ void write_values(const Step& step, const std::uint8_t* result, int x, std::uint
         std::uint8_t* line = out[row] + x * side;
         if (side == 1)
             std::memcpy(line, values, kChunk);
+        else if constexpr (requires { typename Simd::Lines; })
+            Simd::Lines::template alternate_chunk<2>(reinterpret_cast<const std::uint8_t(*)[kChunk]>(values), line);
         else
             for (int i = 0; i < kChunk; ++i) line[2 * i] = values[i], line[2 * i + 1] = values[kChunk + i];
     }

@@ -1,6 +1,6 @@
 // Kernels for WebAssembly, all of which have its vectors (SIMD128). There is one level, so that it is chosen when the
 // core is built. Nothing here resamples at points anywhere, which only Python does.
-#include "lines.hpp"
+#include "lines_wasm.hpp"
 #include "picks_wasm.hpp"
 #include "reals_wasm.hpp"
 #include "resample_vector.hpp"
@@ -14,8 +14,8 @@ const Kernels wasm_kernels{
     "wasm",
     true,
     run_vector<Wasm, WasmPicks>,
-    split_line<Wasm>,
-    join_line<Wasm>,
+    split_line_wasm,
+    join_line_wasm,
     nullptr,
     nullptr,
     {Form::rows, run_sum_wasm, merge_words<WasmBytes, Wasm>, split_bits<Wasm>},

@@ -139,7 +139,9 @@ void merge_square(const LayerCall& call, int row, MergePosition position) {
         for (int line = 0; line < side; ++line) {
             for (int column = 0; column < side; ++column) position(call, row, line * side + column, x, result[column]);
             std::uint8_t* out = call.written(row, line) + x * side;
-            if constexpr (side == 4) {
+            if constexpr (side >= 2 && side <= 4 && requires { typename Simd::Lines; }) {
+                Simd::Lines::template alternate_chunk<side>(result, out);
+            } else if constexpr (side == 4) {
                 for (int i = 0; i < kChunk; ++i) {
                     const std::uint32_t four = result[0][i] | std::uint32_t{result[1][i]} << 8 |
                                                std::uint32_t{result[2][i]} << 16 | std::uint32_t{result[3][i]} << 24;

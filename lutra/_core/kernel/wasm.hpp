@@ -7,6 +7,7 @@
 #include <wasm_simd128.h>
 
 #include "../kernels.hpp"
+#include "lines_wasm.hpp"
 #include "locate_wasm.hpp"
 
 namespace lutra {
@@ -14,6 +15,7 @@ namespace lutra {
 struct Wasm {
     using Quad = v128_t;  // four 32-bit sums
     using Locate = WasmLocate;
+    using Lines = WasmLines;
 
     static Quad zero() { return wasm_i32x4_const_splat(0); }
     static Quad load(const std::int32_t* from) { return wasm_v128_load(from); }
@@ -36,6 +38,19 @@ struct Wasm {
             const Quad second = pairs(load(quads[i + 2]), load(quads[i + 3]));
             store(sums + i, pairs(first, second));
         }
+    }
+
+    // As lutra::add_rounded.
+    static void add_rounded(std::int32_t* sums, const std::int32_t* terms, int count, int bits) {
+        const v128_t half = wasm_i32x4_splat((1 << (bits - 1)) - 1);
+        for (int i = 0; i < count; i += 4)
+            store(sums + i, rounded_in(load(sums + i), wasm_i32x4_add(load(terms + i), half), bits));
+    }
+    // `low` already has half a unit less added.
+    static Quad rounded_in(Quad running, Quad low, int bits) {
+        const Quad odd = wasm_v128_and(wasm_i32x4_add(wasm_i32x4_shr(low, inside(bits)), running),
+                                       wasm_i32x4_const_splat(1));
+        return wasm_i32x4_add(running, wasm_i32x4_shr(wasm_i32x4_add(low, odd), inside(bits)));
     }
 
     // As lutra::round_sums in single precision.
@@ -251,7 +266,6 @@ struct Wasm {
     static void blend_rounded(const Step& step, const Unit& unit, const Scratch& scratch, std::int32_t* sums) {
         if constexpr (!wide) return blend_rounded_words(step, unit, scratch, sums);
         const int bits = step.denominator_bits;
-        const v128_t one = wasm_i32x4_const_splat(1);
         for (int i = 0; i < kChunk; ++i) {
             Sums running = Sums::load(sums + i * kLanes);
             for (int r = 0; r < unit.rotations; ++r) {
@@ -261,12 +275,8 @@ struct Wasm {
                 sum.add(entry(0, i), entry(1, i), first_pair(four));
                 sum.add(entry(2, i), entry(3, i), second_pair(four));
                 sum.add(entry(4, i), zero(), first_pair(weights<wide>(scratch.fifth[r], i)));
-                for (int part = 0; part < 4; ++part) {
-                    Quad& whole = running.quads[part];
-                    const Quad low = sum.quads[part];
-                    const Quad odd = wasm_v128_and(wasm_i32x4_add(wasm_i32x4_shr(low, inside(bits)), whole), one);
-                    whole = wasm_i32x4_add(whole, wasm_i32x4_shr(wasm_i32x4_add(low, odd), inside(bits)));
-                }
+                for (int part = 0; part < 4; ++part)
+                    running.quads[part] = rounded_in(running.quads[part], sum.quads[part], bits);
             }
             running.store(sums + i * kLanes);
         }
