@@ -30,6 +30,8 @@ void locate_cells(const Step& step, const Unit& unit, const Tap (*taps)[kChunk],
         return static_cast<Tap>(std::min<std::uint32_t>(limit, static_cast<Tap>(~Tap{0})));
     };
     const Tap limit_b = least(near.limit[0]), limit_c = least(near.limit[1]), limit_d = least(near.limit[2]);
+    if constexpr (requires { typename Simd::Locate; })
+        return Simd::Locate::template remainders<diagonal>(fine, coarse, {limit_b, limit_c, limit_d}, taps, remainder);
     const auto apart = [](Tap x, Tap y) { return static_cast<Tap>(x > y ? x - y : y - x); };
     const auto fine_mask = static_cast<Tap>(fine.mask), coarse_mask = static_cast<Tap>(coarse.mask);
     for (int tap = 0; tap < 4; ++tap)

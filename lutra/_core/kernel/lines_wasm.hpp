@@ -28,10 +28,10 @@ struct WasmLines {
             const v128_t second = wasm_i8x16_shuffle(a, b, 21, 0, 6, 22, 0, 7, 23, 0, 8, 24, 0, 9, 25, 0, 10, 26);
             const v128_t third = wasm_i8x16_shuffle(a, b, 0, 11, 27, 0, 12, 28, 0, 13, 29, 0, 14, 30, 0, 15, 31, 0);
             wasm_v128_store(to, wasm_i8x16_shuffle(first, c, 0, 1, 16, 3, 4, 17, 6, 7, 18, 9, 10, 19, 12, 13, 20, 15));
-            wasm_v128_store(
-                to + 16, wasm_i8x16_shuffle(second, c, 0, 21, 2, 3, 22, 5, 6, 23, 8, 9, 24, 11, 12, 25, 14, 15));
-            wasm_v128_store(
-                to + 32, wasm_i8x16_shuffle(third, c, 26, 1, 2, 27, 4, 5, 28, 7, 8, 29, 10, 11, 30, 13, 14, 31));
+            wasm_v128_store(to + 16,
+                            wasm_i8x16_shuffle(second, c, 0, 21, 2, 3, 22, 5, 6, 23, 8, 9, 24, 11, 12, 25, 14, 15));
+            wasm_v128_store(to + 32,
+                            wasm_i8x16_shuffle(third, c, 26, 1, 2, 27, 4, 5, 28, 7, 8, 29, 10, 11, 30, 13, 14, 31));
         } else {
             static_assert(side == 4);
             const v128_t even[] = {low(line[0], line[2]), high(line[0], line[2])};

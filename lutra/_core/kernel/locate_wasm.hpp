@@ -21,8 +21,8 @@ struct WasmLocate {
 
         Taps(const std::uint8_t (*taps)[kChunk], int i) {
             for (int tap = 0; tap < 4; ++tap)
-                axis[tap] = wasm_u32x4_extend_low_u16x8(
-                    wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(taps[tap] + i)));
+                axis[tap] =
+                    wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(taps[tap] + i)));
         }
         Taps(const std::uint16_t (*taps)[kChunk], int i) {
             for (int tap = 0; tap < 4; ++tap) axis[tap] = wasm_u32x4_load16x4(taps[tap] + i);
@@ -40,8 +40,8 @@ struct WasmLocate {
         v128_t base(const Taps& taps) const {
             v128_t sum = origin;
             for (int axis = 0; axis < 4; ++axis)
-                sum = wasm_i32x4_add(
-                    sum, wasm_i32x4_mul(wasm_u32x4_shr(taps.axis[axis], inside(cell_shift)), stride[axis]));
+                sum = wasm_i32x4_add(sum,
+                                     wasm_i32x4_mul(wasm_u32x4_shr(taps.axis[axis], inside(cell_shift)), stride[axis]));
             return sum;
         }
         v128_t key(const Taps& taps, int axis) const {
@@ -145,6 +145,41 @@ struct WasmLocate {
                             packed([](v128_t w) { return wasm_v128_and(w, wasm_i32x4_const_splat(127)); }));
             wasm_v128_store(&scratch.quad[rotation][1][i], packed([](v128_t w) { return wasm_u32x4_shr(w, 7); }));
             wasm_v128_store(&scratch.weight[rotation][4][i], weights[4]);
+        }
+    }
+
+    // A chunk's remainders, as locate_cells takes them. No remainder leaves its tap, so that words shift bytes too.
+    template <bool diagonal, class Tap>
+    static void remainders(const detail::Walk& fine, const detail::Walk& coarse, const Tap (&limits)[3],
+                           const Tap (*taps)[kChunk], Tap (*remainder)[kChunk]) {
+        constexpr bool bytes = sizeof(Tap) == 1;
+        const auto all = [](std::uint32_t x) {
+            return bytes ? wasm_i8x16_splat(static_cast<std::int8_t>(x))
+                         : wasm_i16x8_splat(static_cast<std::int16_t>(x));
+        };
+        const auto above = [](v128_t x, v128_t y) {
+            return bytes ? wasm_u8x16_sub_sat(x, y) : wasm_u16x8_sub_sat(x, y);
+        };
+        const auto is_zero = [](v128_t x) {
+            const v128_t none = wasm_i32x4_const_splat(0);
+            return bytes ? wasm_i8x16_eq(x, none) : wasm_i16x8_eq(x, none);
+        };
+        const auto rest = [&](v128_t tap, const detail::Walk& walk) {
+            return wasm_i16x8_shl(wasm_v128_and(tap, all(walk.mask)), inside(static_cast<int>(walk.shift)));
+        };
+        for (int i = 0; i < kChunk; i += 16 / static_cast<int>(sizeof(Tap))) {
+            v128_t tap[4], apart = wasm_i32x4_const_splat(0);
+            for (int axis = 0; axis < 4; ++axis) tap[axis] = wasm_v128_load(taps[axis] + i);
+            for (int axis = 1; diagonal && axis < 4; ++axis) {
+                const v128_t distance = wasm_v128_or(above(tap[0], tap[axis]), above(tap[axis], tap[0]));
+                apart = wasm_v128_or(apart, above(distance, all(limits[axis - 1])));
+            }
+            const v128_t close = is_zero(apart);
+            for (int axis = 0; axis < 4; ++axis) {
+                v128_t result = rest(tap[axis], fine);
+                if constexpr (diagonal) result = wasm_v128_bitselect(result, rest(tap[axis], coarse), close);
+                wasm_v128_store(remainder[axis] + i, result);
+            }
         }
     }
 

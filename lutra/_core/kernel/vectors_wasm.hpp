@@ -8,7 +8,7 @@
 namespace lutra {
 
 struct WasmBytes {
-    static constexpr int kBytes = 16, kVectors = 2;
+    static constexpr int kBytes = 16, kVectors = 4;
     typedef std::uint8_t Bytes __attribute__((vector_size(16)));
     typedef std::uint16_t Words __attribute__((vector_size(16)));
     typedef std::int16_t Signed __attribute__((vector_size(16)));

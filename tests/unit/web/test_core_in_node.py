@@ -1,8 +1,10 @@
 """The core as WebAssembly restores what Python restores."""
 
 import json
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,9 +14,10 @@ import lutra
 from lutra import zoo
 from lutra.engine.plan_file import to_bytes
 from lutra.model import artifact
+from lutra.model.description import Rounding
 from lutra.restore.restorer import Restorer
 from tests.golden.cases import COLOUR_UNITS, COLOURED, LAYERED, OUTPUTS, SIZES, image, input_of, model
-from tests.unit.engine.engine_models import DenseLayout, random_image, random_model
+from tests.unit.engine.engine_models import DenseLayout, DiagonalLayout, random_image, random_model
 from tests.unit.liblutra.building import GOLDEN, ROOT, run
 
 pytestmark = pytest.mark.xdist_group("web")
@@ -92,6 +95,23 @@ def test_images_wider_than_a_chunk(jobs: Jobs) -> None:
         expected = Restorer(models[name]).restore(np.repeat(pixels, 3 // pixels.shape[2], axis=2))
         found = np.frombuffer(path.read_bytes(), np.uint8).reshape(*expected.shape[:2], 4)
         assert np.array_equal(found[:, :, :3], expected), name
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4])
+def test_every_interval_and_rounding(jobs: Jobs, scale: int) -> None:
+    """Sums of four rotations fit 16 bits up to an interval of 6; the least entries everywhere reach their end."""
+    made = []
+    for interval, rounding in product((4, 5, 6, 7), get_args(Rounding)):
+        layout = DiagonalLayout(4, 2, 5) if interval == 4 else DenseLayout(interval)
+        drawn = random_model("mulut", scale, {"patterns": "sd"}, layout, rounding=rounding, seed=interval)
+        least = replace(drawn, tensors={name: np.full_like(values, -128) for name, values in drawn.tensors.items()})
+        pixels = random_image(7, 70, 3, seed=interval, smooth=interval % 2 == 0)
+        made += [(one, pixels, jobs.add(to_bytes(one), pixels)) for one in (drawn, least)]
+    jobs.run()
+    for one, pixels, path in made:
+        expected = Restorer(one).restore(pixels)
+        found = np.frombuffer(path.read_bytes(), np.uint8).reshape(*expected.shape[:2], 4)
+        assert np.array_equal(found[:, :, :3], expected), (one.description.rounding, one.functions)
 
 
 def test_zoo_models_restore_as_in_python(jobs: Jobs) -> None:
