@@ -24,7 +24,7 @@ from lutra import engine, zoo  # noqa: E402
 from lutra.evaluation.bench import frame, machine  # noqa: E402
 from tests.browser import Page, browser  # noqa: E402
 
-TURNS = 6
+TURNS = 15
 SECONDS = 1.5
 """How long each model restores in the browser before it is timed: the browser compiles in two steps."""
 
