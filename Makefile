@@ -46,7 +46,7 @@ run-all: setup  ## the same for all tasks: denoising, deblocking and deblurring 
 	@$(MAKE) --no-print-directory results
 	@echo "All tasks on a page:     $$($(BIN)/python -m pipeline report --root $(ROOT))"
 
-zoo: setup  ## all models of results/recipes.yaml, which take about 5 hours on two cores; resumes (Snakemake, into runs/recipes)
+zoo: setup  ## all models of results/recipes.yaml, which take about 7 hours on two cores; resumes (Snakemake, into runs/recipes)
 	@$(BIN)/python -m pipeline fetch --params results/recipes.yaml
 	@LUTRA_PARAMS=results/recipes.yaml $(BIN)/snakemake --cores $$(nproc)
 	@echo "Keep one, with its card: python -m pipeline record --params results/recipes.yaml --root runs/recipes --experiment X --zoo X"
@@ -60,8 +60,9 @@ results:
 	@echo "Messages of the stages:  $(ROOT)/logs"
 	@echo "Parameters and curves:   make ui"
 
-test: setup  ## the tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
+test: setup  ## the tests, on up to 8 cores
+	@workers=$$($(BIN)/python -c "from lutra.limits import processors; print(min(processors(), 8))") && \
+		OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $$workers --dist loadgroup --no-loadscope-reorder
 
 test-cluster: setup  ## the tests on SLURM, as root on Debian; INSTALL=1 installs SLURM first
 	@$(BIN)/python -m tests.cluster.slurm $(if $(INSTALL),--install) -- $(BIN)/python -m pytest -q tests/cluster

@@ -51,6 +51,7 @@ def card(name: str, recorded: Recorded, model: Artifact) -> str:
         f"| {data} | {protocol.caption(result.baseline[data])} | {protocol.caption(scores)} |"
         for data, scores in result.final.items()
     ]
+    start = f", from `{recorded.start['model']}` on," if recorded.start else ""
     lines = [
         f"# {name}",
         "",
@@ -60,7 +61,7 @@ def card(name: str, recorded: Recorded, model: Artifact) -> str:
         f"- Images: {'; '.join(recorded.licences)}.",
         "- Licence of the tables: MIT, the project's.",
         f"- May I ship it? {ship}.",
-        f"- Trained in {60 * recorded.minutes:.0f} seconds on {cores} core{'s' if cores > 1 else ''} "
+        f"- Trained in {60 * recorded.minutes:.0f} seconds{start} on {cores} core{'s' if cores > 1 else ''} "
         f"({recorded.machine['processor']}).",
         f"- Recipe: `{recorded.command}`. Parameters and versions: `results/{recorded.experiment}.json`.",
         "",

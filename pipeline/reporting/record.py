@@ -62,8 +62,11 @@ class Recorded:
     @property
     def licences(self) -> list[str]:
         """The licences of the images, those behind the model that training started from among them."""
-        behind = [f"behind {self.start['model']}, {self.start['licence']}"] if self.start else []
-        return licences(self.images) + behind
+        own = licences(self.images)
+        if not self.start:
+            return own
+        others = [licence for licence in self.start["licence"].split("; ") if licence not in own]
+        return own + (others and [f"behind {self.start['model']}, which it starts from: {others[0]}", *others[1:]])
 
     @property
     def not_free(self) -> list[str]:

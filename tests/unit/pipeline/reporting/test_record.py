@@ -57,7 +57,11 @@ def test_the_model_that_training_started_from_counts_among_the_images(tmp_path: 
     start = {"model": "dn-25", "licence": "photos: MIT", "use": "free"}
     text, recorded = carded(trained_on="budgie", start=start)
     assert record.Recorded.from_json(recorded.to_json()) == recorded
-    assert "- Images: budgie: CC0 (Debian package budgie-backgrounds); behind dn-25, photos: MIT.\n" in text
+    assert "- Images: budgie: CC0 (Debian package budgie-backgrounds)" in text
+    assert "; behind dn-25, which it starts from: photos: MIT.\n" in text
+    assert "- Trained in 540 seconds, from `dn-25` on, on " in text
+    known = carded(trained_on="budgie", start=start | {"licence": "budgie: CC0 (Debian package budgie-backgrounds)"})
+    assert "- Images: budgie: CC0 (Debian package budgie-backgrounds).\n" in known[0]
     assert "- May I ship it? Yes" in text
     text, recorded = carded(trained_on="budgie", start=start | {"use": "research"})
     assert "- May I ship it? No: dn-25 may not be used for every purpose.\n" in text
@@ -80,7 +84,7 @@ def test_what_dead_leaves_take_their_colours_from_is_kept(tmp_path: Path) -> Non
 
 def test_time_and_command_of_a_run_of_snakemake_are_found(tmp_path: Path) -> None:
     job = Job.of("evaluate", params.load(RECIPES), tmp_path, experiment="spf-light-deblock10")
-    with pytest.raises(FileNotFoundError, match=r"train/spf-light-deblock10\.tsv: not found, expected Snakemake's benchmark"):
+    with pytest.raises(FileNotFoundError, match=r"10\.tsv: not found, expected Snakemake's benchmark"):
         record.minutes_of(job)
     for stage, seconds in (("train", "30.4"), ("finetune", "89.6")):
         path = tmp_path / "benchmarks" / stage / "spf-light-deblock10.tsv"
