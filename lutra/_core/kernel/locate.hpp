@@ -5,9 +5,8 @@
 
 namespace lutra {
 
-// How weights are handed on: plain numbers; or four in a word for byte dot products, which multiply a weight of 8
-// bits at most (`narrow`) or of 14 in two parts of 7 (`wide`).
-// `words`: 16 bits each.
+// How weights are handed on: plain numbers; of 16 bits each (`words`); or four in a word for byte dot products, which
+// multiply a weight of 8 bits at most (`narrow`) or of 14 in two parts of 7 (`wide`).
 enum class Weights { plain, narrow, wide, words };
 
 // Local to each file that includes this, like every helper that is no template over Simd: the linker must not hand
