@@ -111,7 +111,9 @@ class AutoSample(nn.Module):
 
     def weights(self) -> Tensor:
         """Return the means' weights: (4, kernel * kernel), each row summing to 1."""
-        weights = self.logits.softmax(dim=-1)
+        # The softmax in steps: torch's rounds otherwise with another number of threads, where there is no AVX-512
+        powers = (self.logits - self.logits.detach().amax(dim=-1, keepdim=True)).exp()
+        weights = powers / powers.sum(dim=-1, keepdim=True)
         if self.tap_bits is None:
             return weights
         return weights + (self.quantised().to(weights.dtype) / 2.0**WEIGHT_BITS - weights.detach())
