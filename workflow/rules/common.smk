@@ -105,8 +105,8 @@ def parameters(name):
         for stage in declaration.upstream(declaration.find(name)):
             if stage.per in target:  # report, of a task, depends on all experiments by itself
                 found |= stage.resolved(SETTINGS, **target)
-            if stage.name == "train" and "experiment" in target and (start := _content_of_start(target["experiment"])):
-                found["start"] = start
+                if stage.name == "train":
+                    found["start"] = _content_of_start(target["experiment"])
         return found
 
     return resolved

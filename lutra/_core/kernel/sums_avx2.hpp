@@ -3,6 +3,7 @@
 
 #include <immintrin.h>
 
+#include "ensemble_avx2.hpp"
 #include "sums.hpp"
 #include "vectors_avx2.hpp"
 
@@ -50,10 +51,10 @@ struct Avx2Sums {
 
     static void dot(const float* a, const float* rows, const std::uint32_t* places, float* to) {
         const Row one = Row::load(a);
-        reduce([&](int i) { return one.dot(rows + places[i * kSumLanes]); }, to);
+        reduce([&](int i) { return product(one, Row::load(rows + places[i * kSumLanes])); }, to);
     }
     static void dot_each(const float (*a)[kSumLanes], const float* rows, const std::uint32_t* places, float* to) {
-        reduce([&](int i) { return Row::load(a[i]).dot(rows + places[i]); }, to);
+        reduce([&](int i) { return product(Row::load(a[i]), Row::load(rows + places[i])); }, to);
     }
 
     // Whole registers are stored: one that is loaded again from two stores would wait for both.
@@ -65,21 +66,12 @@ struct Avx2Sums {
     }
 
   private:
-    struct Row {
-        __m256 low, high;
+    using Row = Avx2Floats::Floats;
 
-        static Row load(const float* from) { return {_mm256_loadu_ps(from), _mm256_loadu_ps(from + 8)}; }
-        void store(float* to) const {
-            _mm256_storeu_ps(to, low);
-            _mm256_storeu_ps(to + 8, high);
-        }
-        Row plus(const Row& more) const { return {_mm256_add_ps(low, more.low), _mm256_add_ps(high, more.high)}; }
-        // The products with a row, halves added.
-        __m256 dot(const float* row) const {
-            return _mm256_add_ps(_mm256_mul_ps(low, _mm256_loadu_ps(row)),
-                                 _mm256_mul_ps(high, _mm256_loadu_ps(row + 8)));
-        }
-    };
+    // The products of two rows, halves added.
+    static __m256 product(const Row& one, const Row& other) {
+        return _mm256_add_ps(_mm256_mul_ps(one.low, other.low), _mm256_mul_ps(one.high, other.high));
+    }
 
     // Adds the sums of 16 vectors of 8 numbers, halves first, as PlainSums::dot.
     template <class Products>
