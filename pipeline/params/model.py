@@ -29,7 +29,7 @@ class ModelParams(Section):
         Literal[1, 3] | None, Field(description="shiftlut: 3: reads red, green and blue together; 1: one by one")
     ] = None
     offsets: Annotated[
-        tuple[tuple[tuple[int, int], ...], ...] | None,
+        tuple[Annotated[tuple[Annotated[tuple[int, int], Strict(False)], ...], Strict(False)], ...] | None,
         Strict(False),
         Field(description="shiftlut: (row, column) by which each channel of each block is shifted"),
     ] = None

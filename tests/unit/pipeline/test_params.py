@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lutra.evaluation import protocols
+from lutra.model import families
 from pipeline import params
 from pipeline.params import ParamsError, reading
+from pipeline.params.model import ModelParams
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = """
@@ -181,6 +183,26 @@ def test_a_task_may_have_images_of_its_own() -> None:
     alone = parse(text.replace("train: mine,", "train: mine, mix: [],"))
     assert alone.train_sets("x4") == ("mine",) and alone.train_sets("noise") == ("photos", "deadleaves")
     assert "mix" not in alone.task("x4").options
+
+
+OPTIONS: list[tuple[str, dict[str, Any]]] = [
+    ("srlut", {"pattern": "d", "front": "pairwise"}),
+    ("mulut", {"patterns": "sd", "stages": 1}),
+    ("autolut", {"base": "mulut", "branches": 2, "kernel": 3, "stages": 1}),
+    ("shiftlut", {"blocks": 1, "channels": 2, "offsets": [[[0, 1], [-3, 2]]], "colours": 3}),
+    ("lerf", {"patterns": "sc", "border": "zero"}),
+]
+
+
+@pytest.mark.parametrize(("family", "options"), OPTIONS)
+def test_an_option_of_a_family_can_be_written(family: str, options: dict[str, Any]) -> None:
+    text = TEXT.replace("srlut, task: x4, model: {}", f"{family}, task: x4, model: {json.dumps(options)}")
+    block = parse(text).experiment("one")
+    assert families.describe(block.family, 4, block.model.model_dump()) == families.describe(family, 4, options)
+
+
+def test_those_are_all_options() -> None:
+    assert {name for _, options in OPTIONS for name in options} == set(ModelParams.model_fields)
 
 
 def test_an_unknown_experiment_lists_the_known_ones() -> None:
