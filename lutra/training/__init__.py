@@ -11,16 +11,14 @@ from lutra.limits import wait_passively
 
 if TYPE_CHECKING:
     from lutra.training.fitting import Settings, Watcher, fit
-    from lutra.training.folder import read_images
-    from lutra.training.pairs import Images
+    from lutra.training.pairs import Images, read_images
     from lutra.training.quickstart import new_tables, save
 
 wait_passively()  # before a module of this package imports torch
 
 _MODULES = {
     **dict.fromkeys(("Settings", "Watcher", "fit"), "fitting"),
-    "Images": "pairs",
-    "read_images": "folder",
+    **dict.fromkeys(("Images", "read_images"), "pairs"),
     **dict.fromkeys(("new_tables", "save"), "quickstart"),
 }
 

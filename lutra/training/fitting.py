@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,11 +14,9 @@ from numpy.typing import NDArray
 
 from lutra.imaging.metrics import psnr
 from lutra.reference.interpreter import LutModel
-from lutra.reference.layers import Scales
-from lutra.reference.units import LEVELS, Table
 from lutra.training import checkpoint
 from lutra.training.checkpoint import Checkpoint, Kept
-from lutra.training.multigrid import MultigridVectors
+from lutra.training.optimiser import optimiser_of
 from lutra.training.pairs import Image, Images, interleaved
 from lutra.training.sampler import PatchSampler
 
@@ -174,7 +171,7 @@ class _Run:
         if settings.steps:
             colours = model.description.colours
             self.sampler = PatchSampler(train, settings.patch, settings.batch, settings.seed, threads, colours)
-        optimizer = Adam(_groups(model, settings.learning_rate), fused=True, decoupled_weight_decay=True)
+        optimizer = optimiser_of(model, settings.learning_rate)
         self.rates = [group["lr"] for group in optimizer.param_groups]
         # Asked whether it may move the model, accelerate imports half of torch
         self.prepared, self.optimizer = self.accelerator.prepare(model, optimizer, device_placement=[True, True])
@@ -245,16 +242,6 @@ class _Run:
             checkpoint.save(kept.path, point)
 
 
-class Adam(torch.optim.Adam):
-    """torch's Adam without the import of torch's compiler, which takes two seconds and only excludes Adam's methods."""
-
-    add_param_group = inspect.unwrap(torch.optim.Adam.add_param_group)
-    load_state_dict = inspect.unwrap(torch.optim.Adam.load_state_dict)
-    state_dict = inspect.unwrap(torch.optim.Adam.state_dict)
-    step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
-    zero_grad = inspect.unwrap(torch.optim.Adam.zero_grad)
-
-
 def validate(model: LutModel, images: Images, score: Score = psnr) -> float:
     """Return the mean score over the restored images that rank (`Images.ranking`)."""
     pairs = ((interleaved(images.input(index)), interleaved(images.target(index))) for index in images.ranking)
@@ -264,29 +251,6 @@ def validate(model: LutModel, images: Images, score: Score = psnr) -> float:
 def cosine(progress: float, floor: float) -> float:
     """Return the factor of the first rate at a progress of 0..1: a cosine from 1 down to `floor`."""
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-VECTORS = (0.9, 0.99)
-"""Adam's decay rates for vectors, whose gradients change faster than those of tables."""
-FINE, DECAY = 0.3, 0.01
-"""Share of the rate of a vector's own samples next to coarser grids, and their decay: else vectors get rough."""
-
-
-def _groups(model: LutModel, rate: float) -> list[dict[str, Any]]:
-    """Return Adam's groups: tables and vectors learn in levels, all else in units of the full range, at one rate."""
-    tables = [unit.function for unit in model.lut_units() if isinstance(unit.function, Table)]
-    vectors = [function for function in model.functions_by_name().values() if not isinstance(function, Scales)]
-    in_tables, in_vectors = ({id(p) for one in functions for p in one.parameters()} for functions in (tables, vectors))
-    fine = {id(one.samples) for one in vectors if isinstance(one, MultigridVectors)}
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    slow = {"lr": FINE * rate * LEVELS, "betas": VECTORS, "weight_decay": DECAY}
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in trained if id(p) in in_tables], "lr": rate * LEVELS},
-        {"params": [p for p in trained if id(p) in in_vectors - fine], "lr": rate * LEVELS, "betas": VECTORS},
-        {"params": [p for p in trained if id(p) in fine], **slow},
-        {"params": [p for p in trained if id(p) not in in_tables | in_vectors], "lr": rate},
-    ]
-    return [group for group in groups if group["params"]]
 
 
 def _flat(images: Images, most_named: int = 5) -> str | None:
