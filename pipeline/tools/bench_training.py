@@ -24,6 +24,7 @@ from lutra.reference.build import build_model
 from lutra.reference.interpreter import LutModel
 from lutra.terminal import TextTable
 from lutra.training import multigrid
+from lutra.training.optimiser import optimiser_of
 from lutra.training.tabulate import started, through_tables, to_tables
 from pipeline.data.sets import resolve
 from pipeline.running.provenance import PACKAGES
@@ -185,7 +186,9 @@ def _step(
     half: bool = False,
 ) -> TimedStep:
     """Return a whole step, in `parts` parts of the batch; `half`: a network's arithmetic is in bfloat16."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-9, fused=True)  # so slow that nothing changes
+    rate = 1e-9  # so slow that nothing changes
+    of_networks = torch.optim.Adam(model.parameters(), rate, fused=True)
+    optimizer = optimiser_of(model, rate) if isinstance(model, LutModel) else of_networks
 
     def step() -> None:
         with lookup.using(implementation):
