@@ -1,6 +1,14 @@
 # liblutra: the core behind a C interface, shared and static, with what finds it (docs/c.md). Included by CMakeLists.txt.
 option(LUTRA_SHARED "Build the shared library" ON)
 option(LUTRA_STATIC "Build the static library" ON)
+set(LUTRA_RESTORING "" CACHE PATH "Folder where pip built the Python module from the same sources: its objects are used")
+if(LUTRA_RESTORING)
+  file(GLOB_RECURSE compiled ${LUTRA_RESTORING}/CMakeFiles/lutra_restoring.dir/*${CMAKE_CXX_OUTPUT_EXTENSION})
+  if(NOT compiled)
+    message(FATAL_ERROR "${LUTRA_RESTORING}: found no objects of the Python module")
+  endif()
+  set(restoring)
+endif()
 
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -21,7 +29,7 @@ set_target_properties(lutra_objects PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_
   VISIBILITY_INLINES_HIDDEN ON)
 
 function(lutra_add_library name kind export)
-  add_library(${name} ${kind} $<TARGET_OBJECTS:lutra_objects>)
+  add_library(${name} ${kind} $<TARGET_OBJECTS:lutra_objects> ${compiled})
   lutra_uses_core(${name})
   set_target_properties(${name} PROPERTIES OUTPUT_NAME lutra EXPORT_NAME ${export} PUBLIC_HEADER ${here}/lutra.h)
   target_include_directories(${name} INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)

@@ -51,6 +51,7 @@ sys.meta_path = [finder for finder in sys.meta_path if "Redirecting" not in type
 END
 # What the tests compile is checked too
 export PYTHONPATH="$tree" CXXFLAGS="-g -fsanitize=$sanitizers" LUTRA_SANITIZE=$sanitizers
+export LUTRA_RESTORING="$build/cmake-$kind"  # where its objects lie already
 # Python itself is not built with the sanitizer, so its library must come first
 preload=
 for library in $libraries libstdc++.so; do preload="$preload $(c++ -print-file-name=$library)"; done

@@ -2,8 +2,6 @@
 #include "layers.hpp"
 
 #include <algorithm>
-#include <stdexcept>
-#include <string>
 
 namespace lutra {
 namespace {
@@ -12,23 +10,19 @@ constexpr std::int64_t kMostLines = 1 << 16;  // rows of channels kept by a thre
 constexpr int kMostMargin = 1 << 10;          // which every row kept has at both ends
 constexpr int kMostReal = 1 << 22;            // sums that single precision divides exactly
 
-void require(bool condition, const char* what) {
-    if (!condition) throw std::invalid_argument(std::string("plan: ") + what);
-}
-
 bool is_byte(int low, int high) { return -128 <= low && low <= high && high <= 127; }
 
 bool is_pixel(int low, int high) { return 0 <= low && low <= high && high <= 255; }
 
 void check_layer(const Layer& layer) {
-    require(layer.inputs >= 1 && layer.inputs <= kMostInputs && layer.outputs >= 1 && layer.outputs <= kMostChannels,
-            "a layer of too few or too many inputs or outputs");
-    require(layer.levels >= 1 && layer.levels <= kLevels && is_byte(layer.low, layer.low + layer.levels - 1),
-            "a layer's levels out of range");
-    require(layer.divisor >= 1 && layer.divisor <= 1 << 12 && layer.denominator >= 1 && layer.denominator <= 1 << 12,
-            "a layer's divisor or denominator out of range");
-    require(layer.entries.size() == static_cast<std::size_t>(layer.inputs) * layer.outputs * layer.levels,
-            "a layer with another number of entries");
+    ensure(layer.inputs >= 1 && layer.inputs <= kMostInputs && layer.outputs >= 1 && layer.outputs <= kMostChannels,
+           "a layer of too few or too many inputs or outputs");
+    ensure(layer.levels >= 1 && layer.levels <= kLevels && is_byte(layer.low, layer.low + layer.levels - 1),
+           "a layer's levels out of range");
+    ensure(layer.divisor >= 1 && layer.divisor <= 1 << 12 && layer.denominator >= 1 && layer.denominator <= 1 << 12,
+           "a layer's divisor or denominator out of range");
+    ensure(layer.entries.size() == static_cast<std::size_t>(layer.inputs) * layer.outputs * layer.levels,
+           "a layer with another number of entries");
     for (int output = 0; output < layer.outputs; ++output) {
         std::int64_t most = 0;
         for (int input = 0; input < layer.inputs; ++input) {
@@ -37,7 +31,7 @@ void check_layer(const Layer& layer) {
                 largest = std::max(largest, std::abs(layer.entry(input, output, level)));
             most += largest;
         }
-        require(most < kMostReal, "a layer of too large sums");
+        ensure(most < kMostReal, "a layer of too large sums");
     }
 }
 
@@ -56,9 +50,9 @@ class Finisher {
             }
         for (const Source& add : operation.adds) operation.adds_unsigned = operation.adds_unsigned || !add.is_signed;
         for (int number_of : operation.writes) {
-            require(number_of >= 1 && number_of < static_cast<int>(plan_.planes.size()) &&
-                        plan_.planes[number_of].writer < 0,
-                    "a plane is written twice");
+            ensure(number_of >= 1 && number_of < static_cast<int>(plan_.planes.size()) &&
+                       plan_.planes[number_of].writer < 0,
+                   "a plane is written twice");
             plan_.planes[number_of].writer = number;
         }
     }
@@ -80,34 +74,34 @@ class Finisher {
     int reach(int offset) const { return plan_.reflect ? std::abs(offset) : std::max(0, offset); }
 
     void check_split(const Operation& operation) const {
-        require(operation.bits >= 0 && operation.bits <= 7 && operation.writes.size() == 2 &&
-                    std::abs(operation.offset) <= 1 << 12,
-                "a split out of range");
+        ensure(operation.bits >= 0 && operation.bits <= 7 && operation.writes.size() == 2 &&
+                   std::abs(operation.offset) <= 1 << 12,
+               "a split out of range");
         const auto channels = static_cast<int>(operation.inputs.size());
         for (int plane : operation.writes)
-            require(
+            ensure(
                 plane >= 1 && plane < static_cast<int>(plan_.planes.size()) && plan_.planes[plane].channels == channels,
                 "a split into another number of channels");
     }
 
     void check_sum(Operation& operation) const {
-        require(operation.writes.size() == 1 && operation.writes[0] >= 1 &&
-                    operation.writes[0] < static_cast<int>(plan_.planes.size()),
-                "a sum that does not write one plane");
-        require(is_byte(operation.low, operation.high) || is_pixel(operation.low, operation.high),
-                "a sum's bounds out of range");
+        ensure(operation.writes.size() == 1 && operation.writes[0] >= 1 &&
+                   operation.writes[0] < static_cast<int>(plan_.planes.size()),
+               "a sum that does not write one plane");
+        ensure(is_byte(operation.low, operation.high) || is_pixel(operation.low, operation.high),
+               "a sum's bounds out of range");
         const auto channels = static_cast<std::size_t>(plan_.planes[operation.writes[0]].channels);
-        require(operation.adds.size() % channels == 0 && operation.adds.size() <= 16 * channels,
-                "a sum's added planes out of range");
-        require(operation.layer >= -1 && operation.layer < static_cast<int>(plan_.layers.size()), "no such layer");
-        require(operation.layer >= 0 || !operation.adds.empty(), "a sum of nothing");
+        ensure(operation.adds.size() % channels == 0 && operation.adds.size() <= 16 * channels,
+               "a sum's added planes out of range");
+        ensure(operation.layer >= -1 && operation.layer < static_cast<int>(plan_.layers.size()), "no such layer");
+        ensure(operation.layer >= 0 || !operation.adds.empty(), "a sum of nothing");
         std::size_t inputs = 0;
         if (operation.layer >= 0) {
             const Layer& layer = plan_.layers[operation.layer];
-            require(layer.outputs == static_cast<int>(channels), "a layer with another number of outputs");
+            ensure(layer.outputs == static_cast<int>(channels), "a layer with another number of outputs");
             inputs = layer.inputs * (layer.shared ? 1 : channels);
         }
-        require(operation.inputs.size() == inputs, "a layer with another number of inputs");
+        ensure(operation.inputs.size() == inputs, "a layer with another number of inputs");
         const auto adds = static_cast<int>(operation.adds.size() / channels);
         operation.saturates = saturates(operation, adds, operation.layer < 0 ? 2 : 1);
         operation.cuts = saturates(operation, adds, 0);
@@ -130,26 +124,26 @@ class Finisher {
     }
 
     void check_merge(const Operation& operation) const {
-        require(&operation == &plan_.operations.back(), "only the last operation merges");
-        require(operation.writes.empty() && operation.upscale == plan_.scale, "a merge that does not write the output");
-        require(operation.rotations == 1 || operation.rotations == 4, "1 or 4 rotations");
+        ensure(&operation == &plan_.operations.back(), "only the last operation merges");
+        ensure(operation.writes.empty() && operation.upscale == plan_.scale, "a merge that does not write the output");
+        ensure(operation.rotations == 1 || operation.rotations == 4, "1 or 4 rotations");
         const auto colours = static_cast<std::size_t>(plan_.planes[0].channels);
-        require(operation.inputs.size() == colours * operation.rotations * plan_.scale * plan_.scale,
-                "a merge of another number of channels");
-        require(operation.divisor >= 1 && operation.divisor <= 1 << 12 && std::abs(operation.offset) <= 1 << 12,
-                "divisor or offset out of range");
-        require(operation.adds.size() <= 4 * colours && operation.adds.size() % colours == 0,
-                "a merge's added planes out of range");
+        ensure(operation.inputs.size() == colours * operation.rotations * plan_.scale * plan_.scale,
+               "a merge of another number of channels");
+        ensure(operation.divisor >= 1 && operation.divisor <= 1 << 12 && std::abs(operation.offset) <= 1 << 12,
+               "divisor or offset out of range");
+        ensure(operation.adds.size() <= 4 * colours && operation.adds.size() % colours == 0,
+               "a merge's added planes out of range");
         for (const Source& source : operation.adds)
-            require(source.plane == 0 && source.row == 0 && source.column == 0, "a merge adds the input alone");
+            ensure(source.plane == 0 && source.row == 0 && source.column == 0, "a merge adds the input alone");
     }
 
     void check_source(const Source& source, Operation& operation) const {
-        require(source.plane >= 0 && source.plane < static_cast<int>(plan_.planes.size()), "no such plane");
+        ensure(source.plane >= 0 && source.plane < static_cast<int>(plan_.planes.size()), "no such plane");
         const LayerPlane& plane = plan_.planes[source.plane];
-        require(source.plane == 0 || plane.writer >= 0, "a plane is read that nothing wrote");
-        require(source.channel >= 0 && source.channel < plane.channels, "no such channel");
-        require(std::abs(source.row) <= kMaxReach && std::abs(source.column) <= kMaxReach, "an offset out of range");
+        ensure(source.plane == 0 || plane.writer >= 0, "a plane is read that nothing wrote");
+        ensure(source.channel >= 0 && source.channel < plane.channels, "no such channel");
+        ensure(std::abs(source.row) <= kMaxReach && std::abs(source.column) <= kMaxReach, "an offset out of range");
         operation.lag = std::max(operation.lag, written(source.plane) + reach(source.row));
     }
 
@@ -169,25 +163,25 @@ class Finisher {
 }  // namespace
 
 void LayerPlan::finish() {
-    require(scale >= 1 && scale <= 8, "scale out of range");
-    require(!planes.empty() && planes[0].channels <= 4, "too many colours");
-    require(!operations.empty() && operations.back().kind == Operation::Kind::merge, "the last operation must merge");
+    ensure(scale >= 1 && scale <= 8, "scale out of range");
+    ensure(!planes.empty() && planes[0].channels <= 4, "too many colours");
+    ensure(!operations.empty() && operations.back().kind == Operation::Kind::merge, "the last operation must merge");
     for (const Layer& layer : layers) check_layer(layer);
     for (const LayerPlane& plane : planes)
-        require(plane.channels >= 1 && plane.channels <= kMostChannels &&
-                    (is_byte(plane.low, plane.high) || is_pixel(plane.low, plane.high)),
-                "a plane's channels or bounds out of range");
+        ensure(plane.channels >= 1 && plane.channels <= kMostChannels &&
+                   (is_byte(plane.low, plane.high) || is_pixel(plane.low, plane.high)),
+               "a plane's channels or bounds out of range");
     Finisher finisher(*this);
     for (std::size_t i = 1; i < operations.size(); ++i)
-        require(operations[i - 1].chain <= operations[i].chain, "chains out of order");
+        ensure(operations[i - 1].chain <= operations[i].chain, "chains out of order");
     for (int number = 0; number < static_cast<int>(operations.size()); ++number)
         finisher.check(operations[number], number);
     for (auto operation = operations.rbegin(); operation != operations.rend(); ++operation)
         finisher.look_back(*operation);
-    require(planes.front().margin <= kMostMargin, "operations that together look too far");
+    ensure(planes.front().margin <= kMostMargin, "operations that together look too far");
     std::int64_t lines = 0;
     for (const LayerPlane& plane : planes) lines += std::int64_t{plane.rows} * plane.channels;
-    require(lines <= kMostLines, "planes of too many rows, which operations wait for");
+    ensure(lines <= kMostLines, "planes of too many rows, which operations wait for");
 }
 
 void LayerPlan::pack_layers(Form best) {

@@ -14,10 +14,10 @@ namespace lutra {
 namespace {
 
 using Bytes = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Numbers = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Indices = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Patches = nb::ndarray<std::uint8_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
 
-void gather_patches(const Bytes& data, const Numbers& starts, const Numbers& strides, const Numbers& turns,
+void gather_patches(const Bytes& data, const Indices& starts, const Indices& strides, const Indices& turns,
                     const Patches& out, int threads) {
     const auto size = static_cast<std::int64_t>(data.shape(0)), side = static_cast<std::int64_t>(out.shape(1));
     const std::size_t count = out.shape(0);

@@ -2,18 +2,12 @@
 #include "plan.hpp"
 
 #include <algorithm>
-#include <stdexcept>
-#include <string>
 
 namespace lutra {
 namespace {
 
 // Of all planes together, kept by every thread: tens of megabytes for wide images. Published systems keep about 300.
 constexpr std::int64_t kMostRows = 1 << 13;
-
-void require(bool condition, const char* what) {
-    if (!condition) throw std::invalid_argument(std::string("plan: ") + what);
-}
 
 template <class Visit>
 void for_each_read(const Unit& unit, Visit visit) {
@@ -39,14 +33,14 @@ void set_denominators(Step& step, int tap_bits) {
         lookups += unit.rotations;
     }
     // Sums are kept in 32 bits, with as much room again for rounding.
-    require(lookups * 128 << step.denominator_bits < std::int64_t{1} << 30, "a step of too many lookups");
-    require(step.divisor >= 1 && step.divisor <= 1 << 12 && std::abs(step.offset) <= 1 << 12,
-            "divisor or offset out of range");
+    ensure(lookups * 128 << step.denominator_bits < std::int64_t{1} << 30, "a step of too many lookups");
+    ensure(step.divisor >= 1 && step.divisor <= 1 << 12 && std::abs(step.offset) <= 1 << 12,
+           "divisor or offset out of range");
     const std::int64_t divisor = static_cast<std::int64_t>(step.divisor)
                                  << (step.round_each ? 0 : step.denominator_bits);
     const std::int64_t most =
         (lookups * 128 << (step.round_each ? 0 : step.denominator_bits)) + std::abs(step.offset) * divisor;
-    require(most < std::int64_t{1} << 30, "divisor or offset out of range");
+    ensure(most < std::int64_t{1} << 30, "divisor or offset out of range");
     step.single_precision = most < 1 << 24 && divisor < 1 << 14;
 }
 
@@ -92,32 +86,32 @@ void set_turns(Step& step) {
 }
 
 void Plan::finish() {
-    require(!steps.empty() && steps.size() <= 64 && planes.size() <= 256, "too few or too many steps or planes");
-    require(scale >= 1 && scale <= 8 && steps.back().upscale == scale, "the last step must upscale to the scale");
-    require(tap_bits >= 0 && tap_bits <= 8, "fractional bits of taps out of range");
+    ensure(!steps.empty() && steps.size() <= 64 && planes.size() <= 256, "too few or too many steps or planes");
+    ensure(scale >= 1 && scale <= 8 && steps.back().upscale == scale, "the last step must upscale to the scale");
+    ensure(tap_bits >= 0 && tap_bits <= 8, "fractional bits of taps out of range");
     const auto plane_count = static_cast<int>(planes.size());
     for (int number = 0; number < static_cast<int>(steps.size()); ++number) {
         Step& step = steps[number];
         const bool last = number + 1 == static_cast<int>(steps.size());
-        require(!step.units.empty() && step.units.size() <= 64, "a step of no units, or of too many");
-        require(last || step.upscale == 1, "only the last step may upscale");
-        require(outputs.empty() || step.upscale == 1, "a step upscales, and the result is planes");
-        require((colours == 1 || colours == 3) && (colours == 1 || outputs.empty()), "colours out of range");
+        ensure(!step.units.empty() && step.units.size() <= 64, "a step of no units, or of too many");
+        ensure(last || step.upscale == 1, "only the last step may upscale");
+        ensure(outputs.empty() || step.upscale == 1, "a step upscales, and the result is planes");
+        ensure((colours == 1 || colours == 3) && (colours == 1 || outputs.empty()), "colours out of range");
         const bool writes_output = last && outputs.empty();
-        require(writes_output == step.writes.empty(), "the last step alone writes no plane");
+        ensure(writes_output == step.writes.empty(), "the last step alone writes no plane");
         step.values = (writes_output ? 1 : static_cast<int>(step.writes.size())) * step.upscale * step.upscale;
         for (const Unit& unit : step.units) {
-            require(unit.values == step.values, "a unit returns another number of values than its step writes");
+            ensure(unit.values == step.values, "a unit returns another number of values than its step writes");
             for_each_read(unit, [&](int plane) {
-                require(plane >= 0 && plane < plane_count && (plane == 0 || planes[plane].writer >= 0),
-                        "a plane is read that nothing wrote");
+                ensure(plane >= 0 && plane < plane_count && (plane == 0 || planes[plane].writer >= 0),
+                       "a plane is read that nothing wrote");
                 const int writer = planes[plane].writer;
                 step.lag = std::max(step.lag, unit.reach + (writer >= 0 ? steps[writer].lag : 0));
             });
             step.reach = std::max(step.reach, unit.reach);
         }
         for (int plane : step.writes) {
-            require(plane >= 1 && plane < plane_count && planes[plane].writer < 0, "a plane is written twice");
+            ensure(plane >= 1 && plane < plane_count && planes[plane].writer < 0, "a plane is written twice");
             planes[plane].writer = number;
         }
         set_denominators(step, tap_bits);
@@ -137,13 +131,12 @@ void Plan::finish() {
             });
     }
     for (int index : outputs) {
-        require(index >= 1 && index < plane_count && planes[index].writer >= 0,
-                "a plane is put out that nothing wrote");
+        ensure(index >= 1 && index < plane_count && planes[index].writer >= 0, "a plane is put out that nothing wrote");
         planes[index].rows = std::max(planes[index].rows, steps.back().lag - steps[planes[index].writer].lag + 1);
     }
     std::int64_t rows = 0;
     for (const Plane& plane : planes) rows += plane.rows;
-    require(rows <= kMostRows, "planes of too many rows, which steps wait for");
+    ensure(rows <= kMostRows, "planes of too many rows, which steps wait for");
 }
 
 void Plan::build_cells() {

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -20,6 +21,11 @@ inline constexpr int kMaxReach = 15;  // how far a tap may lie from its pixel, i
 inline constexpr int kLanes = 16;     // values of an entry that the vector kernels handle at once
 
 inline constexpr int kWeightBits = 14;  // sampling weights are multiples of 2^-14
+
+// Throws std::invalid_argument unless the condition holds.
+inline void ensure(bool condition, const char* what) {
+    if (!condition) throw std::invalid_argument(std::string("plan: ") + what);
+}
 
 // Where a pixel at (row, column) from another one lies when the image is turned by quarter turns.
 inline void turn(int rotation, int& row, int& column) {

@@ -8,7 +8,7 @@
 namespace lutra {
 namespace {
 
-constexpr std::ptrdiff_t kSlack = 2 * kChunk;  // kernels work on whole chunks
+constexpr std::ptrdiff_t kBeyond = 2 * kChunk;  // kernels work on whole chunks
 
 // Where the pixels of a turned image lie in the image that is not turned.
 struct Turn {
@@ -38,8 +38,8 @@ SumsExtent SumsExtent::of(int height, int width, int pad) {
     SumsExtent extent{height, width, pad, width + 2 * std::ptrdiff_t{pad}, 0, 0};
     // A border of a border: kernels look at the windows of the pixels of the border too.
     const std::ptrdiff_t edge = pad * extent.stride + pad;
-    extent.origin = kSlack + 2 * edge;
-    extent.size = 2 * kSlack + 4 * edge + height * extent.stride + kChunk;
+    extent.origin = kBeyond + 2 * edge;
+    extent.size = 2 * kBeyond + 4 * edge + height * extent.stride + kChunk;
     return extent;
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -133,8 +134,7 @@ def catalogue(path: Path = CATALOGUE) -> dict[str, Packaged | Downloaded | Synth
         ValueError: the file has a mistake; names the entry and the key.
     """
     try:
-        content = reading.read_yaml(path.read_bytes())
-        return TypeAdapter(dict[str, ImageSet]).validate_python(content)
+        return dict(_parsed(path.read_bytes()))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         location = [str(part) for part in first["loc"]]
@@ -143,3 +143,9 @@ def catalogue(path: Path = CATALOGUE) -> dict[str, Packaged | Downloaded | Synth
         raise ValueError(f"{path}: {where}: {reason}" if where else f"{path}: {reason}") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+@cache
+def _parsed(content: bytes) -> dict[str, Packaged | Downloaded | Synthetic]:
+    """Return what the text holds; to read it takes a seventh of a second, and a stage asks for it several times."""
+    return TypeAdapter(dict[str, ImageSet]).validate_python(reading.read_yaml(content))

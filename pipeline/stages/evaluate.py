@@ -135,7 +135,7 @@ class _Sheets:
         )
         buffer = io.BytesIO()
         drawn = sheet(shown, protocol, title=protocol.titled(scored.sample.name))
-        drawn.save(buffer, format="PNG", optimize=True)
+        drawn.save(buffer, format="PNG")
         return buffer.getvalue()
 
 

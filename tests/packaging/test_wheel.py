@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 BUILT = ROOT / "build" / "packages"
 MOST_BYTES = 6 * 2**20
-QUICK = ("-Ccmake.define.LUTRA_KERNELS=-O1", "-Ccmake.define.CMAKE_CXX_FLAGS_RELEASE=-O1")
+QUICK = ("-Ccmake.define.LUTRA_KERNELS=-O0", "-Ccmake.define.CMAKE_CXX_FLAGS_RELEASE=-O0")
 """Settings with which the core compiles in half the time; tests of the engine run the core as it ships."""
 
 pytestmark = pytest.mark.xdist_group("packages")

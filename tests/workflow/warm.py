@@ -2,7 +2,8 @@
 
 A server imports what stages, DVC and Snakemake import from elsewhere, and forks a process for each call of a program in
 its folder. The process runs the project's own code, in the caller's folder, with its environment, input and outputs.
-A second server, forked from the first, has imported this checkout's stages too, for tests that run those alone.
+A second server, forked from the first, has imported and hashed this checkout's stages too, for tests that run those
+alone.
 """
 
 from __future__ import annotations
@@ -140,7 +141,10 @@ def _serve(folder: Path) -> None:
     if own := os.fork() == 0:
         for name in OWN:
             importlib.import_module(name)
+        declaration = importlib.import_module("pipeline.declaration")
         del sys.modules["pipeline.__main__"]  # it will be run as a program
+        for stage in declaration.STAGES:
+            declaration.content_hash(stage.modules)  # which every stage asks for: it keeps what it has parsed
         gc.freeze()
     listening.pop(not own).close()
     while True:

@@ -67,7 +67,7 @@ def vectors_of(model: Artifact) -> dict[str, papers.Vectors]:
 
 def smooth(generator: np.random.Generator, height: int, width: int) -> Any:
     """Noise, or levels near one another."""
-    spread = generator.choice([3, 40, 255])
+    spread = int(generator.choice([3, 40, 255]))
     return (generator.integers(0, 256) + generator.integers(-spread, spread + 1, (height, width))).clip(0, 255)
 
 

@@ -65,8 +65,8 @@ def test_every_pixel_shows_a_leaf_that_reaches_it(changes: dict[str, Any]) -> No
     owner, placed = covering.cover(leaves, generator())
     assert owner.shape == (128, 128) and owner.min() >= 0 and owner.max() < len(placed)
     row, column = np.indices(owner.shape)
-    seen = placed[owner]
-    distance = np.hypot(row - seen["y"], column - seen["x"])
+    seen: Any = placed[owner]
+    distance: Any = np.hypot(row - seen["y"], column - seen["x"])
     assert (distance <= seen["length"] + seen["width"] + np.abs(seen["bend"]) / 2).all()
 
 
@@ -97,7 +97,7 @@ def test_images_are_those_of_earlier_versions() -> None:
 @pytest.mark.parametrize("changes", [{}, {"most_elongation": 1, "most_bend": 0}, {"most_bend": 2}])
 def test_no_part_of_a_leaf_lies_outside_its_box(changes: dict[str, Any]) -> None:
     leaves = Leaves(**{"size": 64, "most_radius": 40, **changes})
-    thrown = covering.throw(leaves, generator(), 3000)
+    thrown: Any = covering.throw(leaves, generator(), 3000)
     touching = thrown[(thrown["left"] < thrown["right"]) & (thrown["top"] < thrown["bottom"])]
     assert len(touching) > 100
     for leaf in touching:

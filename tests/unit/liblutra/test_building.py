@@ -1,0 +1,50 @@
+"""liblutra for tests takes the objects that pip compiled, where they are of the same sources by the same compiler."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.code import core_hash
+from tests.unit.liblutra.building import ROOT, pip_built
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder as pip's build of these sources leaves it."""
+    if not shutil.which("g++"):
+        pytest.skip("g++ is not installed")
+    objects = tmp_path / "CMakeFiles/lutra_restoring.dir/Unity"
+    objects.mkdir(parents=True)
+    (objects / "unity_units_cxx.cxx.o").touch()
+    (tmp_path / "CMakeCache.txt").write_text(f"A:STRING=b\nCMAKE_CXX_COMPILER:STRING={shutil.which('g++')}\n")
+    (tmp_path / "_lutra.abi3.so").write_bytes(b"\0" + core_hash(ROOT).encode() + b"\0")
+    monkeypatch.setenv("LUTRA_RESTORING", str(tmp_path))
+    return tmp_path
+
+
+def test_objects_of_these_sources_are_taken(folder: Path) -> None:
+    assert pip_built() == folder
+
+
+def test_those_of_other_sources_are_not(folder: Path) -> None:
+    (folder / "_lutra.abi3.so").write_bytes(bytes(100))
+    assert pip_built() is None
+
+
+def test_those_of_a_build_that_did_not_end_are_not(folder: Path) -> None:
+    module = folder / "_lutra.abi3.so"
+    (other,) = folder.glob("**/*.o")
+    os.utime(other, (module.stat().st_atime, module.stat().st_mtime + 1))
+    assert pip_built() is None
+
+
+def test_those_of_another_compiler_are_not(folder: Path) -> None:
+    (folder / "CMakeCache.txt").write_text("CMAKE_CXX_COMPILER:STRING=/usr/bin/false\n")
+    assert pip_built() is None
+
+
+def test_a_folder_without_objects_has_none(folder: Path) -> None:
+    shutil.rmtree(folder / "CMakeFiles")
+    assert pip_built() is None
