@@ -64,6 +64,11 @@ def pip_built() -> Path | None:
     return None
 
 
+def restoring_for(toolchain: Toolchain) -> Path | None:
+    """Return whose objects a build of liblutra takes: pip's, if clang compiles liblutra's own in the same tests."""
+    return pip_built() if toolchain == GCC and not CLANG.missing else None
+
+
 def _is(program: str, name: str) -> bool:
     return Path(program).resolve() == Path(shutil.which(name) or "").resolve()
 
@@ -81,7 +86,7 @@ def installed(toolchain: Toolchain) -> Path:
         options = [f"-DLUTRA_SANITIZE={SANITIZE}", "-DCMAKE_INSTALL_LIBDIR=lib"]
         if SANITIZE:
             options.append("-DCMAKE_CXX_FLAGS_RELEASE=-O1")
-        options.append(f"-DLUTRA_RESTORING={(pip_built() if toolchain == GCC else None) or ''}")
+        options.append(f"-DLUTRA_RESTORING={restoring_for(toolchain) or ''}")
         if toolchain.processor:
             options += ["-DCMAKE_SYSTEM_NAME=Linux", f"-DCMAKE_SYSTEM_PROCESSOR={toolchain.processor}"]
         run("cmake", "-G", "Ninja", "-S", ROOT, "-B", build, *options, CC=toolchain.cc, CXX=toolchain.cxx)

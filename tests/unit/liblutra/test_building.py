@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.code import core_hash
-from tests.unit.liblutra.building import ROOT, pip_built
+from tests.unit.liblutra import building
+from tests.unit.liblutra.building import ARM, CLANG, GCC, ROOT, Toolchain, pip_built, restoring_for
 
 
 @pytest.fixture
@@ -48,3 +49,10 @@ def test_those_of_another_compiler_are_not(folder: Path) -> None:
 def test_a_folder_without_objects_has_none(folder: Path) -> None:
     shutil.rmtree(folder / "CMakeFiles")
     assert pip_built() is None
+
+
+def test_all_is_compiled_once_by_some_compiler(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "CLANG", Toolchain(GCC.cc, GCC.cxx))  # programs that are installed here
+    assert [restoring_for(toolchain) for toolchain in (GCC, CLANG, ARM)] == [folder, None, None]
+    monkeypatch.setattr(building, "CLANG", Toolchain("no-such-clang", "no-such-clang++"))
+    assert restoring_for(GCC) is None
