@@ -47,8 +47,8 @@ class RotatedAdam(_Light):
     """Adam along the eigenvectors of each layer's gradients among its inputs and among its outputs.
 
     This is SOAP (Vyas et al., "SOAP: Improving and stabilizing Shampoo using Adam", ICLR 2025, algorithm 3) for the two
-    axes of channels. The axis of samples keeps its own entries. Moments are those of Adam; the second is kept along the
-    eigenvectors. A parameter without channels is moved by Adam as it is.
+    axes of channels. The axis of samples keeps its own entries. Moments are those of Adam, kept with the outputs last;
+    the second is one along the eigenvectors. A parameter without channels is moved by Adam as it is.
 
     Args:
         groups: dictionaries of `params`, `lr`, and `grids`, the shape of each parameter or None. Optional are `betas`
