@@ -11,15 +11,15 @@ from lutra.limits import wait_passively
 
 if TYPE_CHECKING:
     from lutra.training.fitting import Settings, Watcher, fit
-    from lutra.training.pairs import Images, read_images
-    from lutra.training.quickstart import new_tables, save
+    from lutra.training.pairs import Images
+    from lutra.training.quickstart import new_tables, read_images, save
 
 wait_passively()  # before a module of this package imports torch
 
 _MODULES = {
     **dict.fromkeys(("Settings", "Watcher", "fit"), "fitting"),
-    **dict.fromkeys(("Images", "read_images"), "pairs"),
-    **dict.fromkeys(("new_tables", "save"), "quickstart"),
+    "Images": "pairs",
+    **dict.fromkeys(("new_tables", "read_images", "save"), "quickstart"),
 }
 
 __all__ = ["Images", "Settings", "Watcher", "fit", "new_tables", "read_images", "save"]

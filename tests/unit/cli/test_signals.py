@@ -19,7 +19,8 @@ from tests.unit.cli.calls import lutra
 def test_a_signal_leaves_no_temporary_file(model: Path, tmp_path: Path, number: signal.Signals) -> None:
     write_image(tmp_path / "in.png", cases.image(9, 7))
     code = (
-        "import os, sys, time; from lutra.cli import main; os.replace = lambda *_: time.sleep(60); "
+        "import os, signal, sys, time; signal.signal(signal.SIGHUP, signal.SIG_DFL); "  # nohup's tests ignore it
+        "from lutra.cli import main; os.replace = lambda *_: time.sleep(60); "
         f"sys.argv = ['lutra', 'restore', '-m', {str(model)!r}, '-i', {str(tmp_path / 'in.png')!r}, "
         f"'-o', {str(tmp_path / 'out' / 'a.png')!r}]; sys.exit(main())"
     )
