@@ -46,7 +46,7 @@ run-all: setup  ## the same for all tasks: denoising, deblocking and deblurring 
 	@$(MAKE) --no-print-directory results
 	@echo "All tasks on a page:     $$($(BIN)/python -m pipeline report --root $(ROOT))"
 
-zoo: setup  ## all models of results/recipes.yaml, which take about 7 hours on two cores; resumes (Snakemake, into runs/recipes)
+zoo: setup  ## all models of results/recipes.yaml, which take about 6 hours on two cores; resumes (Snakemake, into runs/recipes)
 	@$(BIN)/python -m pipeline fetch --params results/recipes.yaml
 	@LUTRA_PARAMS=results/recipes.yaml $(BIN)/snakemake --cores $$(nproc)
 	@echo "Keep one, with its card: python -m pipeline record --params results/recipes.yaml --root runs/recipes --experiment X --zoo X"
