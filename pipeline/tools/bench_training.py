@@ -187,8 +187,11 @@ def _step(
 ) -> TimedStep:
     """Return a whole step, in `parts` parts of the batch; `half`: a network's arithmetic is in bfloat16."""
     rate = 1e-9  # so slow that nothing changes
-    of_networks = torch.optim.Adam(model.parameters(), rate, fused=True)
-    optimizer = optimiser_of(model, rate) if isinstance(model, LutModel) else of_networks
+    optimizer: torch.optim.Optimizer
+    if isinstance(model, LutModel):
+        optimizer = optimiser_of(model, rate)
+    else:
+        optimizer = torch.optim.Adam(model.parameters(), rate, fused=True)
 
     def step() -> None:
         with lookup.using(implementation):

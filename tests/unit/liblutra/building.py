@@ -56,10 +56,9 @@ def pip_built() -> Path | None:
     for folder in [Path(told)] if told else sorted(ROOT.glob("build/cp3*")):
         objects = list(folder.glob("CMakeFiles/lutra_restoring.dir/**/*.o"))
         modules = [path for path in folder.glob("_lutra.*") if sources in path.read_bytes()]
-        compiler = re.search(r"^CMAKE_CXX_COMPILER:\w+=(.*)$", (folder / "CMakeCache.txt").read_text(), re.MULTILINE)
         # newer objects are of a build that did not end
         newest = max((path.stat().st_mtime for path in objects), default=math.inf)
-        if any(path.stat().st_mtime >= newest for path in modules) and compiler and _is(compiler[1], "g++"):
+        if any(path.stat().st_mtime >= newest for path in modules) and _by_gcc(folder):
             return folder
     return None
 
@@ -69,8 +68,10 @@ def restoring_for(toolchain: Toolchain) -> Path | None:
     return pip_built() if toolchain == GCC and not CLANG.missing else None
 
 
-def _is(program: str, name: str) -> bool:
-    return Path(program).resolve() == Path(shutil.which(name) or "").resolve()
+def _by_gcc(folder: Path) -> bool:
+    """Return whether CMake built in the folder with the g++ that liblutra is built with."""
+    found = re.search(r"^CMAKE_CXX_COMPILER:\w+=(.*)$", (folder / "CMakeCache.txt").read_text(), re.MULTILINE)
+    return found is not None and Path(found[1]).resolve() == Path(shutil.which(GCC.cxx) or "").resolve()
 
 
 @cache

@@ -46,6 +46,12 @@ def test_those_of_another_compiler_are_not(folder: Path) -> None:
     assert pip_built() is None
 
 
+def test_a_build_that_was_not_configured_has_none(folder: Path) -> None:
+    for left in ("CMakeCache.txt", "_lutra.abi3.so"):
+        (folder / left).unlink()
+    assert pip_built() is None
+
+
 def test_a_folder_without_objects_has_none(folder: Path) -> None:
     shutil.rmtree(folder / "CMakeFiles")
     assert pip_built() is None

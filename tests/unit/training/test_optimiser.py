@@ -10,6 +10,7 @@ from lutra.model import families
 from lutra.model.description import NetworkSpec
 from lutra.model.vectors import VectorLayout
 from lutra.reference.build import untrained
+from lutra.reference.interpreter import LutModel
 from lutra.reference.layers import Vectors
 from lutra.training.multigrid import with_grids
 from lutra.training.optimiser import Adam, Grid, RotatedAdam, optimiser_of
@@ -37,6 +38,12 @@ def orthogonal(size: int) -> Tensor:
     return torch.linalg.qr(drawn(1, size, size)[0]).Q
 
 
+def grids_of(model: LutModel) -> dict[int, Grid | None]:
+    """Return the grid of every parameter, by its id."""
+    groups = optimiser_of(model, 0.01).param_groups
+    return {id(p): grid for group in groups for p, grid in zip(group["params"], group["grids"], strict=True)}
+
+
 def test_without_channels_it_is_adam() -> None:
     gradients = drawn(25, 6, 3)
     expected = torch.nn.Parameter(torch.zeros(6, 3))
@@ -51,10 +58,9 @@ def test_mixing_the_channels_mixes_its_steps() -> None:
     gradients = drawn(25, *GRID)
     inputs, outputs = orthogonal(GRID[0]), orthogonal(GRID[1])
     mixed = [torch.einsum("ij,kl,jln->ikn", inputs, outputs, gradient) for gradient in gradients]
-    plain = moved(gradients, GRID)[0]
-    expected = torch.einsum("ij,kl,jln->ikn", inputs, outputs, plain)
+    expected = torch.einsum("ij,kl,jln->ikn", inputs, outputs, moved(gradients, GRID)[0])
     assert torch.allclose(moved(mixed, GRID)[0], expected, atol=2e-3)
-    assert not torch.allclose(moved(mixed, None)[0], torch.einsum("ij,kl,jln->ikn", inputs, outputs, plain), atol=0.1)
+    assert not torch.allclose(moved(mixed, None)[0], expected, atol=0.1)
 
 
 def test_parameters_of_one_shape_move_as_each_alone() -> None:
@@ -92,14 +98,12 @@ def test_vectors_alone_are_rotated(family: str, kind: type) -> None:
 
 def test_vectors_know_their_channels() -> None:
     model = with_grids(untrained(families.describe("shiftlut", 2, {"blocks": 2}), NetworkSpec(), 0), [5, 7])
-    optimiser = optimiser_of(model, 0.01)
-    found = {
-        id(p): grid for group in optimiser.param_groups for p, grid in zip(group["params"], group["grids"], strict=True)
-    }
+    found = grids_of(model)
     for function in model.layers_by_name().values():
         assert isinstance(function, Vectors)
         for parameter in function.parameters():
-            assert found[id(parameter)][:2] == (function.form.inputs, function.form.outputs)
+            grid = found[id(parameter)]
+            assert grid and grid[:2] == (function.form.inputs, function.form.outputs)
 
 
 def test_vectors_of_several_steps_move_by_adam() -> None:
@@ -107,15 +111,7 @@ def test_vectors_of_several_steps_move_by_adam() -> None:
     form = model.layers_by_name()["up"].form
     rows = tuple(tuple(2 if column % 2 else 4 for column in range(form.outputs)) for _ in range(form.inputs))
     model.replace_function("up", Vectors(VectorLayout(rows), form))
-    samples = model.layers_by_name()["up"].samples
-    optimiser = optimiser_of(model, 0.01)
-    (grid,) = (
-        grid
-        for group in optimiser.param_groups
-        for parameter, grid in zip(group["params"], group["grids"], strict=True)
-        if parameter is samples
-    )
-    assert grid is None
+    assert grids_of(model)[id(model.layers_by_name()["up"].samples)] is None
 
 
 def test_threads_do_not_change_a_step() -> None:
